@@ -1,0 +1,1 @@
+"""What is in the footage and the music: strip, shots, features, beats, structure."""

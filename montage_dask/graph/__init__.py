@@ -1,0 +1,1 @@
+"""Dask: operations, placement, graphs and their bounded execution."""

@@ -1,0 +1,198 @@
+"""The only place that starts ffmpeg: found once, run without a shell, watched, and never outliving its worker.
+
+Inputs are untrusted: only the `file` protocol, only the demuxer that the probe found, names passed so that they cannot be
+read as options, patterns or URLs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+from montage_dask.errors import FFmpegError, UsageError
+
+log = logging.getLogger(__name__)
+
+STALL_SECONDS = 120.0
+"""No progress for this long means that ffmpeg hangs. Opening a file counts as progress only once."""
+
+LAST_LINES = 20
+PR_SET_PDEATHSIG = 1
+
+
+@cache
+def binary() -> Path:
+    """The ffmpeg executable: `MONTAGE_FFMPEG`, else the one in imageio-ffmpeg, else ffmpeg on PATH.
+
+    Raises:
+        UsageError: there is none.
+    """
+    chosen = os.environ.get("MONTAGE_FFMPEG")
+    if chosen:
+        if not shutil.which(chosen):
+            raise UsageError(f"MONTAGE_FFMPEG is not an executable: {chosen}")
+        return Path(chosen)
+    try:
+        import imageio_ffmpeg
+
+        return Path(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        found = shutil.which("ffmpeg")
+        if found:
+            return Path(found)
+    raise UsageError("no ffmpeg found: pip install imageio-ffmpeg, or set MONTAGE_FFMPEG")
+
+
+def input_arguments(path: str | Path, format_name: str) -> list[str]:
+    """Arguments that open one untrusted file, ending in `-i`.
+
+    Args:
+        path: the file; made absolute.
+        format_name: the demuxer to force (`Source.format_name`); no probing, so a playlist cannot slip in.
+    """
+    return [
+        "-protocol_whitelist", "file",
+        "-f", format_name,
+        "-i", "file:" + os.path.abspath(path),
+    ]  # fmt: skip
+
+
+def output_argument(path: Path) -> str:
+    """An output name that cannot be read as an option or a URL."""
+    return "file:" + os.path.abspath(path)
+
+
+def _die_with_parent() -> None:  # pragma: no cover - runs in the child
+    # Runs between fork and exec: only async-signal-safe calls on a library that is already loaded.
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+try:
+    _LIBC = ctypes.CDLL(None, use_errno=True)
+    _PREEXEC: Callable[[], None] | None = _die_with_parent if hasattr(_LIBC, "prctl") else None
+except OSError:  # pragma: no cover - not Linux
+    _PREEXEC = None
+
+
+def run_ffmpeg(
+    arguments: Sequence[str],
+    *,
+    about: str | Path,
+    stall_seconds: float = STALL_SECONDS,
+    on_frame: Callable[[int], None] | None = None,
+    cwd: Path | None = None,
+) -> list[str]:
+    """Run ffmpeg to its end and return the lines that it printed (the last 2,000).
+
+    Args:
+        arguments: everything behind the executable, except the global options that are always given.
+        about: the file that an error names.
+        stall_seconds: kill it when it reports no progress for this long.
+        on_frame: called with the number of output frames so far, about twice a second.
+        cwd: working folder; filter options then name files in it without any path to escape.
+
+    Raises:
+        FFmpegError: it failed, stalled, or was killed; carries the last lines and the command.
+    """
+    command = [
+        str(binary()), "-hide_banner", "-nostdin", "-nostats", "-y",
+        "-progress", "pipe:1", "-stats_period", "0.5", *arguments,
+    ]  # fmt: skip
+    lines: deque[str] = deque(maxlen=2000)
+    log.debug("ffmpeg %s", arguments)
+    process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
+        start_new_session=True,
+        preexec_fn=_PREEXEC,
+    )
+    alive = _Watchdog(process, stall_seconds)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    reader = threading.Thread(target=_collect, args=(process.stderr, lines, alive), daemon=True)
+    reader.start()
+    try:
+        last = ""
+        for raw in process.stdout:
+            name, _, value = raw.decode("ascii", "replace").strip().partition("=")
+            # The progress block repeats while ffmpeg hangs: only a changed position is progress.
+            if name in ("frame", "out_time_us", "total_size") and value != last:
+                alive.feed()
+            if name == "frame" and on_frame is not None and value.isdigit():
+                on_frame(int(value))
+            if name == "out_time_us":
+                last = value
+        returncode = process.wait()
+        reader.join(timeout=5)
+    finally:
+        alive.stop()
+        if process.poll() is None:
+            _kill_group(process)
+            process.wait()
+        process.stdout.close()
+        process.stderr.close()
+    if returncode != 0 or alive.stalled:
+        tail = list(lines)[-LAST_LINES:]
+        reason = f"ffmpeg made no progress for {stall_seconds:g} s" if alive.stalled else _cause(tail)
+        raise FFmpegError(str(about), reason, tail, command)
+    return list(lines)
+
+
+def _collect(stream: object, lines: deque[str], alive: _Watchdog) -> None:
+    for raw in stream:  # type: ignore[attr-defined]
+        lines.append(raw.decode("utf-8", "replace").rstrip())
+        alive.feed()
+
+
+def _cause(tail: Sequence[str]) -> str:
+    """The line that most likely names the cause: the last ones say only that ffmpeg gave up."""
+    vague = re.compile(r"^(Conversion failed|Exiting|Terminating|.*Nothing was written|\s*$)")
+    useful = [re.sub(r"^\[[^\]]*\]\s*", "", line) for line in tail if not vague.match(line)]
+    worded = [line for line in useful if re.search(r"error|invalid|failed|no such|unable|denied|space", line, re.I)]
+    return (worded or useful or ["ffmpeg failed without a message"])[-1][:300]
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()
+
+
+class _Watchdog:
+    """Kills the process group when it was not fed for a while."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stall_seconds: float) -> None:
+        self.stalled = False
+        self._process = process
+        self._stall_seconds = stall_seconds
+        self._fed = time.monotonic()
+        self._done = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def feed(self) -> None:
+        self._fed = time.monotonic()
+
+    def stop(self) -> None:
+        self._done.set()
+
+    def _watch(self) -> None:
+        while not self._done.wait(min(1.0, self._stall_seconds / 4)):
+            if time.monotonic() - self._fed > self._stall_seconds:
+                self.stalled = True
+                _kill_group(self._process)
+                return

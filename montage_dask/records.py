@@ -1,0 +1,343 @@
+"""The small records that travel between the rooms: what is known of footage, music and a montage.
+
+All are frozen, JSON-serialisable (`to_json`, `from_json`) and free of I/O. Times are `Fraction` seconds or
+integer frames; a `Fraction` is written as "24000/1001". Source times count from the first frame of the source (frame 0 is at
+0 s); music times from the first sample of the track.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStream:
+    """The audio stream of a file that would be used."""
+
+    stream_index: int
+    """Index of the stream in the file."""
+    codec: str
+    sample_rate: int
+    """Samples per second."""
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One video file, probed without decoding all of it."""
+
+    path: str
+    """Absolute path."""
+    identity: str
+    """Fingerprint of the content (hex); equal for equal bytes whatever the file is called."""
+    size_bytes: int
+    format_name: str
+    """The demuxer, one name ("mov", "matroska"); forced when the file is opened again."""
+    stream_index: int
+    """The video stream that is used (the largest one; index in the file)."""
+    codec: str
+    coded_width: int
+    """Pixels as decoded, before rotation and sample aspect."""
+    coded_height: int
+    width: int
+    """Square pixels as shown: after sample aspect and rotation."""
+    height: int
+    rotation_degrees: int
+    """Clockwise rotation to apply for showing: 0, 90, 180 or 270."""
+    sample_aspect: Fraction
+    pixel_format: str
+    bit_depth: int
+    color_space: str
+    """Matrix, FFmpeg's name ("bt709", "smpte170m", "unspecified")."""
+    color_primaries: str
+    color_transfer: str
+    color_range: str
+    """"tv", "pc" or "unspecified"."""
+    time_base: Fraction
+    """Seconds per PTS tick."""
+    frame_rate: Fraction
+    """Average rate, frames per second."""
+    constant_frame_rate: bool
+    frames: int
+    """Frames that can be shown: the length of the frame index."""
+    start_pts: int
+    """PTS of frame 0, in time_base."""
+    duration_seconds: Fraction
+    """From frame 0 to the end of the last frame."""
+    audio: AudioStream | None = None
+    warnings: tuple[str, ...] = ()
+    """What is odd about the file but does not prevent its use ("truncated: …")."""
+
+    @property
+    def hdr(self) -> bool:
+        """Whether the transfer curve is PQ or HLG, so that tone mapping is needed."""
+        return self.color_transfer in ("smpte2084", "arib-std-b67")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Decoded frames [start_frame, stop_frame) of one source."""
+
+    index: int
+    start_frame: int
+    stop_frame: int
+
+    @property
+    def frames(self) -> int:
+        """Length in frames."""
+        return self.stop_frame - self.start_frame
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """Frames [start_frame, stop_frame) of one source between two cuts, and what is in them.
+
+    The profiles sample the shot every `profile_step_frames` source frames, so that an edit can choose a part.
+    """
+
+    source: str
+    """Identity of the source."""
+    index: int
+    """Number of the shot in its source, from 0."""
+    start_frame: int
+    stop_frame: int
+    start_seconds: Fraction
+    """Time of start_frame, from the first frame of the source."""
+    stop_seconds: Fraction
+    """End of the last frame of the shot."""
+    sharpness: float
+    """0 (blurred) … 1 (sharp), relative to a fixed scale, not to the other shots."""
+    exposure: float
+    """Mean luma, 0 (black) … 1 (white)."""
+    contrast: float
+    """Standard deviation of luma, 0 … 1."""
+    colourfulness: float
+    """0 (grey) … 1 (very colourful)."""
+    motion: float
+    """Mean change between neighbouring frames scaled to 1/25 s, 0 (still) … 1."""
+    quality: float
+    """0 … 1: sharp, well exposed, not empty; what selection maximises."""
+    embedding: tuple[float, ...]
+    """Unit vector; the dot product of two shots is their similarity."""
+    perceptual_hash: str
+    """64-bit DCT hash of the middle frame, hex."""
+    profile_step_frames: int
+    motion_profile: tuple[float, ...]
+    """Motion, 0 … 1, per step; ceil(frames / step) values."""
+    quality_profile: tuple[float, ...]
+    """Quality, 0 … 1, per step; as long as motion_profile."""
+    duplicate_group: int = -1
+    """Shots of one group (over all sources) look alike; -1 when nothing looks like it."""
+
+    @property
+    def duration_seconds(self) -> Fraction:
+        """Length of the shot."""
+        return self.stop_seconds - self.start_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the music: intro, verse, build, drop, …"""
+
+    start_seconds: Fraction
+    stop_seconds: Fraction
+    label: str
+    """One of intro, low, build, high, drop, outro."""
+    energy: float
+    """Mean energy of the section, 0 … 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class TempoAlternative:
+    """Another reading of the same beat: usually half or double."""
+
+    tempo_bpm: float
+    score: float
+    """Salience relative to the chosen tempo, which has 1.0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Music:
+    """One track: its beats, bars, sections, energy and loudness."""
+
+    path: str
+    """Absolute path."""
+    identity: str
+    duration_seconds: Fraction
+    tempo_bpm: float
+    """Median tempo; 0.0 when there is no beat."""
+    confidence: float
+    """0 (no beat found: the grid below is a fallback) … 1."""
+    alternatives: tuple[TempoAlternative, ...]
+    beats_seconds: tuple[Fraction, ...]
+    beats_per_bar: int
+    """3 or 4; 0 when unknown."""
+    downbeats: tuple[int, ...]
+    """Indices into beats_seconds of the first beats of bars."""
+    beat_energy: tuple[float, ...]
+    """0 … 1 per beat: loudness and density from this beat to the next."""
+    beat_strength: tuple[float, ...]
+    """0 … 1 per beat: how strong the onset on the beat is."""
+    sections: tuple[Section, ...]
+    energy_curve: tuple[float, ...]
+    """0 … 1, ten values a second."""
+    loudness_lufs: float
+    """Integrated loudness (EBU R128); -70 for silence."""
+    true_peak_db: float
+    """dBTP."""
+    tracker: str
+    """Which tracker made the beats: "flux", "librosa", "file", "bpm"."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """How an event begins. The cut frame is the middle of the transition."""
+
+    kind: str
+    """cut, crossfade, dip-to-black or dip-to-white."""
+    frames: int
+    """Output frames that it lasts, even; 0 for a cut."""
+
+
+CUT = Transition("cut", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One picture of the montage: output frames [start_frame, stop_frame) show a part of one source.
+
+    The output frame start_frame + k shows the source frame on screen at in_seconds + k / fps × speed.
+    """
+
+    start_frame: int
+    stop_frame: int
+    source: str
+    """Identity of the source."""
+    shot: int
+    """Index of the shot in its source."""
+    in_seconds: Fraction
+    """Source time shown on start_frame."""
+    speed: Fraction = Fraction(1)
+    """Source seconds per output second."""
+    transition: Transition = CUT
+    """How the event begins."""
+    beat_seconds: Fraction | None = None
+    """Music time of the beat that start_frame sits on; None for a first event that starts off the beat."""
+    reason: str = ""
+    """Why this part was chosen, for people."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """The parts of the score that chose it."""
+
+    @property
+    def frames(self) -> int:
+        """Length in output frames."""
+        return self.stop_frame - self.start_frame
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A montage, ready to render. Events are contiguous from frame 0."""
+
+    fps: Fraction
+    width: int
+    height: int
+    events: tuple[Event, ...]
+    music_path: str
+    music_start_seconds: Fraction
+    """Music time that is heard on output frame 0."""
+    style: str
+    seed: int
+    beats_seconds: tuple[Fraction, ...] = ()
+    """Beats of the music that fall into the montage, in music time."""
+    grade: str = "none"
+    """Name of a preset, or the path of a .cube file."""
+    fade_out_frames: int = 0
+    """Output frames at the end that fade to black (the music fades with them)."""
+    notes: tuple[str, ...] = ()
+    """What the edit had to do without ("footage is short: …")."""
+
+    @property
+    def frames(self) -> int:
+        """Length in output frames."""
+        return self.events[-1].stop_frame if self.events else 0
+
+    @property
+    def duration_seconds(self) -> Fraction:
+        """Length in seconds."""
+        return self.frames / self.fps
+
+    def error_ms(self, event: Event) -> float | None:
+        """Distance of the event's first frame from its beat, in ms (positive: the cut is late)."""
+        if event.beat_seconds is None:
+            return None
+        beat = event.beat_seconds - self.music_start_seconds
+        return float((event.start_frame / self.fps - beat) * 1000)
+
+
+def to_json(value: Any) -> Any:
+    """A record (or a container of records) as plain JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(v) for v in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise TypeError(f"not a record: {value!r}")
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def from_json(cls: type[T], data: Any) -> T:
+    """The record of class `cls` that `to_json` wrote.
+
+    Raises:
+        ValueError, TypeError, KeyError: data is not such a record.
+    """
+    return typing.cast(T, _decode(cls, data))
+
+
+def _decode(hint: Any, data: Any) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        inner = [a for a in typing.get_args(hint) if a is not type(None)]
+        return None if data is None else _decode(inner[0], data)
+    if origin is tuple:
+        item = typing.get_args(hint)[0]
+        return tuple(_decode(item, v) for v in data)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        item = typing.get_args(hint)[1]
+        return {str(k): _decode(item, v) for k, v in data.items()}
+    if hint is Fraction:
+        return Fraction(data)
+    if dataclasses.is_dataclass(hint):
+        hints = _hints(typing.cast(type, hint))
+        names = {f.name for f in dataclasses.fields(hint)}
+        unknown = set(data) - names
+        if unknown:
+            raise ValueError(f"unknown keys {sorted(unknown)} for {hint}")
+        return typing.cast(Any, hint)(**{k: _decode(hints[k], v) for k, v in data.items()})
+    if hint is float:
+        return float(data)
+    if hint in (int, str, bool) and not isinstance(data, hint):
+        raise TypeError(f"expected {hint.__name__}, got {data!r}")
+    return data

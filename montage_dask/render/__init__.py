@@ -1,0 +1,1 @@
+"""From a timeline to a file: segments, grade, audio, assembly."""

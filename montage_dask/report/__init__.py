@@ -1,0 +1,1 @@
+"""What people read afterwards: timelines for editors, pictures, summaries."""

@@ -1,0 +1,129 @@
+"""Content-addressed artefacts on a (shared) file system.
+
+A finished operation is a *record*: `records/<operation>/<k>/<key>.json`. Its files, if it makes any, stand at
+`files/<operation>/<k>/<key><suffix>` and are there before the record is. Both appear by `os.replace` of a uniquely named
+`.part` sibling, so that a reader sees a whole artefact or none, however many writers there are and whenever they die.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from montage_dask.errors import StoreError, printable
+
+
+def key_of(operation: str, version: int, parameters: Mapping[str, Any]) -> str:
+    """The address of an operation's result: 32 hex digits.
+
+    Args:
+        operation: its name.
+        version: raised when the same parameters give another result.
+        parameters: JSON values; identities of inputs instead of their paths.
+
+    Raises:
+        TypeError, ValueError: a parameter is not JSON (NaN included).
+    """
+    text = json.dumps(
+        [operation, version, parameters], sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path` to write a file into; renamed to `path` on success, removed on failure.
+
+    The suffix of `path` is kept, for programs that choose a format by it.
+
+    Raises:
+        StoreError: the folder cannot be made or written, or the disk is full.
+    """
+    part = path.with_name(f".{path.stem[:80]}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            os.replace(part, path)
+        except OSError as error:
+            if error.filename is not None and Path(os.fsdecode(error.filename)) not in (
+                part,
+                path,
+                *path.parents,
+            ):
+                raise
+            raise storage_error(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def storage_error(path: Path, error: OSError) -> StoreError:
+    """What an `OSError` about our own output means to the user."""
+    name = printable(str(path))
+    advice = {
+        errno.ENOSPC: "the disk is full: free some space and run again, finished work is kept",
+        errno.EDQUOT: "the disk quota is used up: free some space and run again",
+        errno.EROFS: "the file system is read-only: choose another --output or --run-dir",
+        errno.EACCES: "no permission to write: choose another --output or --run-dir",
+        errno.EPERM: "no permission to write: choose another --output or --run-dir",
+        errno.ENOTDIR: "a part of the path is a file, not a folder",
+        errno.ENAMETOOLONG: "the name is too long",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return StoreError(f"cannot write {name}: {advice}")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically.
+
+    Raises:
+        StoreError: as `writing`.
+    """
+    with writing(path) as part:
+        part.write_text(
+            json.dumps(value, ensure_ascii=True, allow_nan=False, indent=1) + "\n", encoding="ascii"
+        )
+
+
+class Store:
+    """The artefacts below one folder. Cheap to make; holds no open files; safe to pickle.
+
+    Args:
+        root: the folder; made when first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.root)!r})"
+
+    def record_path(self, operation: str, key: str) -> Path:
+        """Where the record of a finished operation stands."""
+        return self.root / "records" / operation / key[:2] / f"{key}.json"
+
+    def load(self, operation: str, key: str) -> dict[str, Any] | None:
+        """The record of a finished operation, or None. A damaged record counts as none."""
+        try:
+            record = json.loads(self.record_path(operation, key).read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return record if isinstance(record, dict) else None
+
+    def save(self, operation: str, key: str, record: Mapping[str, Any]) -> None:
+        """Write the record of a finished operation; its files must stand already.
+
+        Raises:
+            StoreError: as `writing`.
+        """
+        write_json(self.record_path(operation, key), dict(record))
+
+    def file(self, operation: str, key: str, suffix: str) -> Path:
+        """Where a file made by an operation stands (write it with `writing`)."""
+        return self.root / "files" / operation / key[:2] / f"{key}{suffix}"
