@@ -1,0 +1,260 @@
+"""The strip: what one decode of a window leaves behind, and all that the analysis reads afterwards.
+
+Per frame a 48×27 RGB thumbnail (3.9 kB), five scalar features, a colour histogram and a perceptual hash, each in a Zarr array
+whose chunk is the window. Everything depends on the frame and its number only, never on how the source was divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montage_dask.analysis import features
+from montage_dask.analysis.features import HEIGHT, WIDTH, Bytes, Floats
+from montage_dask.errors import MediaError
+from montage_dask.records import Source, Window
+from montage_dask.store import Store, key_of
+from montage_dask.store.arrays import ArraySpec, Rows, create_array, write_rows
+
+if TYPE_CHECKING:
+    import av
+
+    from montage_dask.media.index import FrameIndex
+
+VERSION = 1
+"""Raised when the same frames give another strip."""
+
+SHARPNESS_STEP = 5
+"""Sharpness is measured on frames whose number is a multiple of this (a divisor of the window grid)."""
+
+_BATCH = 64
+"""Thumbnails per NumPy batch: small enough to stay in the processor's cache."""
+
+_SHARPNESS_WIDTH = 480
+"""Pixels across on which sharpness is measured: detail finer than that says more about the codec."""
+
+
+def strip_folder(store: Store, source: Source, window_frames: int) -> Path:
+    """Where the strip of a source stands.
+
+    Args:
+        store: the artefacts.
+        source: the source; only its identity and its stream count.
+        window_frames: frames per window, which is the chunk of the arrays.
+    """
+    key = key_of("strip", VERSION, strip_parameters(source, window_frames))
+    return store.file("strip", key, ".zarr")
+
+
+def strip_parameters(source: Source, window_frames: int) -> dict[str, Any]:
+    """What the address of a strip is made of (with the operation's name and `VERSION`)."""
+    return {
+        "identity": source.identity,
+        "stream_index": source.stream_index,
+        "window_frames": window_frames,
+    }
+
+
+def create_strip(folder: Path, frames: int, window_frames: int) -> None:
+    """Make the arrays of a strip unless they are there. Any number of processes may do it at once.
+
+    Raises:
+        StoreError: they cannot be written.
+    """
+    for name, tail, dtype in (
+        ("thumbnails", (HEIGHT, WIDTH, 3), "uint8"),
+        ("scalars", (len(features.COLUMNS),), "float32"),
+        ("histogram", (features.BINS**3,), "uint16"),
+        ("hash", (), "uint64"),
+    ):
+        create_array(folder, name, ArraySpec((frames, *tail), dtype, window_frames))
+
+
+def write_window(
+    source: Source,
+    index: FrameIndex,
+    window: Window,
+    window_frames: int,
+    folder: Path,
+    *,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Decode one window and write its part of the strip.
+
+    Args:
+        source: the source.
+        index: its frame index.
+        window: which frames; starts on a multiple of `window_frames`.
+        window_frames: frames per window, the chunk of the arrays.
+        folder: from `strip_folder`.
+        threads: decoding threads.
+
+    Returns:
+        A small JSON record: {"window", "frames", "repeated"}; repeated counts frames that did not decode and show the
+        frame before them instead.
+
+    Raises:
+        MediaError: nothing in the window decodes.
+        StoreError: the strip cannot be written.
+    """
+    create_strip(folder, len(index), window_frames)
+    thumbnails, sharpness, before, repeated = _decode(source, index, window, threads)
+    scalars = np.empty((window.frames, len(features.COLUMNS)), np.float32)
+    histogram = np.empty((window.frames, features.BINS**3), np.uint16)
+    hashes = np.empty(window.frames, np.uint64)
+    for start in range(0, window.frames, _BATCH):
+        stop = min(start + _BATCH, window.frames)
+        batch = thumbnails[start:stop]
+        scalars[start:stop, :3] = np.stack(features.tone(batch), axis=1)
+        scalars[start:stop, 3] = features.motion(before, batch)
+        histogram[start:stop] = features.histogram(batch)
+        hashes[start:stop] = features.perceptual_hash(batch)
+        before = batch[-1]
+    scalars[:, 4] = sharpness
+    for name, rows in (
+        ("scalars", scalars),
+        ("histogram", histogram),
+        ("hash", hashes),
+        ("thumbnails", thumbnails),
+    ):
+        write_rows(folder, name, window.start_frame, rows)
+    return {"window": window.index, "frames": window.frames, "repeated": repeated}
+
+
+def _decode(
+    source: Source, index: FrameIndex, window: Window, threads: int
+) -> tuple[Bytes, Floats, Bytes, int]:
+    """Thumbnails and sharpness of a window, the thumbnail of the frame before it, and how many frames were missing."""
+    from montage_dask.media.decode import decode_frames
+
+    scale = _Scaler(source.rotation_degrees)
+    start, stop = window.start_frame, window.stop_frame
+    thumbnails = np.empty((window.frames, HEIGHT, WIDTH, 3), np.uint8)
+    sharpness = np.zeros(window.frames, np.float32)
+    before: Bytes | None = None
+    filled = 0
+    repeated = 0
+    # The frame before the window too: the motion of the first frame must not depend on where windows begin.
+    first = max(start - 1, 0)
+    for number, frame in decode_frames(
+        source, index, first, stop, threads=threads, skip_loop_filter=True
+    ):
+        if number < start:
+            before = scale.thumbnail(frame)
+            continue
+        position = number - start
+        thumbnails[position] = scale.thumbnail(frame)
+        if number % SHARPNESS_STEP == 0:
+            sharpness[position : position + SHARPNESS_STEP] = scale.sharpness(frame)
+        if position > filled:
+            repeated += position - filled
+            thumbnails[filled:position] = _earlier(thumbnails, filled, before, position)
+        filled = position + 1
+    if filled == 0:
+        raise MediaError(source.path, f"no frame from {start} to {stop} can be decoded")
+    repeated += window.frames - filled
+    thumbnails[filled:] = thumbnails[filled - 1]
+    return thumbnails, sharpness, thumbnails[0] if before is None else before, repeated
+
+
+def _earlier(thumbnails: Bytes, filled: int, before: Bytes | None, position: int) -> Bytes:
+    if filled:
+        return thumbnails[filled - 1]
+    return thumbnails[position] if before is None else before
+
+
+class _Scaler:
+    """Makes small pictures from decoded frames of any format and size, with one scaler that is reused.
+
+    Args:
+        rotation_degrees: clockwise rotation for showing.
+    """
+
+    def __init__(self, rotation_degrees: int) -> None:
+        from av.video.reformatter import Interpolation, VideoReformatter
+
+        self._turns = -rotation_degrees // 90 % 4
+        self._small, self._grey = VideoReformatter(), VideoReformatter()
+        # Bit-exact: the same picture on processors with other instruction sets.
+        self._method = Interpolation.AREA | Interpolation.BITEXACT | Interpolation.ACCURATE_RND
+
+    def thumbnail(self, frame: av.VideoFrame) -> Bytes:
+        """The whole picture, as shown, squeezed to 48×27 RGB."""
+        turned = self._turns % 2 == 1
+        small = self._small.reformat(
+            frame,
+            width=HEIGHT if turned else WIDTH,
+            height=WIDTH if turned else HEIGHT,
+            format="rgb24",
+            interpolation=self._method,
+            threads=1,
+        ).to_ndarray()
+        picture: Bytes = np.rot90(small, self._turns) if self._turns else small
+        return picture
+
+    def sharpness(self, frame: av.VideoFrame) -> float:
+        """0 (blurred) … 1 (sharp): how much of the picture's local contrast is in its finest detail."""
+        scale = _SHARPNESS_WIDTH / max(frame.width, frame.height)
+        grey = self._grey.reformat(
+            frame,
+            width=max(8, round(frame.width * scale)),
+            height=max(8, round(frame.height * scale)),
+            format="gray",
+            interpolation=self._method,
+            threads=1,
+        ).to_ndarray()
+        return features.sharpness(grey)
+
+
+class Strip:
+    """Reads a strip, chunk by chunk.
+
+    Args:
+        folder: from `strip_folder`.
+
+    Raises:
+        StoreError: there is no strip.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self._thumbnails = Rows(self.folder, "thumbnails")
+        self._rows: dict[str, Rows] = {}
+        self.frames = len(self._thumbnails)
+        """Frames of the source."""
+        self.window_frames = self._thumbnails.chunk
+        """Frames per chunk."""
+
+    def thumbnails(self, start: int, stop: int) -> Bytes:
+        """Thumbnails of frames [start, stop): uint8 [n, 27, 48, 3]. Ask for few at a time: 3.9 kB each.
+
+        Raises:
+            StoreError: a window was never written.
+        """
+        return self._thumbnails.read(start, stop)
+
+    def batches(self, start: int = 0, stop: int | None = None) -> Iterator[Bytes]:
+        """Thumbnails of frames [start, stop) in order, at most one chunk at a time."""
+        return self._thumbnails.pieces(start, self.frames if stop is None else stop)
+
+    def feature(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """One feature of frames [start, stop).
+
+        Args:
+            name: one of `features.COLUMNS` (float32 [n], 0 … 1), "histogram" (uint16 [n, 512]) or "hash" (uint64 [n]).
+            start: first frame.
+            stop: behind the last frame; all of them when None.
+
+        Raises:
+            StoreError: a window was never written.
+        """
+        scalar = name in features.COLUMNS
+        array = "scalars" if scalar else name
+        if array not in self._rows:
+            self._rows[array] = Rows(self.folder, array)
+        rows = self._rows[array].read(start, self.frames if stop is None else stop)
+        return rows[:, features.COLUMNS.index(name)] if scalar else rows
