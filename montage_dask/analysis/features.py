@@ -138,5 +138,34 @@ def perceptual_hash(thumbnails: Bytes) -> NDArray[np.uint64]:
     return bits.view(">u8").reshape(-1).astype(np.uint64)
 
 
+def likeness(left: Bytes, right: Bytes) -> float:
+    """Correlation of two thumbnails without their mean colours: 1 same picture, about 0 another one.
+
+    Exposure and contrast do not count. A picture without any contrast is like nothing else.
+    """
+    a, b = left.reshape(-1, 3).astype(np.int64), right.reshape(-1, 3).astype(np.int64)
+    n = len(a)
+    sum_a, sum_b = a.sum(axis=0), b.sum(axis=0)
+    variance_a = int(n * (a * a).sum() - (sum_a * sum_a).sum())
+    variance_b = int(n * (b * b).sum() - (sum_b * sum_b).sum())
+    covariance = int(n * (a * b).sum() - (sum_a * sum_b).sum())
+    if not variance_a or not variance_b:
+        return 1.0 if np.array_equal(left, right) else 0.0
+    return float(covariance / (np.sqrt(float(variance_a)) * np.sqrt(float(variance_b))))
+
+
+def shifted_likeness(left: Bytes, right: Bytes, across: int = 4, down: int = 2) -> float:
+    """The best `likeness` when one picture may be shifted by some pixels, as a moving camera does."""
+    best = -1.0
+    for dy in range(-down, down + 1):
+        for dx in range(-across, across + 1):
+            best = max(best, likeness(_moved(left, dy, dx), _moved(right, -dy, -dx)))
+    return best
+
+
+def _moved(picture: Bytes, dy: int, dx: int) -> Bytes:
+    return picture[max(dy, 0) : HEIGHT + min(dy, 0), max(dx, 0) : WIDTH + min(dx, 0)]
+
+
 def _f32(values: NDArray[np.float64]) -> Floats:
     return values.astype(np.float32)
