@@ -22,7 +22,6 @@ from montage_dask.store.arrays import ArraySpec, Rows, create_array, write_rows
 
 if TYPE_CHECKING:
     import av
-
     from montage_dask.media.index import FrameIndex
 
 VERSION = 1
@@ -103,16 +102,36 @@ def write_window(
     """
     create_strip(folder, len(index), window_frames)
     thumbnails, sharpness, before, repeated = _decode(source, index, window, threads)
-    scalars = np.empty((window.frames, len(features.COLUMNS)), np.float32)
-    histogram = np.empty((window.frames, features.BINS**3), np.uint16)
-    hashes = np.empty(window.frames, np.uint64)
-    for start in range(0, window.frames, _BATCH):
-        stop = min(start + _BATCH, window.frames)
-        batch = thumbnails[start:stop]
-        scalars[start:stop, :3] = np.stack(features.tone(batch), axis=1)
-        scalars[start:stop, 3] = features.motion(before, batch)
-        histogram[start:stop] = features.histogram(batch)
-        hashes[start:stop] = features.perceptual_hash(batch)
+    write_frames(folder, window.start_frame, thumbnails, before, sharpness)
+    return {"window": window.index, "frames": window.frames, "repeated": repeated}
+
+
+def write_frames(
+    folder: Path, start: int, thumbnails: Bytes, before: Bytes, sharpness: Floats
+) -> None:
+    """Work out the features of one window and write it.
+
+    Args:
+        folder: a strip made by `create_strip`.
+        start: first frame of the window.
+        thumbnails: uint8 [n, 27, 48, 3].
+        before: uint8 [27, 48, 3], the frame before the window; its first frame when there is none.
+        sharpness: float32 [n], 0 … 1.
+
+    Raises:
+        StoreError: the strip cannot be written.
+    """
+    frames = len(thumbnails)
+    scalars = np.empty((frames, len(features.COLUMNS)), np.float32)
+    histogram = np.empty((frames, features.BINS**3), np.uint16)
+    hashes = np.empty(frames, np.uint64)
+    for first in range(0, frames, _BATCH):
+        part = slice(first, first + _BATCH)
+        batch = thumbnails[part]
+        scalars[part, :3] = np.stack(features.tone(batch), axis=1)
+        scalars[part, 3] = features.motion(before, batch)
+        histogram[part] = features.histogram(batch)
+        hashes[part] = features.perceptual_hash(batch)
         before = batch[-1]
     scalars[:, 4] = sharpness
     for name, rows in (
@@ -121,8 +140,7 @@ def write_window(
         ("hash", hashes),
         ("thumbnails", thumbnails),
     ):
-        write_rows(folder, name, window.start_frame, rows)
-    return {"window": window.index, "frames": window.frames, "repeated": repeated}
+        write_rows(folder, name, start, rows)
 
 
 def _decode(

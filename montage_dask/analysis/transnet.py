@@ -214,7 +214,9 @@ class Network:
             always float32.
     """
 
-    def __init__(self, weights: Mapping[str, torch.Tensor], device: str, dtype: torch.dtype) -> None:
+    def __init__(
+        self, weights: Mapping[str, torch.Tensor], device: str, dtype: torch.dtype
+    ) -> None:
         self._device, self._dtype = device, dtype
         self._blocks = [
             [_Block(weights, f"SDDCNN.{stage}.DDCNN.{block}", device, dtype) for block in (0, 1)]
@@ -268,6 +270,7 @@ class Network:
 
         return functional.linear(x, *self._dense[name])
 
+
 class _Block:
     """Four (2+1)-D convolutions of dilation 1, 2, 4, 8 side by side, batch norm and ReLU."""
 
@@ -310,9 +313,7 @@ class _Block:
             y = y.permute(0, 2, 3, 1).view(1, -1, height * width, y.shape[1])
             y = y.permute(0, 3, 1, 2)
             outputs.append(
-                functional.conv2d(
-                    y, time, bias, padding=(dilation, 0), dilation=(dilation, 1)
-                )
+                functional.conv2d(y, time, bias, padding=(dilation, 0), dilation=(dilation, 1))
             )
         y = torch.relu_(torch.cat(outputs, 1))
         channels = y.shape[1]
