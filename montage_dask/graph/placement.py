@@ -1,0 +1,123 @@
+"""Where each operation runs, and why.
+
+The cost model compares targets by expected seconds = bytes to move / bandwidth + work / speed. Only targets that the cluster
+offers (its workers' resource tags) are candidates, so that no task can be placed where nothing will run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from montage_dask.errors import ClusterError
+
+TARGETS = ("cpu", "gpu", "cgpu")
+TAGS: Mapping[str, str] = {"cpu": "CPU", "gpu": "GPU", "cgpu": "CGPU"}
+CPU_ONLY = "runs on the CPU only"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the workers of a cluster offer."""
+
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """Sum over the workers, by tag."""
+    largest: Mapping[str, float] = field(default_factory=dict)
+    """The most that one worker offers, by tag: a task must fit into one worker."""
+    workers: int = 0
+
+    def offers(self, target: str) -> bool:
+        """Whether any worker carries the tag of a target."""
+        return self.largest.get(TAGS[target], 0) > 0
+
+    @property
+    def slots(self) -> int:
+        """Tasks that can run at once."""
+        return max(1, int(sum(self.resources.get(tag, 0) for tag in TAGS.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What is known of an operation on one target."""
+
+    work_seconds: float
+    """Time of the computation itself."""
+    bytes_moved: int = 0
+    bytes_per_second: float = float("inf")
+
+    @property
+    def seconds(self) -> float:
+        """Expected time, moving included."""
+        return self.work_seconds + self.bytes_moved / self.bytes_per_second
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The choice for one operation."""
+
+    operation: str
+    target: str
+    reason: str
+    fallbacks: tuple[str, ...] = ()
+    """Targets to try in turn when the chosen one fails for reasons of its own."""
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """The Dask resource tag of the target, for one slot."""
+        return {TAGS[self.target]: 1}
+
+
+def place(
+    operation: str,
+    costs: Mapping[str, Cost],
+    capacity: Capacity,
+    *,
+    wanted: str = "auto",
+) -> Placement:
+    """Choose the target of an operation.
+
+    Args:
+        operation: its name.
+        costs: what each target that has code for it would cost.
+        capacity: what the cluster offers.
+        wanted: auto, or a target that a setting forces.
+
+    Raises:
+        ClusterError: no worker offers any target of this operation; names the tag and what to do.
+    """
+    usable = [t for t in TARGETS if t in costs and capacity.offers(t)]
+    if not usable:
+        tags = ", ".join(TAGS[t] for t in costs)
+        raise ClusterError(
+            f"no worker offers {tags}, which {operation} needs; start workers with "
+            f'`dask worker ADDRESS --resources "{TAGS[next(iter(costs))]}=1"`'
+        )
+    if wanted != "auto" and wanted in usable:
+        return Placement(operation, wanted, "set by the user", _behind(wanted, usable))
+    best = min(usable, key=lambda t: (costs[t].seconds, TARGETS.index(t)))
+    if wanted != "auto":
+        lack = f"no code for {wanted}" if wanted not in costs else f"no worker offers {TAGS[wanted]}"
+        return Placement(operation, best, f"{wanted} was asked for, but {lack}", _behind(best, usable))
+    if len(costs) == 1:
+        return Placement(operation, best, CPU_ONLY)
+    if len(usable) == 1:
+        others = ", ".join(TAGS[t] for t in costs if t != best)
+        return Placement(operation, best, f"no worker offers {others}")
+    compared = ", ".join(f"{t} {costs[t].seconds:.1f} s" for t in usable)
+    return Placement(operation, best, f"cheapest: {compared}", _behind(best, usable))
+
+
+def _behind(target: str, usable: list[str]) -> tuple[str, ...]:
+    """cgpu falls back to gpu, gpu to cpu."""
+    return tuple(t for t in reversed(TARGETS) if t in usable and TARGETS.index(t) < TARGETS.index(target))
+
+
+def describe(placement: Placement) -> dict[str, Any]:
+    """A placement for people and for JSON."""
+    return {
+        "operation": placement.operation,
+        "target": placement.target,
+        "reason": placement.reason,
+        "resources": placement.resources,
+    }

@@ -1,0 +1,175 @@
+"""A montage job: what to use, what to make of it, and where to put it; checked once, before anything runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from montage_dask.config import Setting, resolve
+from montage_dask.errors import UsageError, printable
+
+LISTS = ("footage", "include", "exclude", "pin")
+PATHS = ("music", "output", "run-dir", "from-timeline")
+OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One montage to make. Build it with `make_job`, which checks it."""
+
+    footage: tuple[str, ...]
+    """Files, folders and globs."""
+    music: str | None
+    """An audio file, or a video whose sound is the music; None only with from_timeline."""
+    output: Path
+    run_dir: Path
+    """Timeline, summary, pictures and log of this job."""
+    store: Path
+    """Artefacts; shared by all jobs that name the same folder."""
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    pins: tuple[str, ...]
+    from_timeline: Path | None
+    settings: Mapping[str, Setting]
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a setting."""
+        return self.settings[name].value
+
+    @property
+    def width(self) -> int:
+        """Output width in pixels."""
+        return int(self["size"].split("x")[0])
+
+    @property
+    def height(self) -> int:
+        """Output height in pixels."""
+        return int(self["size"].split("x")[1])
+
+    @property
+    def fps(self) -> Fraction:
+        """Output frame rate."""
+        return self["fps"]
+
+
+def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> Job:
+    """A checked job from options by their long names ("footage", "music", "output", "style", …).
+
+    Args:
+        options: only the ones given; None counts as not given.
+        base: the folder that relative paths start from; the current one by default.
+
+    Raises:
+        UsageError: an option is unknown, wrong or missing.
+    """
+    return _build({k: v for k, v in options.items() if v is not None}, {}, base or Path.cwd())
+
+
+def read_job(path: Path, options: Mapping[str, Any]) -> Job:
+    """The job of a YAML file, with options from the command line on top.
+
+    Paths in the file start at its folder and must stay below it, or below one of the folders of the setting `roots`
+    (which the file itself cannot set): a job file is a thing that one receives.
+
+    Raises:
+        UsageError: the file is not a job, or names a path outside.
+    """
+    name = printable(str(path))
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{name}: cannot read the job file: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name}: not a YAML file: {str(error).splitlines()[0]}") from error
+    if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
+        raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
+    if "roots" in data or "store" in data:
+        raise UsageError(f"{name}: roots and store cannot be set by a job file")
+    base = path.resolve().parent
+    roots = [base, *(Path(r).resolve() for r in resolve()["roots"].value)]
+    given: dict[str, Any] = {}
+    for key, value in data.items():
+        if key in LISTS or key in PATHS or key in ("grade", "style", "beats-file"):
+            values = value if isinstance(value, list) else [value]
+            if not all(isinstance(v, str | int | float) for v in values):
+                raise UsageError(f"{name}: {key} must be text or a list of texts")
+            resolved = [_inside(key, str(v), base, roots, name) for v in values]
+            given[key] = resolved if key in LISTS else resolved[0]
+        else:
+            given[key] = value
+    command_line = {k: v for k, v in options.items() if v is not None and v != ()}
+    return _build(command_line, given, Path.cwd())
+
+
+def _inside(key: str, value: str, base: Path, roots: Sequence[Path], job: str) -> str:
+    """A path of a job file made absolute, or a name that is no path."""
+    if key in ("include", "exclude", "pin"):
+        return value  # selectors only compare names
+    if key in ("grade", "style") and not value.endswith((".cube", ".yaml", ".yml")):
+        return value
+    path = Path(os.path.normpath(base / value))
+    if not any(path.resolve().is_relative_to(root) for root in roots):
+        raise UsageError(
+            f"{job}: {key}: {printable(value)} lies outside the job file's folder; "
+            "allow its folder by DASK_MONTAGE__ROOTS='[\"/folder\"]'"
+        )
+    return str(path)
+
+
+def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: Path) -> Job:
+    own = {*LISTS, *PATHS}
+    settings = resolve(
+        {k: v for k, v in command_line.items() if k not in own},
+        {k: v for k, v in job_file.items() if k not in own},
+    )
+    both = {**job_file, **command_line}
+
+    def listed(name: str) -> tuple[str, ...]:
+        value = both.get(name) or ()
+        return (value,) if isinstance(value, str) else tuple(str(v) for v in value)
+
+    def path(name: str) -> Path | None:
+        return None if both.get(name) is None else base / str(both[name])
+
+    timeline = path("from-timeline")
+    footage = tuple(_anchored(p, base) for p in listed("footage"))
+    if not footage and timeline is None:
+        raise UsageError("no footage: name files, folders or globs, e.g. `run clips/ --music track.mp3`")
+    music = path("music")
+    if music is None and timeline is None:
+        raise UsageError("no music: add --music FILE (an audio file, or a video whose sound to use)")
+    output = path("output") or base / "montage.mp4"
+    output = Path(os.path.abspath(output))
+    if output.suffix.lower() not in OUTPUT_FORMATS:
+        raise UsageError(
+            f"--output {printable(output.name)}: the name must end in one of "
+            + ", ".join(OUTPUT_FORMATS)
+        )
+    if output.is_dir():
+        raise UsageError(f"--output {printable(str(output))} is a folder; name a file in it")
+    run_dir = path("run-dir")
+    store = settings["store"].value
+    return Job(
+        footage=footage,
+        music=None if music is None else os.path.abspath(music),
+        output=output,
+        run_dir=Path(os.path.abspath(run_dir or output.with_suffix(".montage"))),
+        store=Path(
+            os.path.abspath(store or (run_dir / "store" if run_dir else output.parent / ".montage"))
+        ),
+        include=listed("include"),
+        exclude=listed("exclude"),
+        pins=listed("pin"),
+        from_timeline=None if timeline is None else Path(os.path.abspath(timeline)),
+        settings=settings,
+    )
+
+
+def _anchored(pattern: str, base: Path) -> str:
+    return str(base / pattern)
