@@ -1,0 +1,264 @@
+"""Bounded execution of requests on a Dask cluster.
+
+Each request becomes one `dask.delayed` task, annotated with the resource tag of its placement. At most a few tasks per slot are
+submitted at a time, because tasks with resources are not queued by the scheduler; so neither the client nor the
+scheduler grows with the number of clips. Results are small records.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import dask
+from distributed import Client, get_worker, span, wait
+from distributed.client import Future
+
+from montage_dask.errors import ClusterError, MediaError, MontageError
+from montage_dask.graph.operation import Request, finished, operation, perform
+from montage_dask.graph.placement import TAGS, Capacity, Placement
+from montage_dask.store import Store
+
+log = logging.getLogger(__name__)
+
+CAPACITY_SECONDS = 1.0
+"""How long a look at the workers counts: asking costs the scheduler a message."""
+
+WORKER_WAIT_SECONDS = 60.0
+"""How long a job waits for a lost worker to come back before it gives up."""
+
+
+class Progress(Protocol):
+    """Where a job tells how far it is."""
+
+    def stage(self, name: str, total: int, unit: str = "") -> None:
+        """A stage begins; `total` steps are known so far."""
+
+    def step(self, name: str, label: str, media_seconds: float = 0.0) -> None:
+        """One step of a stage is done; `media_seconds` of video or music went through."""
+
+    def note(self, message: str) -> None:
+        """Something that people should know."""
+
+
+class Silent:
+    """A progress that tells nobody."""
+
+    def stage(self, name: str, total: int, unit: str = "") -> None: ...
+    def step(self, name: str, label: str, media_seconds: float = 0.0) -> None: ...
+    def note(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request: a record, or the error that the operation raised."""
+
+    request: Request
+    record: dict[str, Any] | None
+    error: MontageError | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What ran, for the summary: counts and seconds by operation and target."""
+
+    counts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
+    reused: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, name: str, target: str, seconds: float) -> None:
+        """One operation ran."""
+        self.counts[name, target] += 1
+        self.seconds[name, target] += seconds
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The `operations` of the JSON contract; work that was reused counts under its own key."""
+        names = sorted({*self.counts, *((n, "cpu") for n in self.reused)})
+        return [
+            {
+                "name": name,
+                "target": target,
+                "count": self.counts.get((name, target), 0),
+                "seconds": round(self.seconds.get((name, target), 0.0), 3),
+                "reused": self.reused.get(name, 0),
+            }
+            for name, target in names
+        ]
+
+
+def capacity_of(client: Client) -> Capacity:
+    """The resource tags of all workers, as the scheduler knows them now."""
+    total: dict[str, float] = defaultdict(float)
+    largest: dict[str, float] = defaultdict(float)
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    for worker in workers:
+        for tag, amount in worker["resources"].items():
+            total[tag] += amount
+            largest[tag] = max(largest[tag], amount)
+    return Capacity(dict(total), dict(largest), len(workers))
+
+
+def task(request: Request, store_root: str, target: str) -> dict[str, Any]:
+    """What runs in a worker. Errors of the media are results: Dask must not retry them."""
+    tag = TAGS[target]
+    offered = get_worker().state.total_resources
+    if tag not in offered:  # pragma: no cover - a wrong graph; says so instead of running in the wrong place
+        raise ClusterError(f"{request.operation} was sent to a worker without {tag}")
+    try:
+        record = perform(request, Store(Path(store_root)), "cuda" if target == "gpu" else "cpu")
+        return {"record": record}
+    except MontageError as error:
+        return {"error": error}
+
+
+class Driver:
+    """Runs requests on one cluster for one job.
+
+    Args:
+        client: connected.
+        store: where artefacts stand; the workers must see the same folder.
+        progress: told about every finished request.
+        in_flight_per_slot: tasks submitted per slot of the cluster.
+        retries: of a task that failed in an unforeseen way.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        progress: Progress,
+        *,
+        in_flight_per_slot: int = 2,
+        retries: int = 2,
+    ) -> None:
+        self.client = client
+        self.store = store
+        self.progress = progress
+        self.tally = Tally()
+        self._in_flight_per_slot = in_flight_per_slot
+        self._retries = retries
+        self._seen: tuple[float, Capacity] = (float("-inf"), Capacity())
+
+    def capacity(self) -> Capacity:
+        """What the workers offer, as of at most a second ago."""
+        if time.monotonic() - self._seen[0] > CAPACITY_SECONDS:
+            self._seen = (time.monotonic(), capacity_of(self.client))
+        return self._seen[1]
+
+    def run(
+        self,
+        stage: str,
+        requests: Iterable[Request],
+        placement: Placement,
+        *,
+        media_seconds: Callable[[Request], float] = lambda _: 0.0,
+        priority: int = 0,
+    ) -> Iterator[Outcome]:
+        """Run requests of one kind and yield their outcomes as they come.
+
+        Finished work is taken from the store without a task. Requests are drawn lazily.
+
+        Raises:
+            ClusterError: no worker offers what the placement needs, or the workers went away.
+        """
+        self._check(placement)
+        waiting: dict[Future, Request] = {}
+        attempts: dict[str, int] = defaultdict(int)
+        again: deque[Request] = deque()
+        source = iter(requests)
+        drained = False
+        with span(stage):
+            while True:
+                limit = self.capacity().slots * self._in_flight_per_slot
+                while len(waiting) < limit and not drained:
+                    request = again.popleft() if again else next(source, None)
+                    if request is None:
+                        drained = True
+                        break
+                    done = finished(request, self.store)
+                    if done is not None:
+                        self.tally.reused[request.operation] += 1
+                        yield self._told(stage, Outcome(request, done), media_seconds)
+                        continue
+                    future = self._submit(request, placement, priority, attempts[request.key])
+                    waiting[future] = request
+                if not waiting:
+                    return
+                future = self._next(waiting, placement)
+                request = waiting.pop(future)
+                outcome = self._outcome(future, request)
+                if outcome is None:
+                    attempts[request.key] += 1
+                    if attempts[request.key] > self._retries:
+                        raise ClusterError(
+                            f"{request.operation} of {request.label} failed {attempts[request.key]} "
+                            f"times: {future.exception()}"
+                        )
+                    self.progress.note(f"{request.operation} of {request.label} is tried again")
+                    again.append(request)
+                    drained = False
+                    continue
+                if outcome.record is not None:
+                    record = outcome.record
+                    self.tally.add(request.operation, placement.target, record.get("seconds", 0.0))
+                yield self._told(stage, outcome, media_seconds)
+
+    def _check(self, placement: Placement) -> None:
+        """Never submit a task that cannot run: Dask would wait in silence."""
+        deadline = time.monotonic() + WORKER_WAIT_SECONDS
+        while True:
+            largest = self.capacity().largest
+            lacking = [t for t, n in placement.resources.items() if largest.get(t, 0) < n]
+            if not lacking:
+                return
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"no worker offers {', '.join(lacking)}, which {placement.operation} needs"
+                )
+            time.sleep(0.2)
+
+    def _submit(
+        self, request: Request, placement: Placement, priority: int, attempt: int
+    ) -> Future:
+        name = request.task_name if not attempt else f"{request.task_name}-{attempt}"
+        # Both fusions drop or mix annotations, so that a task would run in the wrong place.
+        with dask.config.set({"optimization.fuse.active": False, "optimization.fuse.delayed": False}):
+            threads = operation(request.operation).threads
+            resources = {t: threads if t == "CPU" else n for t, n in placement.resources.items()}
+            with dask.annotate(resources=resources, priority=priority):
+                delayed = dask.delayed(task, pure=False)(
+                    request, str(self.store.root), placement.target, dask_key_name=name
+                )
+            return self.client.compute(delayed, optimize_graph=False)
+
+    def _next(self, waiting: Mapping[Future, Request], placement: Placement) -> Future:
+        """A finished future; wakes up now and then to see that workers are still there."""
+        while True:
+            try:
+                return next(iter(wait(list(waiting), timeout=5, return_when="FIRST_COMPLETED").done))
+            except TimeoutError:
+                self._check(placement)
+
+    def _outcome(self, future: Future, request: Request) -> Outcome | None:
+        """None: an unforeseen failure, worth another try."""
+        try:
+            if future.status == "finished":
+                result: Mapping[str, Any] = future.result()
+                return Outcome(request, result.get("record"), result.get("error"))
+            log.warning("%s: %r", request.task_name, future.exception())
+            return None
+        finally:
+            future.release()
+
+    def _told(
+        self, stage: str, outcome: Outcome, media_seconds: Callable[[Request], float]
+    ) -> Outcome:
+        self.progress.step(stage, outcome.request.label, media_seconds(outcome.request))
+        if isinstance(outcome.error, MediaError):
+            log.info("%s", outcome.error)
+        return outcome
