@@ -1,7 +1,8 @@
 """What single frames look like, from their 48×27 thumbnails: plain NumPy over batches of frames.
 
-Every sum is of integers (or of floats that hold integers exactly), and what follows is element by element, so that a
-frame's values are the same to the last bit in whatever batch, window or process it was computed.
+Every sum is of integers (or of floats that hold integers exactly), and what follows is element by
+element, so that a frame's values are the same to the last bit in whatever batch, window or process
+it was computed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def luma(thumbnails: Bytes) -> NDArray[np.int32]:
 
 
 def tone(thumbnails: Bytes) -> tuple[Floats, Floats, Floats]:
-    """Exposure (mean luma), contrast (deviation of luma) and colourfulness (Hasler–Süsstrunk), each 0 … 1.
+    """Exposure (mean luma), contrast (its deviation), colourfulness (Hasler–Süsstrunk): 0 … 1.
 
     Args:
         thumbnails: uint8 [n, 27, 48, 3].
@@ -93,7 +94,7 @@ def histogram(thumbnails: Bytes) -> NDArray[np.uint16]:
 
 
 def sharpness(grey: Bytes) -> float:
-    """0 (blurred) … 1 (sharp): deviation of the Laplacian on a fixed scale (0.5 is a deviation of 12 grey levels).
+    """0 (blurred) … 1 (sharp): deviation of the Laplacian; 12 grey levels give 0.5.
 
     Args:
         grey: uint8 [height, width], scaled to the same width for all sources.
@@ -110,7 +111,7 @@ def sharpness(grey: Bytes) -> float:
 
 @cache
 def _dct_rows(size: int, count: int) -> NDArray[np.float64]:
-    """The first `count` DCT-II basis vectors of length `size`, × 1024 and rounded: integers in floats."""
+    """The first DCT-II basis vectors, × 1024 and rounded: float64 [count, size]."""
     k, x = np.arange(count)[:, None], np.arange(size)[None]
     return np.rint(1024.0 * np.cos(np.pi * k * (2 * x + 1) / (2 * size)))
 
@@ -123,7 +124,7 @@ def _hash_order() -> NDArray[np.intp]:
 
 
 def dct(thumbnails: Bytes, count: int = 11) -> NDArray[np.float64]:
-    """The lowest `count`×`count` DCT coefficients of luma: float64 [n, count, count], exact integers."""
+    """The lowest DCT coefficients of luma: float64 [n, count, count], exact integers."""
     # Products and sums stay below 2^53, so BLAS may add in any order.
     light = luma(thumbnails).astype(np.float64)
     result: NDArray[np.float64] = _dct_rows(HEIGHT, count) @ light @ _dct_rows(WIDTH, count).T
@@ -131,7 +132,7 @@ def dct(thumbnails: Bytes, count: int = 11) -> NDArray[np.float64]:
 
 
 def perceptual_hash(thumbnails: Bytes) -> NDArray[np.uint64]:
-    """64-bit DCT hash of luma: bit set where a low frequency is above the median of the 64. uint64 [n]."""
+    """64-bit DCT hash of luma, uint64 [n]: which of 64 low frequencies are above their median."""
     low = dct(thumbnails).reshape(len(thumbnails), -1)[:, _hash_order()]
     middle = np.partition(low, (31, 32), axis=1)[:, 31:33].sum(axis=1, keepdims=True)
     bits = np.ascontiguousarray(np.packbits(2 * low > middle, axis=1))
@@ -139,7 +140,7 @@ def perceptual_hash(thumbnails: Bytes) -> NDArray[np.uint64]:
 
 
 def likeness(left: Bytes, right: Bytes) -> float:
-    """Correlation of two thumbnails without their mean colours: 1 same picture, about 0 another one.
+    """Correlation of two thumbnails without their mean colours: 1 is the same, 0 another picture.
 
     Exposure and contrast do not count. A picture without any contrast is like nothing else.
     """
@@ -155,7 +156,7 @@ def likeness(left: Bytes, right: Bytes) -> float:
 
 
 def shifted_likeness(left: Bytes, right: Bytes, across: int = 4, down: int = 2) -> float:
-    """The best `likeness` when one picture may be shifted by some pixels, as a moving camera does."""
+    """The best `likeness` when a picture may be shifted a little, as a moving camera does."""
     best = -1.0
     for dy in range(-down, down + 1):
         for dx in range(-across, across + 1):

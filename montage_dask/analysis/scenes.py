@@ -1,4 +1,4 @@
-"""Where shots begin: a cheap rule on the strip, TransNetV2's scores, or one of PySceneDetect's detectors.
+"""Where shots begin: a cheap rule on the strip, TransNetV2, or one of PySceneDetect's detectors.
 
 All of them read the strip of the whole source in order, a chunk at a time, so the result cannot
 depend on how the source was divided. A cut is the first frame of the new shot.
@@ -34,8 +34,8 @@ THRESHOLDS = {
     "hash": 0.35,
     "histogram": 0.2,
 }
-"""Defaults. fast: how many times stronger than the motion around it a change must be. accurate: score,
-0 … 1. The others are PySceneDetect's own."""
+"""Defaults. fast: how many times stronger than the motion around it a change must be. accurate:
+score, 0 … 1. The others are PySceneDetect's own."""
 
 MINIMUM_SHOT_SECONDS = 0.4
 """Shots shorter than this are joined with a neighbour."""
@@ -62,7 +62,7 @@ def detect_cuts(
     minimum_shot_seconds: float = MINIMUM_SHOT_SECONDS,
     precision: str | None = None,
 ) -> tuple[int, ...]:
-    """The first frames of all shots but the first: sorted, each above 0 and below the number of frames.
+    """The first frames of all shots but the first: sorted, within (0, frames).
 
     Args:
         strip: complete; for "accurate" with its scores (`transnet.write_scores`).
@@ -134,7 +134,7 @@ def _fast(
 
 
 def _peaks(change: Floats, ratio: float, side: int) -> Iterator[tuple[int, float]]:
-    """Frames that differ from the one before much more than frames nearby do, and by how many times.
+    """Frames that change much more than frames nearby do, and how many times more.
 
     Nearby motion is the mean of the two largest changes on each side: repeated frames (12.5 frames
     a second stored as 25), where every other change is 0, then look like the motion that they are.
@@ -155,7 +155,7 @@ def _peaks(change: Floats, ratio: float, side: int) -> Iterator[tuple[int, float
 
 
 def _is_cut(strip: Strip, cut: int, strength: float, side: int) -> bool:
-    """Whether the picture really is another one: not a flash, a jolt of the camera or a new exposure."""
+    """Whether the picture really is another one: no flash, jolt of the camera or new exposure."""
     first = max(cut - side, 0)
     around = strip.thumbnails(first, min(cut + side, strip.frames))
     before, after = around[: cut - first], around[cut - first :]

@@ -1,11 +1,13 @@
-"""What is in each shot: how sharp, bright, colourful and lively it is, what it looks like, and its course.
+"""What is in each shot: how sharp, bright and lively it is, what it looks like, its course.
 
-Read from the strip, shot after shot; only the scalar features of a source (20 bytes a frame) are in memory at once.
+Read from the strip, shot after shot; only the scalar features of a source (20 bytes a frame) are
+in memory at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -54,7 +56,7 @@ def describe_shots(
     bounds = [0, *cuts, strip.frames]
     return tuple(
         _describe(source, index, strip, columns, number, start, stop, step)
-        for number, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True))
+        for number, (start, stop) in enumerate(pairwise(bounds))
     )
 
 

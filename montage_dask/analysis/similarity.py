@@ -1,7 +1,7 @@
-"""Which shots look alike: an embedding of thumbnails, and groups of near-duplicates over all sources.
+"""Which shots look alike: an embedding of thumbnails, and groups of near-duplicates.
 
-The embedding describes layout, edges and colour without regard to exposure, so that another grade, crop or encoding of a
-picture stays near it, while another picture with the same colours does not.
+The embedding describes layout, edges and colour without regard to exposure, so that another grade,
+crop or encoding of a picture stays near it, while another picture with the same colours does not.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CELL_ROWS, _CELL_COLUMNS, _DIRECTIONS = 3, 4, 4
 _COLOUR_ROWS, _COLOUR_COLUMNS = 3, 4
 _LAYOUT_WEIGHT, _EDGE_WEIGHT, _COLOUR_WEIGHT, _EMPTY_WEIGHT = 1.0, 0.8, 0.7, 0.05
 
-# Below these strengths a part is mostly noise and counts less, instead of being blown up to length 1.
+# Below these strengths a part is mostly noise: it counts less, instead of being blown up.
 _FAINT_LAYOUT = 5e9  # on the scale of features.dct: luma that varies by about one level
 _FAINT_EDGES = 0.5 * WIDTH * HEIGHT
 _FAINT_COLOUR = 0.1
@@ -64,7 +64,7 @@ def similarity(a: Shot, b: Shot) -> float:
 
 
 def group_duplicates(shots: Sequence[Shot]) -> tuple[Shot, ...]:
-    """The same shots with `duplicate_group` set: shots of all sources that look alike share a number.
+    """The same shots with `duplicate_group` set: shots that look alike share a number.
 
     Groups are connected components, numbered by their first shot; a shot like no other gets −1.
     """

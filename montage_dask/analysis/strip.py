@@ -1,7 +1,8 @@
 """The strip: what one decode of a window leaves behind, and all that the analysis reads afterwards.
 
-Per frame a 48×27 RGB thumbnail (3.9 kB), five scalar features, a colour histogram and a perceptual hash, each in a Zarr array
-whose chunk is the window. Everything depends on the frame and its number only, never on how the source was divided.
+Per frame a 48×27 RGB thumbnail (3.9 kB), five scalar features, a colour histogram and a perceptual
+hash, each in a Zarr array whose chunk is the window. Everything depends on the frame and its
+number only, never on how the source was divided.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ VERSION = 1
 """Raised when the same frames give another strip."""
 
 SHARPNESS_STEP = 5
-"""Sharpness is measured on frames whose number is a multiple of this (a divisor of the window grid)."""
+"""Sharpness is measured on frames whose number is a multiple of this, a divisor of 50."""
 
 _BATCH = 64
 """Thumbnails per NumPy batch: small enough to stay in the processor's cache."""
 
 _SHARPNESS_WIDTH = 480
-"""Pixels across on which sharpness is measured: detail finer than that says more about the codec."""
+"""Pixels across on which sharpness is measured: finer detail says more about the codec."""
 
 
 def strip_folder(store: Store, source: Source, window_frames: int) -> Path:
@@ -93,8 +94,8 @@ def write_window(
         threads: decoding threads.
 
     Returns:
-        A small JSON record: {"window", "frames", "repeated"}; repeated counts frames that did not decode and show the
-        frame before them instead.
+        A small JSON record: {"window", "frames", "repeated"}; repeated counts frames that did not
+        decode and show the frame before them instead.
 
     Raises:
         MediaError: nothing in the window decodes.
@@ -146,7 +147,7 @@ def write_frames(
 def _decode(
     source: Source, index: FrameIndex, window: Window, threads: int
 ) -> tuple[Bytes, Floats, Bytes, int]:
-    """Thumbnails and sharpness of a window, the thumbnail of the frame before it, and how many frames were missing."""
+    """Thumbnails, sharpness, the thumbnail of the frame before, and the number of missing frames."""
     from montage_dask.media.decode import decode_frames
 
     scale = _Scaler(source.rotation_degrees)
@@ -156,7 +157,8 @@ def _decode(
     before: Bytes | None = None
     filled = 0
     repeated = 0
-    # The frame before the window too: the motion of the first frame must not depend on where windows begin.
+    # The frame before the window too: the motion of the first frame must not depend on where
+    # windows begin.
     first = max(start - 1, 0)
     for number, frame in decode_frames(
         source, index, first, stop, threads=threads, skip_loop_filter=True
@@ -186,7 +188,7 @@ def _earlier(thumbnails: Bytes, filled: int, before: Bytes | None, position: int
 
 
 class _Scaler:
-    """Makes small pictures from decoded frames of any format and size, with one scaler that is reused.
+    """Makes small pictures from decoded frames of any format and size, reusing its scalers.
 
     Args:
         rotation_degrees: clockwise rotation for showing.
@@ -203,28 +205,27 @@ class _Scaler:
     def thumbnail(self, frame: av.VideoFrame) -> Bytes:
         """The whole picture, as shown, squeezed to 48×27 RGB."""
         turned = self._turns % 2 == 1
-        small = self._small.reformat(
+        small: Bytes = self._small.reformat(
             frame,
             width=HEIGHT if turned else WIDTH,
             height=WIDTH if turned else HEIGHT,
             format="rgb24",
             interpolation=self._method,
             threads=1,
-        ).to_ndarray()
-        picture: Bytes = np.rot90(small, self._turns) if self._turns else small
-        return picture
+        ).to_ndarray()  # type: ignore[assignment]
+        return np.rot90(small, self._turns) if self._turns else small
 
     def sharpness(self, frame: av.VideoFrame) -> float:
-        """0 (blurred) … 1 (sharp): how much of the picture's local contrast is in its finest detail."""
+        """0 (blurred) … 1 (sharp), whatever the size of the picture."""
         scale = _SHARPNESS_WIDTH / max(frame.width, frame.height)
-        grey = self._grey.reformat(
+        grey: Bytes = self._grey.reformat(
             frame,
             width=max(8, round(frame.width * scale)),
             height=max(8, round(frame.height * scale)),
             format="gray",
             interpolation=self._method,
             threads=1,
-        ).to_ndarray()
+        ).to_ndarray()  # type: ignore[assignment]
         return features.sharpness(grey)
 
 
@@ -248,7 +249,7 @@ class Strip:
         """Frames per chunk."""
 
     def thumbnails(self, start: int, stop: int) -> Bytes:
-        """Thumbnails of frames [start, stop): uint8 [n, 27, 48, 3]. Ask for few at a time: 3.9 kB each.
+        """Thumbnails of frames [start, stop): uint8 [n, 27, 48, 3]. Each takes 3.9 kB.
 
         Raises:
             StoreError: a window was never written.
@@ -263,7 +264,8 @@ class Strip:
         """One feature of frames [start, stop).
 
         Args:
-            name: one of `features.COLUMNS` (float32 [n], 0 … 1), "histogram" (uint16 [n, 512]) or "hash" (uint64 [n]).
+            name: one of `features.COLUMNS` (float32 [n], 0 … 1), "histogram" (uint16 [n, 512]) or
+                "hash" (uint64 [n]).
             start: first frame.
             stop: behind the last frame; all of them when None.
 

