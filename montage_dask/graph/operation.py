@@ -6,6 +6,7 @@ idempotent, so a task that Dask runs twice, a job that is run again and two jobs
 
 from __future__ import annotations
 
+import importlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -66,13 +67,18 @@ class Operation:
     """A registered operation."""
 
     name: str
-    version: int
-    """Raised when the same parameters give another result."""
+    module: str
+    """The module that does the work; its `VERSION` is raised when the same parameters give another result."""
     function: Function
     threads: int = 1
     """CPU threads it uses: its `CPU` resource."""
     files: tuple[str, ...] = ()
     """Suffixes of the files that must stand beside the record for it to count."""
+
+    @property
+    def version(self) -> int:
+        """The version of the code behind it."""
+        return int(importlib.import_module(f"montage_dask.{self.module}").VERSION)
 
 
 _REGISTRY: dict[str, Operation] = {}

@@ -1,0 +1,400 @@
+"""The main job: footage and music to a finished montage, as stages of requests on one cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from montage_dask.edit.choose import filter_shots, parse_selector, resolve_pins
+from montage_dask.edit.edit import edit
+from montage_dask.edit.styles import load_style
+from montage_dask.errors import MediaError, MontageError, NothingToDoError, StoreError
+from montage_dask.graph.drive import Driver, Progress
+from montage_dask.graph.operation import Request
+from montage_dask.graph.placement import Placement
+from montage_dask.graph.survey import (
+    Clip,
+    Settings,
+    Survey,
+    find_footage,
+    find_shots,
+    hear,
+    place_on,
+    probe_all,
+)
+from montage_dask.job import Job
+from montage_dask.media.discover import Candidate
+from montage_dask.records import Music, Source, Timeline, to_json
+from montage_dask.render.segments import Segment, plan_segments
+from montage_dask.store import Store
+
+log = logging.getLogger(__name__)
+
+STALE_PART_SECONDS = 6 * 3600
+ENCODE_PRIORITY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One finished montage."""
+
+    output: Path
+    run_dir: Path
+    timeline: Timeline
+    placements: tuple[Placement, ...]
+
+
+def prepare(job: Job, driver: Driver) -> Survey:
+    """Everything that the edit needs: clips, shots, music.
+
+    Raises:
+        NothingToDoError: no clip or no music can be used.
+        UsageError: a selector names nothing.
+    """
+    from montage_dask.analysis.similarity import group_duplicates
+
+    settings = Settings.of(job.settings)
+    survey = Survey()
+    _sweep(job.store)
+    if job.from_timeline is None:
+        candidates, skipped = find_footage(job.footage, job.music)
+        survey.skipped.extend(skipped)
+    else:
+        candidates = []
+    probe_all(driver, settings, candidates, survey)
+    if not survey.clips and job.from_timeline is None:
+        raise NothingToDoError(nothing_usable(survey))
+    _restrict_clips(job, survey)
+    music = hear(driver, settings, [job.music] if job.music else [])
+    for heard in music.values():
+        if isinstance(heard, MontageError):
+            raise NothingToDoError(f"the music cannot be used: {heard}")
+        survey.music = heard
+        for warning in heard.warnings:
+            driver.progress.note(warning)
+    find_shots(driver, settings, survey)
+    if not survey.shots and job.from_timeline is None:
+        raise NothingToDoError(nothing_usable(survey))
+    survey.shots = group_duplicates(survey.shots)
+    return survey
+
+
+def nothing_usable(survey: Survey) -> str:
+    """One line for a job without a usable clip."""
+    reasons = "; ".join(str(MediaError(s.path, s.reason)) for s in survey.skipped[:5])
+    more = f" and {len(survey.skipped) - 5} more" if len(survey.skipped) > 5 else ""
+    return f"no usable footage: {reasons}{more}"
+
+
+def _restrict_clips(job: Job, survey: Survey) -> None:
+    """Clips that --include and --exclude rule out whole are not analysed at all."""
+    from montage_dask.edit.choose import clips_ruled_out
+
+    ruled_out = clips_ruled_out(
+        survey.sources,
+        [parse_selector(s) for s in job.include],
+        [parse_selector(s) for s in job.exclude],
+        [parse_selector(s) for s in job.pins],
+    )
+    for identity in ruled_out:
+        del survey.clips[identity]
+
+
+def compose(job: Job, survey: Survey, seed: int) -> Timeline:
+    """The edit of one variant.
+
+    Raises:
+        UsageError: a selector, the style or the grade is wrong.
+        NothingToDoError: the selectors leave nothing.
+    """
+    assert survey.music is not None
+    shots = filter_shots(
+        survey.shots,
+        survey.sources,
+        [parse_selector(s) for s in job.include],
+        [parse_selector(s) for s in job.exclude],
+    )
+    if not shots:
+        raise NothingToDoError("--include and --exclude leave no shot")
+    pins = resolve_pins(survey.shots, survey.sources, [parse_selector(p) for p in job.pins])
+    return edit(
+        shots,
+        survey.sources,
+        survey.music,
+        load_style(job["style"]),
+        fps=job.fps,
+        width=job.width,
+        height=job.height,
+        start_seconds=job["start"],
+        duration_seconds=job["duration"],
+        seed=seed,
+        pins=pins,
+        transition=job["transition"],
+        grade=job["grade"],
+    )
+
+
+def _from_timeline(job: Job, driver: Driver, survey: Survey) -> Timeline:
+    """The timeline of a file, with its clips probed into the survey."""
+    from montage_dask.report.otio import read_otio
+
+    assert job.from_timeline is not None
+    settings = Settings.of(job.settings)
+    paths = _paths_of(job)
+    probe_all(driver, settings, [Candidate(Path(p), explicit=True) for p in paths], survey)
+    if survey.skipped:
+        lost = survey.skipped[0]
+        raise MediaError(lost.path, lost.reason)
+    timeline = read_otio(job.from_timeline, survey.sources)
+    if job.music:
+        timeline = replace(timeline, music_path=job.music)
+    if survey.music is None and timeline.music_path:
+        heard = hear(driver, settings, [timeline.music_path])[timeline.music_path]
+        if isinstance(heard, MontageError):
+            raise NothingToDoError(f"the music cannot be used: {heard}")
+        survey.music = heard
+    return timeline
+
+
+def _paths_of(job: Job) -> tuple[str, ...]:
+    from montage_dask.report.otio import media_of
+
+    assert job.from_timeline is not None
+    return media_of(job.from_timeline)
+
+
+def make(job: Job, driver: Driver) -> tuple[Survey, list[Made]]:
+    """Run a whole job.
+
+    Returns:
+        What was found, and one `Made` per variant.
+
+    Raises:
+        MontageError: nothing can be made; nothing stands at the output path that did not before.
+    """
+    _check_output(job)
+    survey = prepare(job, driver)
+    made = []
+    for number in range(job["variants"]):
+        made.append(_one(job, driver, survey, number))
+    return survey, made
+
+
+def _one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:
+    output, run_dir = job.output, job.run_dir
+    if job["variants"] > 1:
+        output = output.with_stem(f"{output.stem}-{number + 1}")
+        run_dir = run_dir / f"variant-{number + 1}"
+    while True:
+        if job.from_timeline is not None:
+            timeline = _from_timeline(job, driver, survey)
+        else:
+            timeline = compose(job, survey, job["seed"] + number)
+        for note in timeline.notes:
+            driver.progress.note(note)
+        try:
+            placements = render(job, driver, survey, timeline, output)
+            return Made(output, run_dir, timeline, placements)
+        except MediaError as error:
+            # A clip that broke only now: leave it out and edit again; segments without it are reused.
+            broken = [k for k, c in survey.clips.items() if c.source.path == error.path]
+            if not broken or job.from_timeline is not None or len(survey.clips) == 1:
+                raise
+            driver.progress.note(f"left out: {error}")
+            log.warning("%s", error, exc_info=True)
+            survey.skip(error.path, error.reason)
+            for identity in broken:
+                del survey.clips[identity]
+            survey.shots = tuple(s for s in survey.shots if s.source in survey.clips)
+            if not survey.shots:
+                raise NothingToDoError(nothing_usable(survey)) from error
+
+
+def encode_requests(
+    job: Job, timeline: Timeline, clips: Mapping[str, Clip]
+) -> list[tuple[Segment, Request]]:
+    """The segments of a timeline in order, each with its request."""
+    grade = timeline.grade
+    identity = grade
+    if grade.endswith(".cube"):
+        identity = hashlib.sha256(Path(grade).read_bytes()).hexdigest()[:32]
+    requests = []
+    for segment in plan_segments(timeline, maximum_frames=job["segment-frames"]):
+        used = {e.source: clips[e.source] for e in segment.events}
+        parameters = {
+            "segment": to_json(segment),
+            "fit": job["fit"],
+            "grade": identity,
+            "codec": job["codec"],
+            "quality": job["quality"],
+            "crf": job["crf"],
+            "threads": job["encoder-threads"],
+        }
+        paths = {
+            "sources": {k: to_json(c.source) for k, c in used.items()},
+            "indexes": {k: str(c.index) for k, c in used.items()},
+            "grade": grade,
+            "stall_seconds": job["stall-seconds"],
+        }
+        names = ", ".join(dict.fromkeys(c.name for c in used.values()))
+        requests.append((segment, Request("encode", parameters, paths, names)))
+    return requests
+
+
+def audio_request(job: Job, timeline: Timeline, sources: Mapping[str, Source]) -> Request:
+    """The request for the sound of the whole montage."""
+    from montage_dask.media.probe import stat_key
+
+    keep = job["keep-audio"]
+    parameters: dict[str, Any] = {
+        "music": stat_key(timeline.music_path),
+        "start_seconds": str(timeline.music_start_seconds),
+        "frames": timeline.frames,
+        "fps": str(timeline.fps),
+        "fade_out_frames": timeline.fade_out_frames,
+        "keep_audio": keep,
+        "loudness_lufs": job["loudness-lufs"],
+        "true_peak_db": job["true-peak-db"],
+    }
+    if keep:  # only then do the events matter
+        parameters["events"] = [
+            [e.start_frame, e.stop_frame, e.source, str(e.in_seconds), str(e.speed)]
+            for e in timeline.events
+        ]
+    used = {e.source for e in timeline.events} if keep else set()
+    paths = {
+        "timeline": to_json(timeline),
+        "music": timeline.music_path,
+        "sources": {k: to_json(s) for k, s in sources.items() if k in used},
+    }
+    return Request("audio", parameters, paths, Path(timeline.music_path).name)
+
+
+def render(
+    job: Job, driver: Driver, survey: Survey, timeline: Timeline, output: Path
+) -> tuple[Placement, ...]:
+    """Encode the segments, render the sound, and assemble both into the output.
+
+    Raises:
+        MontageError: a segment, the sound or the output cannot be made.
+    """
+    settings = Settings.of(job.settings)
+    store = driver.store
+    pairs = encode_requests(job, timeline, survey.clips)
+    unique = {r.key: r for _, r in pairs}
+    frames = {r.key: s.frames for s, r in pairs}
+    encode = place_on(driver, "encode", settings)
+    driver.progress.stage("encode", len(unique), "segments")
+    # Longest first, so that the last worker does not end long after the others.
+    ordered = sorted(unique.values(), key=lambda r: (-frames[r.key], r.key))
+    failed: MontageError | None = None
+    for outcome in driver.run(
+        "encode",
+        ordered,
+        encode,
+        media_seconds=lambda r: float(frames[r.key] / timeline.fps),
+        priority=ENCODE_PRIORITY,
+    ):
+        # Go on with the other segments: they are not lost when the job is run again.
+        failed = failed or outcome.error
+    if failed is not None:
+        raise failed
+    audio = audio_request(job, timeline, survey.sources)
+    sound = place_on(driver, "audio", settings)
+    driver.progress.stage("audio", 1, "track")
+    _only(driver, "audio", audio, sound)
+    parts = [str(store.file("encode", r.key, ".mp4")) for _, r in pairs]
+    assemble = Request(
+        "assemble",
+        {
+            "segments": [r.key for _, r in pairs],
+            "audio": audio.key,
+            "frames": timeline.frames,
+            "fps": str(timeline.fps),
+            "output": str(output),
+            "metadata": {"title": output.stem},
+        },
+        {
+            "segments": parts,
+            "audio": str(store.file("audio", audio.key, ".m4a")),
+            "output": str(output),
+        },
+        output.name,
+    )
+    forget_unless_there(store, assemble, output)
+    driver.progress.stage("assemble", 1, "file")
+    joined = place_on(driver, "assemble", settings)
+    _only(driver, "assemble", assemble, joined)
+    return encode, sound, joined
+
+
+def forget_unless_there(store: Store, request: Request, output: Path) -> None:
+    """An output stands outside the store, where people move it: its record counts only while the file is the same."""
+    record = store.load(request.operation, request.key)
+    if record is None:
+        return
+    try:
+        stat = output.stat()
+        same = (stat.st_size, stat.st_mtime_ns) == (record["size_bytes"], record["mtime_ns"])
+    except OSError:
+        same = False
+    if not same:
+        store.record_path(request.operation, request.key).unlink(missing_ok=True)
+
+
+def _only(driver: Driver, stage: str, request: Request, placement: Placement) -> dict[str, Any]:
+    """Run one request; its error is the job's."""
+    (outcome,) = driver.run(stage, [request], placement)
+    if outcome.record is None:
+        raise outcome.error or MontageError(f"{stage} gave no result")
+    return outcome.record
+
+
+def _check_output(job: Job) -> None:
+    """Find out before the work, not after it, that the result has no place."""
+    for folder in (job.output.parent, job.run_dir, job.store):
+        probe = folder / ".montage-write-test"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            from montage_dask.store.artefacts import storage_error
+
+            raise storage_error(folder, error) from error
+    free = shutil.disk_usage(job.output.parent).free
+    if free < 1 << 20:
+        raise StoreError(f"cannot write {job.output}: the disk is full ({free} bytes free)")
+
+
+def _sweep(store: Path) -> None:
+    """Remove what killed writers left behind long ago."""
+    limit = time.time() - STALE_PART_SECONDS
+    for part in store.glob("*/*/*/.*.part*"):
+        try:
+            if part.stat().st_mtime < limit:
+                part.unlink()
+        except OSError:
+            log.debug("cannot remove %s", part)
+
+
+def start(job: Job, client: Any, progress: Progress) -> Driver:
+    """A driver for a job on a connected cluster."""
+    return Driver(
+        client,
+        Store(job.store),
+        progress,
+        in_flight_per_slot=job["in-flight-per-slot"],
+        retries=job["retries"],
+    )
+
+
+def names(clips: Sequence[Clip]) -> str:
+    """Clip names for people."""
+    return ", ".join(c.name for c in clips)

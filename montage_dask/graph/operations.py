@@ -1,0 +1,216 @@
+"""All operations: how a small request becomes a call into analysis or render, and its result a small record.
+
+Every function here only unpacks, calls and packs. A parameter belongs into `parameters` when it changes the result, into
+`paths` when it only says where something stands.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from montage_dask.graph.operation import Context, Operation, Request, register
+from montage_dask.records import Source, Timeline, Window, from_json, to_json
+from montage_dask.store import writing
+
+
+def _source(request: Request) -> Source:
+    return from_json(Source, request.paths["source"])
+
+
+def _probe(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.media.probe import probe
+
+    source, index = probe(request.paths["path"])
+    with writing(context.file(request, ".npz")) as part:
+        index.save(part)
+    return {"source": to_json(source)}
+
+
+def _strip(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.analysis.strip import create_strip, strip_folder, write_window
+    from montage_dask.media.index import FrameIndex
+
+    source, p = _source(request), request.parameters
+    window = Window(p["window"], p["start_frame"], p["stop_frame"])
+    folder = strip_folder(context.store, source, p["window_frames"])
+    create_strip(folder, source.frames, p["window_frames"])
+    index = FrameIndex.load(Path(request.paths["index"]))
+    return write_window(
+        source, index, window, p["window_frames"], folder, threads=context.threads
+    )
+
+
+def _scores(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.analysis.strip import Strip, strip_folder
+    from montage_dask.analysis.transnet import write_scores
+
+    p = request.parameters
+    window = Window(p["window"], p["start_frame"], p["stop_frame"])
+    strip = Strip(strip_folder(context.store, _source(request), p["window_frames"]))
+    return write_scores(
+        strip, window, device=context.device, precision=p["precision"], threads=context.threads
+    )
+
+
+def _shots(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.analysis.scenes import detect_cuts
+    from montage_dask.analysis.shots import describe_shots
+    from montage_dask.analysis.strip import Strip, strip_folder
+    from montage_dask.media.index import FrameIndex
+
+    source, p = _source(request), request.parameters
+    strip = Strip(strip_folder(context.store, source, request.paths["window_frames"]))
+    cuts = detect_cuts(
+        strip,
+        detector=p["detector"],
+        threshold=p["threshold"],
+        frame_rate=source.frame_rate,
+        precision=p["precision"],
+    )
+    index = FrameIndex.load(Path(request.paths["index"]))
+    return {"shots": to_json(describe_shots(source, index, strip, cuts))}
+
+
+def _beats(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.analysis.music import analyse_music
+
+    p = request.parameters
+    music = analyse_music(
+        request.paths["path"],
+        tracker=p["tracker"],
+        bpm=p["bpm"],
+        beats_file=request.paths.get("beats_file"),
+        beats_per_bar=p["beats_per_bar"],
+        device=context.device,
+    )
+    return {"music": to_json(music)}
+
+
+def _encode(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.media.encoders import encoding
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.segments import Segment, render_segment
+
+    p, paths = request.parameters, request.paths
+    output = context.file(request, ".mp4")
+    with writing(output) as part:
+        return render_segment(
+            from_json(Segment, p["segment"]),
+            {k: from_json(Source, v) for k, v in paths["sources"].items()},
+            {k: FrameIndex.load(Path(v)) for k, v in paths["indexes"].items()},
+            part,
+            fit=p["fit"],
+            grade=paths["grade"],
+            encoding=encoding(p["codec"], p["quality"], crf=p["crf"], threads=p["threads"]),
+            threads=context.threads,
+            work=part.parent,
+            stall_seconds=paths["stall_seconds"],
+        )
+
+
+def _audio(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.render.audio import render_audio
+
+    p, paths = request.parameters, request.paths
+    with writing(context.file(request, ".m4a")) as part:
+        return render_audio(
+            from_json(Timeline, paths["timeline"]),
+            paths["music"],
+            {k: from_json(Source, v) for k, v in paths["sources"].items()},
+            part,
+            keep_audio=p["keep_audio"],
+            loudness_lufs=p["loudness_lufs"],
+            true_peak_db=p["true_peak_db"],
+        )
+
+
+def _assemble(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.render.assemble import assemble
+
+    p, paths = request.parameters, request.paths
+    output = Path(paths["output"])
+    record = assemble(
+        [Path(s) for s in paths["segments"]],
+        Path(paths["audio"]) if paths["audio"] else None,
+        output,
+        frames=p["frames"],
+        fps=Fraction(p["fps"]),
+        metadata=p["metadata"],
+    )
+    stat = output.stat()
+    return {**record, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _pictures(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.graph.pictures import draw_pictures
+
+    return draw_pictures(request)
+
+
+def _stills(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.stills import extract_stills
+
+    p, paths = request.parameters, request.paths
+    written = extract_stills(
+        _source(request),
+        FrameIndex.load(Path(paths["index"])),
+        {int(k): Path(v) for k, v in paths["outputs"].items()},
+        max_width=p["max_width"],
+    )
+    return {"written": [str(w) for w in written]}
+
+
+def _transcode(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.media.encoders import encoding
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.transcode import transcode_window
+
+    p = request.parameters
+    with writing(context.file(request, ".mkv")) as part:
+        return transcode_window(
+            _source(request),
+            FrameIndex.load(Path(request.paths["index"])),
+            p["start_frame"],
+            p["stop_frame"],
+            part,
+            encoding=encoding(p["codec"], p["quality"], crf=p["crf"], threads=p["threads"]),
+            size=None if p["size"] is None else (p["size"][0], p["size"][1]),
+            threads=context.threads,
+        )
+
+
+def _join(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.transcode import join_transcode
+
+    p, paths = request.parameters, request.paths
+    output = Path(paths["output"])
+    record = join_transcode(
+        _source(request),
+        FrameIndex.load(Path(paths["index"])),
+        [Path(s) for s in paths["parts"]],
+        output,
+        audio=p["audio"],
+    )
+    stat = output.stat()
+    return {**record, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+for _op in (
+    Operation("probe", "media.probe", _probe, files=(".npz",)),
+    Operation("strip", "analysis.strip", _strip),
+    Operation("scores", "analysis.transnet", _scores),
+    Operation("shots", "analysis.shots", _shots),
+    Operation("beats", "analysis.music", _beats),
+    Operation("encode", "render.segments", _encode, files=(".mp4",)),
+    Operation("audio", "render.audio", _audio, files=(".m4a",)),
+    Operation("assemble", "render.assemble", _assemble),
+    Operation("pictures", "report.pictures", _pictures),
+    Operation("stills", "render.stills", _stills),
+    Operation("transcode", "render.transcode", _transcode, files=(".mkv",)),
+    Operation("join", "render.transcode", _join),
+):
+    register(_op)
