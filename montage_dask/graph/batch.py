@@ -1,0 +1,237 @@
+"""Jobs over many files that make no montage: transcoding and stills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from montage_dask.errors import MontageError, NothingToDoError
+from montage_dask.graph.drive import Driver
+from montage_dask.graph.montage import forget_unless_there, nothing_usable
+from montage_dask.graph.operation import Request
+from montage_dask.graph.survey import (
+    Clip,
+    Settings,
+    Survey,
+    find_footage,
+    find_shots,
+    place_on,
+    probe_all,
+)
+from montage_dask.media.windows import split_windows
+from montage_dask.records import Shot, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Transcoding:
+    """How files are transcoded."""
+
+    codec: str
+    quality: str
+    crf: int | None
+    size: tuple[int, int] | None
+    """Box that the picture must fit into; None keeps the size."""
+    audio: str
+    """copy, aac or none."""
+    window_frames: int
+    encoder_threads: int
+    suffix: str = ".mp4"
+
+
+@dataclass(slots=True)
+class Written:
+    """What a batch job made."""
+
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    survey: Survey = field(default_factory=Survey)
+
+
+def gather(driver: Driver, settings: Settings, patterns: Sequence[str]) -> Survey:
+    """Probe the footage of a batch job.
+
+    Raises:
+        NothingToDoError: nothing can be used.
+    """
+    survey = Survey()
+    candidates, skipped = find_footage(patterns, None)
+    survey.skipped.extend(skipped)
+    probe_all(driver, settings, candidates, survey)
+    if not survey.clips:
+        raise NothingToDoError(nothing_usable(survey))
+    return survey
+
+
+def output_names(clips: Mapping[str, Clip], folder: Path, suffix: str) -> dict[str, Path]:
+    """One output per clip; clips of the same name get a number, in order. Inputs are never overwritten."""
+    taken: set[Path] = {Path(c.source.path).resolve() for c in clips.values()}
+    names = {}
+    for identity, clip in clips.items():
+        stem = Path(clip.source.path).stem
+        path, number = folder / f"{stem}{suffix}", 1
+        while path.resolve() in taken:
+            number += 1
+            path = folder / f"{stem}-{number}{suffix}"
+        taken.add(path.resolve())
+        names[identity] = path
+    return names
+
+
+def transcode(
+    driver: Driver, settings: Settings, patterns: Sequence[str], folder: Path, how: Transcoding
+) -> Written:
+    """Transcode every clip in windows spread over the workers; a bad clip is skipped.
+
+    Raises:
+        NothingToDoError: nothing could be transcoded.
+    """
+    written = Written(survey=gather(driver, settings, patterns))
+    survey = written.survey
+    outputs = output_names(survey.clips, folder, how.suffix)
+    parts = {k: list(_windows(c, how)) for k, c in survey.clips.items()}
+    owner = {r.key: k for k, requests in parts.items() for r in requests}
+    rate = {k: c.source.frame_rate for k, c in survey.clips.items()}
+
+    def seconds(request: Request) -> float:
+        p = request.parameters
+        return float((p["stop_frame"] - p["start_frame"]) / rate[p["identity"]])
+
+    driver.progress.stage("transcode", len(owner), "windows")
+    failed: dict[str, MontageError] = {}
+    windows = (r for k, requests in parts.items() for r in requests if k not in failed)
+    placement = place_on(driver, "transcode", settings)
+    for outcome in driver.run("transcode", windows, placement, media_seconds=seconds):
+        if outcome.error is not None:
+            failed.setdefault(owner[outcome.request.key], outcome.error)
+    joins = []
+    for identity, requests in parts.items():
+        clip, output = survey.clips[identity], outputs[identity]
+        if identity in failed:
+            survey.skip(clip.source.path, str(failed[identity]))
+            continue
+        join = Request(
+            "join",
+            {"parts": [r.key for r in requests], "audio": how.audio, "output": str(output)},
+            {
+                "source": to_json(clip.source),
+                "index": str(clip.index),
+                "parts": [str(driver.store.file("transcode", r.key, ".mkv")) for r in requests],
+                "output": str(output),
+            },
+            clip.name,
+        )
+        forget_unless_there(driver.store, join, output)
+        joins.append(join)
+    driver.progress.stage("join", len(joins), "files")
+    done: dict[str, dict[str, Any]] = {}
+    for outcome in driver.run("join", joins, place_on(driver, "join", settings)):
+        path = outcome.request.paths["source"]["path"]
+        if outcome.record is None:
+            survey.skip(path, str(outcome.error))
+        else:
+            done[path] = outcome.record
+    for identity, clip in survey.clips.items():
+        if clip.source.path in done:
+            record = done[clip.source.path]
+            written.outputs.append(
+                {
+                    "path": clip.source.path,
+                    "output": str(outputs[identity]),
+                    "frames": record["frames"],
+                    "size_bytes": record["size_bytes"],
+                }
+            )
+    if not written.outputs:
+        raise NothingToDoError(nothing_usable(survey))
+    return written
+
+
+def _windows(clip: Clip, how: Transcoding) -> Iterator[Request]:
+    source = clip.source
+    paths = {"source": to_json(source), "index": str(clip.index)}
+    for window in split_windows(source.frames, how.window_frames):
+        yield Request(
+            "transcode",
+            {
+                "identity": source.identity,
+                "stream_index": source.stream_index,
+                "start_frame": window.start_frame,
+                "stop_frame": window.stop_frame,
+                "codec": how.codec,
+                "quality": how.quality,
+                "crf": how.crf,
+                "size": None if how.size is None else list(how.size),
+                "threads": how.encoder_threads,
+            },
+            paths,
+            clip.name,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StillsWanted:
+    """Which frames to write."""
+
+    every_seconds: Fraction | None
+    """A frame every so many seconds, or None for one (or more) per shot."""
+    per_shot: int
+    suffix: str
+    max_width: int | None
+
+
+def stills(
+    driver: Driver, settings: Settings, patterns: Sequence[str], folder: Path, wanted: StillsWanted
+) -> Written:
+    """Write stills of every clip into one folder per clip.
+
+    Raises:
+        NothingToDoError: nothing could be written.
+    """
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.stills import frames_every, frames_per_shot
+
+    written = Written(survey=gather(driver, settings, patterns))
+    survey = written.survey
+    if wanted.every_seconds is None:
+        find_shots(driver, settings, survey)
+    folders = output_names(survey.clips, folder, "")
+    by_clip: dict[str, list[Shot]] = {}
+    for shot in survey.shots:
+        by_clip.setdefault(shot.source, []).append(shot)
+    requests = []
+    for identity, clip in survey.clips.items():
+        if wanted.every_seconds is None:
+            numbers = frames_per_shot(by_clip[identity], wanted.per_shot)
+        else:
+            numbers = frames_every(FrameIndex.load(clip.index), wanted.every_seconds)
+        digits = len(str(clip.source.frames))
+        targets = {
+            str(n): str(folders[identity] / f"{n:0{digits}d}{wanted.suffix}") for n in numbers
+        }
+        requests.append(
+            Request(
+                "stills",
+                {"identity": identity, "outputs": targets, "max_width": wanted.max_width},
+                {"source": to_json(clip.source), "index": str(clip.index), "outputs": targets},
+                clip.name,
+            )
+        )
+    for request in requests:
+        if not all(Path(p).exists() for p in request.paths["outputs"].values()):
+            driver.store.record_path("stills", request.key).unlink(missing_ok=True)
+    driver.progress.stage("stills", len(requests), "clips")
+    done: dict[str, list[str]] = {}
+    for outcome in driver.run("stills", requests, place_on(driver, "stills", settings)):
+        path = outcome.request.paths["source"]["path"]
+        if outcome.record is None:
+            survey.skip(path, str(outcome.error))
+        else:
+            done[path] = outcome.record["written"]
+    for clip in survey.clips.values():
+        if clip.source.path in done:
+            written.outputs.append({"path": clip.source.path, "stills": done[clip.source.path]})
+    if not written.outputs:
+        raise NothingToDoError(nothing_usable(survey))
+    return written
