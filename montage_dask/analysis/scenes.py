@@ -194,9 +194,11 @@ def _flat_runs(strip: Strip, shortest: int, frame_rate: Fraction) -> _FlatRuns:
             cuts += [(start, 100.0), (stop, 100.0)]
         elif start == 0 or stop == strip.frames:
             continue
-        elif (
-            stop - start >= shortest
-            or likeness(_at(strip, start - apart), _at(strip, stop - 1 + apart)) < 0.8
+        elif stop - start >= shortest or not (
+            # The same picture on both sides is a flash. Close by, when the camera moves; further
+            # away, where a fade is over.
+            likeness(_at(strip, start - 1), _at(strip, stop)) > 0.8
+            or shifted_likeness(_at(strip, start - apart), _at(strip, stop - 1 + apart)) > 0.8
         ):
             cuts.append(((start + stop) // 2, 100.0))
     return _FlatRuns(runs, cuts)
