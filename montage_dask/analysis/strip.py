@@ -72,6 +72,8 @@ def create_strip(folder: Path, frames: int, window_frames: int) -> None:
         ("hash", (), "uint64"),
     ):
         create_array(folder, name, ArraySpec((frames, *tail), dtype, window_frames))
+    windows = -(-frames // window_frames)
+    create_array(folder, "edges", ArraySpec((windows, 2, HEIGHT, WIDTH, 3), "uint8", 1))
 
 
 def write_window(
@@ -102,13 +104,13 @@ def write_window(
         StoreError: the strip cannot be written.
     """
     create_strip(folder, len(index), window_frames)
-    thumbnails, sharpness, before, repeated = _decode(source, index, window, threads)
-    write_frames(folder, window.start_frame, thumbnails, before, sharpness)
+    thumbnails, sharpness, repeated = _decode(source, index, window, threads)
+    write_frames(folder, window.start_frame, thumbnails, sharpness, window_frames)
     return {"window": window.index, "frames": window.frames, "repeated": repeated}
 
 
 def write_frames(
-    folder: Path, start: int, thumbnails: Bytes, before: Bytes, sharpness: Floats
+    folder: Path, start: int, thumbnails: Bytes, sharpness: Floats, window_frames: int
 ) -> None:
     """Work out the features of one window and write it.
 
@@ -116,8 +118,8 @@ def write_frames(
         folder: a strip made by `create_strip`.
         start: first frame of the window.
         thumbnails: uint8 [n, 27, 48, 3].
-        before: uint8 [27, 48, 3], the frame before the window; its first frame when there is none.
         sharpness: float32 [n], 0 … 1.
+        window_frames: frames per window.
 
     Raises:
         StoreError: the strip cannot be written.
@@ -126,6 +128,7 @@ def write_frames(
     scalars = np.empty((frames, len(features.COLUMNS)), np.float32)
     histogram = np.empty((frames, features.BINS**3), np.uint16)
     hashes = np.empty(frames, np.uint64)
+    before = thumbnails[0]
     for first in range(0, frames, _BATCH):
         part = slice(first, first + _BATCH)
         batch = thumbnails[part]
@@ -142,49 +145,37 @@ def write_frames(
         ("thumbnails", thumbnails),
     ):
         write_rows(folder, name, start, rows)
+    write_rows(folder, "edges", start // window_frames, thumbnails[None, [0, -1]])
 
 
 def _decode(
     source: Source, index: FrameIndex, window: Window, threads: int
-) -> tuple[Bytes, Floats, Bytes, int]:
-    """Thumbnails, sharpness, the thumbnail of the frame before, and the number of missing frames."""
+) -> tuple[Bytes, Floats, int]:
+    """Thumbnails and sharpness of a window, and the number of frames that did not decode."""
     from montage_dask.media.decode import decode_frames
 
     scale = _Scaler(source.rotation_degrees)
     start, stop = window.start_frame, window.stop_frame
     thumbnails = np.empty((window.frames, HEIGHT, WIDTH, 3), np.uint8)
     sharpness = np.zeros(window.frames, np.float32)
-    before: Bytes | None = None
     filled = 0
     repeated = 0
-    # The frame before the window too: the motion of the first frame must not depend on where
-    # windows begin.
-    first = max(start - 1, 0)
     for number, frame in decode_frames(
-        source, index, first, stop, threads=threads, skip_loop_filter=True
+        source, index, start, stop, threads=threads, skip_loop_filter=True
     ):
-        if number < start:
-            before = scale.thumbnail(frame)
-            continue
         position = number - start
         thumbnails[position] = scale.thumbnail(frame)
         if number % SHARPNESS_STEP == 0:
             sharpness[position : position + SHARPNESS_STEP] = scale.sharpness(frame)
         if position > filled:
             repeated += position - filled
-            thumbnails[filled:position] = _earlier(thumbnails, filled, before, position)
+            thumbnails[filled:position] = thumbnails[filled - 1 if filled else position]
         filled = position + 1
     if filled == 0:
         raise MediaError(source.path, f"no frame from {start} to {stop} can be decoded")
     repeated += window.frames - filled
     thumbnails[filled:] = thumbnails[filled - 1]
-    return thumbnails, sharpness, thumbnails[0] if before is None else before, repeated
-
-
-def _earlier(thumbnails: Bytes, filled: int, before: Bytes | None, position: int) -> Bytes:
-    if filled:
-        return thumbnails[filled - 1]
-    return thumbnails[position] if before is None else before
+    return thumbnails, sharpness, repeated
 
 
 class _Scaler:
@@ -272,9 +263,29 @@ class Strip:
         Raises:
             StoreError: a window was never written.
         """
+        stop = self.frames if stop is None else stop
         scalar = name in features.COLUMNS
-        array = "scalars" if scalar else name
+        rows = self._read("scalars" if scalar else name, start, stop)
+        if not scalar:
+            return rows
+        column = rows[:, features.COLUMNS.index(name)]
+        return self._over_edges(column, start, stop) if name == "motion" else column
+
+    def _over_edges(self, motion: Floats, start: int, stop: int) -> Floats:
+        """Motion with the values of the windows' first frames, which no window knew by itself.
+
+        Decoding the frame before a window would cost up to a whole group of pictures.
+        """
+        size = self.window_frames
+        first, last = max(1, -(-start // size)), -(-stop // size)
+        if first >= last:
+            return motion
+        edges = self._read("edges", first - 1, last)
+        result = motion.copy()
+        result[first * size - start :: size] = features.difference(edges[:-1, 1], edges[1:, 0])
+        return result
+
+    def _read(self, array: str, start: int, stop: int) -> NDArray[Any]:
         if array not in self._rows:
             self._rows[array] = Rows(self.folder, array)
-        rows = self._rows[array].read(start, self.frames if stop is None else stop)
-        return rows[:, features.COLUMNS.index(name)] if scalar else rows
+        return self._rows[array].read(start, stop)

@@ -50,6 +50,7 @@ def make_strip(
     create_strip(folder, frames, window_frames)
     for start in reversed(range(0, frames, window_frames)):
         batch = thumbnails[start : start + window_frames]
-        before = thumbnails[max(start - 1, 0)]
-        write_frames(folder, start, batch, before, np.full(len(batch), sharpness, np.float32))
+        write_frames(
+            folder, start, batch, np.full(len(batch), sharpness, np.float32), window_frames
+        )
     return Strip(folder)

@@ -1,0 +1,211 @@
+"""Scene detection against PySceneDetect and the floor, which is decoding the file once.
+
+The file has known cuts: it is composed at 1080p from generated pictures or from given clips. Every
+program runs in a process of its own, one after the other in each round; CPU seconds are user plus
+system of the process and all its children.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from montage_dask.media.ffmpeg import binary, input_arguments, output_argument, run_ffmpeg
+
+RATE = 25
+TOLERANCE_FRAMES = 2
+WINDOW_FRAMES = 500
+
+GENERATED = (
+    "testsrc2=size=1920x1080:rate=25",
+    "mandelbrot=size=1920x1080:rate=25:start_scale=0.4:end_scale=0.02:end_pts=400",
+    "gradients=size=1920x1080:rate=25:seed=5:speed=0.02:nb_colors=6",
+    "life=size=480x270:rate=25:mold=10:ratio=0.3:seed=3:death_color=#204060:life_color=#e0c040,"
+    "scale=1920:1080",
+    "sierpinski=size=1920x1080:rate=25:seed=2",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One run of one program."""
+
+    cpu_seconds: float
+    wall_seconds: float
+    cuts: tuple[int, ...] | None
+    """None for a program that finds none."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compose, measure, and print a markdown table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks scenes", description=__doc__)
+    parser.add_argument("--footage", nargs="*", default=[], help="clips without cuts")
+    parser.add_argument("--shots", type=int, default=24)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--without-accurate", action="store_true")
+    parser.add_argument("--keep", type=Path, help="compose into this folder and keep the file")
+    parser.add_argument("--child", nargs=3, metavar=("DETECTOR", "FILE", "FOLDER"), help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.child:
+        return _detect(*options.child)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        path, cuts, frames = compose(folder, options.footage, options.shots)
+        programs = ["decode only (ffmpeg, 1 thread)", "fast", "scenedetect detect-adaptive"]
+        if not options.without_accurate:
+            programs.append("accurate")
+        runs: dict[str, list[Result]] = {name: [] for name in programs}
+        for _ in range(options.repeats):
+            for name in programs:
+                with tempfile.TemporaryDirectory() as work:
+                    runs[name].append(_run(name, path, Path(work)))
+    print(_table(runs, cuts, frames))
+    return 0
+
+
+def compose(folder: Path, clips: Sequence[str], shots: int) -> tuple[Path, tuple[int, ...], int]:
+    """A 1080p H.264 file of known cuts.
+
+    Returns:
+        The file, its cuts (first frames of new shots), and its number of frames.
+    """
+    rng = random.Random(1)
+    inputs, chains, lengths = [], [], []
+    source = -1
+    for number in range(shots):
+        count = len(clips) or len(GENERATED)
+        # Never the same one twice running: that might not be a cut at all.
+        source = rng.choice([i for i in range(count) if i != source])
+        lengths.append(rng.randint(40, 90))
+        inputs += ["-ss", f"{rng.uniform(0, 1.5):.3f}"]
+        inputs += ["-i", os.path.abspath(clips[source])] if clips else []
+        inputs += [] if clips else ["-f", "lavfi", "-i", GENERATED[source]]
+        chains.append(
+            f"[{number}:v]fps={RATE},scale=1920:1080:force_original_aspect_ratio=increase,"
+            "crop=1920:1080,setsar=1,format=yuv420p,tpad=stop=-1:stop_mode=clone,"
+            f"trim=end_frame={lengths[-1]},settb=1/{RATE},setpts=N[v{number}]"
+        )
+    joined = "".join(f"[v{number}]" for number in range(shots))
+    path = folder / "scenes.mp4"
+    # Keyframes do not tell where the cuts are, as they do not in cut material either.
+    run_ffmpeg(
+        [
+            *inputs, "-filter_complex", ";".join([*chains, f"{joined}concat=n={shots}"]),
+            "-c:v", "libx264", "-preset", "medium", "-b:v", "5.4M", "-g", "250",
+            "-sc_threshold", "0", "-threads", "2", output_argument(path),
+        ],
+        about=path,
+    )  # fmt: skip
+    stops = list(itertools.accumulate(lengths))
+    return path, tuple(stops[:-1]), stops[-1]
+
+
+def _run(name: str, path: Path, work: Path) -> Result:
+    """Run one program to its end."""
+    module = [sys.executable, "-m", "benchmarks.scenes", "--child"]
+    command = {
+        "decode only (ffmpeg, 1 thread)": [
+            str(binary()), "-v", "error", "-nostdin", "-threads", "1",
+            *input_arguments(path, "mov"), "-map", "0:v", "-f", "null", "-",
+        ],
+        "fast": [*module, "fast", str(path), str(work)],
+        "accurate": [*module, "accurate", str(path), str(work)],
+        "scenedetect detect-adaptive": [
+            sys.executable, "-m", "scenedetect", "-q", "-i", str(path), "-o", str(work),
+            "detect-adaptive", "list-scenes", "-f", "scenes.csv",
+        ],
+    }[name]  # fmt: skip
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{name} failed ({process.returncode}): {command}")
+    return Result(usage.ru_utime + usage.ru_stime, wall, _cuts(work))
+
+
+def _cuts(work: Path) -> tuple[int, ...] | None:
+    ours, theirs = work / "cuts.json", work / "scenes.csv"
+    if ours.exists():
+        return tuple(json.loads(ours.read_text()))
+    if not theirs.exists():
+        return None
+    with theirs.open(newline="") as file:
+        rows = [row for row in csv.reader(file) if row and row[0].isdigit()]
+    # Columns: scene number, start frame (from 1), …; the first scene starts with the file.
+    return tuple(int(row[1]) - 1 for row in rows[1:])
+
+
+def _detect(detector: str, path: str, folder: str) -> int:
+    """What a worker does, in this process: probe, strip, scenes."""
+    from montage_dask.analysis import transnet
+    from montage_dask.analysis.scenes import detect_cuts
+    from montage_dask.analysis.strip import Strip, strip_folder, write_window
+    from montage_dask.media.probe import probe
+    from montage_dask.media.windows import split_windows
+    from montage_dask.store import Store
+
+    source, index = probe(Path(path))
+    strip_path = strip_folder(Store(Path(folder)), source, WINDOW_FRAMES)
+    windows = split_windows(len(index), WINDOW_FRAMES)
+    for window in windows:
+        write_window(source, index, window, WINDOW_FRAMES, strip_path)
+    strip = Strip(strip_path)
+    if detector == "accurate":
+        for window in windows:
+            transnet.write_scores(strip, window)
+    cuts = detect_cuts(strip, detector=detector, frame_rate=source.frame_rate)
+    (Path(folder) / "cuts.json").write_text(json.dumps(cuts))
+    return 0
+
+
+def score(found: Sequence[int], truth: Sequence[int]) -> tuple[float, float, float]:
+    """Precision, recall and F1; a cut counts once, within ±2 frames."""
+    left = sorted(found)
+    hits = 0
+    for cut in truth:
+        near = [f for f in left if abs(f - cut) <= TOLERANCE_FRAMES]
+        if near:
+            left.remove(min(near, key=lambda f: abs(f - cut)))
+            hits += 1
+    precision = hits / len(found) if found else 0.0
+    recall = hits / len(truth) if truth else 0.0
+    total = precision + recall
+    return precision, recall, 2 * precision * recall / total if total else 0.0
+
+
+def _table(runs: dict[str, list[Result]], truth: Sequence[int], frames: int) -> str:
+    peer = statistics.median(r.cpu_seconds for r in runs["scenedetect detect-adaptive"])
+    repeats = len(next(iter(runs.values())))
+    lines = [
+        f"1920×1080, {frames} frames, {len(truth)} cuts, {repeats} interleaved rounds, medians",
+        "",
+        "| program | CPU-ms per frame | wall s | CPU: scenedetect ÷ this | precision | recall | F1 |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, results in runs.items():
+        cpu = statistics.median(r.cpu_seconds for r in results)
+        wall = statistics.median(r.wall_seconds for r in results)
+        cuts = results[-1].cuts
+        found = ["–"] * 3 if cuts is None else [f"{v:.3f}" for v in score(cuts, truth)]
+        values = [f"{cpu / frames * 1000:.2f}", f"{wall:.1f}", f"{peer / cpu:.2f}", *found]
+        lines.append(f"| {name} | " + " | ".join(values) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
