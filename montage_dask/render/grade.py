@@ -1,0 +1,163 @@
+"""Colour grades as 33³ lookup tables: presets made by code, or a user's .cube file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montage_dask.errors import UsageError, printable
+from montage_dask.store import writing
+
+SIZE = 33
+MAXIMUM_SIZE = 129
+MAXIMUM_BYTES = 200 << 20
+
+Colours = NDArray[np.float64]
+"""[..., 3] R'G'B', 0 … 1."""
+
+LUMA = np.array([0.2126, 0.7152, 0.0722])
+
+
+def _saturate(c: Colours, amount: float) -> Colours:
+    grey = (c @ LUMA)[..., None]
+    return grey + (c - grey) * amount
+
+
+def _contrast(c: Colours, amount: float, pivot: float = 0.45) -> Colours:
+    """A smooth S-curve around the pivot; 0 leaves all as it is, and black and white stay."""
+    curve = np.where(
+        c < pivot,
+        pivot * (np.clip(c, 0, None) / pivot) ** (1 + amount),
+        1 - (1 - pivot) * (np.clip(1 - c, 0, None) / (1 - pivot)) ** (1 + amount),
+    )
+    return curve
+
+
+def _tint(c: Colours, shadows: tuple[float, ...], highlights: tuple[float, ...]) -> Colours:
+    """Add a colour to the dark and another to the bright parts."""
+    luma = np.clip(c @ LUMA, 0, 1)[..., None]
+    return c + np.array(shadows) * (1 - luma) ** 2 + np.array(highlights) * luma**2
+
+
+def _lift(c: Colours, black: float, white: float = 1.0) -> Colours:
+    return black + c * (white - black)
+
+
+PRESETS: Mapping[str, Callable[[Colours], Colours]] = {
+    "none": lambda c: c,
+    "vibrant": lambda c: _contrast(_saturate(c, 1.28), 0.12),
+    "warm": lambda c: _tint(c, (0.012, 0.0, -0.015), (0.045, 0.012, -0.05)),
+    "cool": lambda c: _tint(c, (-0.012, 0.0, 0.03), (-0.04, 0.0, 0.035)),
+    "teal-orange": lambda c: _saturate(
+        _contrast(_tint(c, (-0.045, 0.012, 0.035), (0.06, 0.012, -0.06)), 0.1), 1.1
+    ),
+    "noir": lambda c: _contrast(_saturate(c, 0.0), 0.35, 0.42),
+    "filmic-warm": lambda c: _lift(
+        _contrast(_saturate(_tint(c, (0.01, 0.0, 0.012), (0.035, 0.012, -0.035)), 0.94), 0.15),
+        0.02,
+        0.98,
+    ),
+    "high-contrast": lambda c: _contrast(c, 0.32),
+    "desaturated": lambda c: _saturate(c, 0.55),
+    "bleach": lambda c: _contrast(_saturate(c, 0.45), 0.35, 0.5),
+    "vintage": lambda c: _lift(
+        _saturate(_tint(c, (0.03, 0.005, 0.025), (0.04, 0.02, -0.07)), 0.8), 0.05, 0.96
+    ),
+    "faded": lambda c: _lift(_saturate(c, 0.85), 0.07, 0.95),
+    "moonlight": lambda c: _contrast(
+        _saturate(_tint(c, (-0.03, -0.01, 0.05), (-0.05, -0.01, 0.05)), 0.7) * 0.93, 0.1
+    ),
+}
+"""Grade of each preset, on R'G'B' (Rec.709) values."""
+
+
+def preset_names() -> tuple[str, ...]:
+    """Names of the presets; "none" first."""
+    return tuple(PRESETS)
+
+
+def lattice(size: int = SIZE) -> Colours:
+    """The grid of a table, red fastest: [size³, 3]."""
+    axis = np.linspace(0, 1, size)
+    blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
+    return np.stack([red.ravel(), green.ravel(), blue.ravel()], axis=-1)
+
+
+def write_preset(name: str, path: Path) -> None:
+    """Write a preset as a .cube file.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"no grade {printable(name)!r}: a .cube file, or one of {', '.join(PRESETS)}")
+    values = np.clip(PRESETS[name](lattice()), 0, 1)
+    rows = "\n".join(f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in values)
+    with writing(path) as part:
+        part.write_text(f'TITLE "{name}"\nLUT_3D_SIZE {SIZE}\n{rows}\n', encoding="ascii")
+
+
+def check_cube(path: Path) -> int:
+    """Check a user's .cube file, which goes to ffmpeg as it is.
+
+    Returns:
+        The size of its table.
+
+    Raises:
+        UsageError: it is no usable 3-D table; says where.
+    """
+    name = printable(str(path))
+    try:
+        if path.stat().st_size > MAXIMUM_BYTES:
+            raise UsageError(f"{name}: too large for a .cube file")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UsageError(f"{name}: cannot read the .cube file: {error.strerror}") from error
+    size, values = 0, 0
+    for number, line in enumerate(lines, 1):
+        words = line.split("#")[0].split()
+        if not words or words[0] == "TITLE":
+            continue
+        if words[0] == "LUT_3D_SIZE":
+            if len(words) != 2 or not words[1].isdigit() or not 2 <= int(words[1]) <= MAXIMUM_SIZE:
+                raise UsageError(f"{name}, line {number}: LUT_3D_SIZE must lie between 2 and {MAXIMUM_SIZE}")
+            size = int(words[1])
+        elif words[0] == "LUT_1D_SIZE":
+            raise UsageError(f"{name}: a 1-D table; only 3-D tables are grades")
+        elif not words[0][0].isalpha():
+            try:
+                row = [float(w) for w in words]
+            except ValueError:
+                row = []
+            if len(row) != 3 or not np.isfinite(row).all():
+                raise UsageError(f"{name}, line {number}: must be three finite numbers")
+            values += 1
+    if not size or values != size**3:
+        raise UsageError(f"{name}: holds {values} colours instead of {size or '?'}³")
+    return size
+
+
+def cube_for(grade: str, work: Path) -> Path | None:
+    """The table of a grade as a file in the work folder under a safe name, or None when there is nothing to do.
+
+    Args:
+        grade: name of a preset, or a .cube file.
+        work: where to put it.
+
+    Raises:
+        UsageError: no such preset, or a broken file.
+    """
+    if grade == "none":
+        return None
+    if grade.lower().endswith(".cube"):
+        check_cube(Path(grade))
+        target = work / "grade.cube"
+        with writing(target) as part:
+            part.write_bytes(Path(grade).read_bytes())
+        return target
+    target = work / f"grade-{grade if grade in PRESETS else 'x'}.cube"
+    write_preset(grade, target)
+    return target
