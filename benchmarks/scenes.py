@@ -56,7 +56,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--without-accurate", action="store_true")
     parser.add_argument("--keep", type=Path, help="compose into this folder and keep the file")
-    parser.add_argument("--child", nargs=3, metavar=("DETECTOR", "FILE", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--child", nargs=3, metavar=("DETECTOR", "FILE", "FOLDER"), help=argparse.SUPPRESS
+    )
     options = parser.parse_args(arguments)
     if options.child:
         return _detect(*options.child)
@@ -194,7 +196,7 @@ def _table(runs: dict[str, list[Result]], truth: Sequence[int], frames: int) -> 
     lines = [
         f"1920×1080, {frames} frames, {len(truth)} cuts, {repeats} interleaved rounds, medians",
         "",
-        "| program | CPU-ms per frame | wall s | CPU: scenedetect ÷ this | precision | recall | F1 |",
+        "| program | CPU-ms per frame | wall s | × scenedetect | precision | recall | F1 |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, results in runs.items():

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from montage_dask.analysis import features
 from montage_dask.analysis.features import HEIGHT, WIDTH, Bytes, Floats
-from montage_dask.errors import MediaError
 from montage_dask.records import Source, Window
 from montage_dask.store import Store, key_of
 from montage_dask.store.arrays import ArraySpec, Rows, create_array, write_rows
 
 if TYPE_CHECKING:
     import av
+
     from montage_dask.media.index import FrameIndex
 
 VERSION = 1
@@ -96,17 +96,16 @@ def write_window(
         threads: decoding threads.
 
     Returns:
-        A small JSON record: {"window", "frames", "repeated"}; repeated counts frames that did not
-        decode and show the frame before them instead.
+        A small JSON record: {"window", "frames"}.
 
     Raises:
-        MediaError: nothing in the window decodes.
+        MediaError: the file is gone, or nothing of it decodes.
         StoreError: the strip cannot be written.
     """
     create_strip(folder, len(index), window_frames)
-    thumbnails, sharpness, repeated = _decode(source, index, window, threads)
+    thumbnails, sharpness = _decode(source, index, window, threads)
     write_frames(folder, window.start_frame, thumbnails, sharpness, window_frames)
-    return {"window": window.index, "frames": window.frames, "repeated": repeated}
+    return {"window": window.index, "frames": window.frames}
 
 
 def write_frames(
@@ -150,16 +149,14 @@ def write_frames(
 
 def _decode(
     source: Source, index: FrameIndex, window: Window, threads: int
-) -> tuple[Bytes, Floats, int]:
-    """Thumbnails and sharpness of a window, and the number of frames that did not decode."""
+) -> tuple[Bytes, Floats]:
+    """Thumbnails and sharpness of a window; windows start on multiples of SHARPNESS_STEP."""
     from montage_dask.media.decode import decode_frames
 
     scale = _Scaler(source.rotation_degrees)
     start, stop = window.start_frame, window.stop_frame
     thumbnails = np.empty((window.frames, HEIGHT, WIDTH, 3), np.uint8)
-    sharpness = np.zeros(window.frames, np.float32)
-    filled = 0
-    repeated = 0
+    sharpness = np.empty(window.frames, np.float32)
     for number, frame in decode_frames(
         source, index, start, stop, threads=threads, skip_loop_filter=True
     ):
@@ -167,15 +164,7 @@ def _decode(
         thumbnails[position] = scale.thumbnail(frame)
         if number % SHARPNESS_STEP == 0:
             sharpness[position : position + SHARPNESS_STEP] = scale.sharpness(frame)
-        if position > filled:
-            repeated += position - filled
-            thumbnails[filled:position] = thumbnails[filled - 1 if filled else position]
-        filled = position + 1
-    if filled == 0:
-        raise MediaError(source.path, f"no frame from {start} to {stop} can be decoded")
-    repeated += window.frames - filled
-    thumbnails[filled:] = thumbnails[filled - 1]
-    return thumbnails, sharpness, repeated
+    return thumbnails, sharpness
 
 
 class _Scaler:

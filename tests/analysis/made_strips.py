@@ -11,7 +11,7 @@ ENDS = ((60, 1.0), (30, 0.25))
 
 
 def picture(seed: int, height: int = 60, width: int = 110) -> np.ndarray:
-    """A smooth picture, larger than a thumbnail so that a camera can move over it: uint8 [h, w, 3]."""
+    """A smooth picture, larger than a thumbnail, for a camera to move over."""
     rng = np.random.default_rng(seed)
     total = np.zeros((height, width, 3))
     for cells, weight in ((4, 1.0), (9, 0.6), (22, 0.3)):

@@ -1,4 +1,4 @@
-"""Features of thumbnails: right values on pictures whose values are known, and no trace of batching."""
+"""Features of thumbnails: right on pictures whose values are known, and no trace of batching."""
 
 import numpy as np
 import pytest

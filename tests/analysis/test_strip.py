@@ -5,8 +5,6 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from montage_dask.media.probe import probe
-from montage_dask.media.windows import split_windows
 
 from montage_dask.analysis import features
 from montage_dask.analysis.scenes import detect_cuts
@@ -14,6 +12,8 @@ from montage_dask.analysis.shots import describe_shots
 from montage_dask.analysis.strip import Strip, strip_folder, write_window
 from montage_dask.errors import StoreError
 from montage_dask.media.ffmpeg import run_ffmpeg
+from montage_dask.media.probe import probe
+from montage_dask.media.windows import split_windows
 from montage_dask.store import Store
 
 
@@ -27,7 +27,7 @@ def strip_of(path, store, window_frames):
     folder = strip_folder(Store(store), source, window_frames)
     for window in reversed(split_windows(len(index), window_frames)):
         record = write_window(source, index, window, window_frames, folder)
-        assert record == {"window": window.index, "frames": window.frames, "repeated": 0}
+        assert record == {"window": window.index, "frames": window.frames}
     return source, index, Strip(folder)
 
 
@@ -45,8 +45,8 @@ def clip(tmp_path_factory):
     chain = "".join(f"[{i}]trim=end_frame=42,setsar=1[v{i}];" for i in range(len(PARTS)))
     chain += "".join(f"[v{i}]" for i in range(len(PARTS))) + f"concat=n={len(PARTS)}"
     return made(
-        path, *inputs, "-filter_complex", chain, "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset",
-        "fast", "-g", "70", "-sc_threshold", "0", "-crf", "28",
+        path, *inputs, "-filter_complex", chain, "-pix_fmt", "yuv420p", "-c:v", "libx264",
+        "-preset", "fast", "-g", "70", "-sc_threshold", "0", "-crf", "28",
     )  # fmt: skip
 
 
@@ -156,8 +156,9 @@ def test_a_size_that_changes_in_the_middle(tmp_path):
 def test_sharpness_sees_blur_and_upscaling(tmp_path):
     def sharpness(name, filters):
         path = made(
-            tmp_path / name, "-f", "lavfi", "-i", "mandelbrot=size=640x360:rate=10", "-frames:v", "6",
-            "-vf", filters, "-c:v", "libx264", "-crf", "12", "-pix_fmt", "yuv420p",
+            tmp_path / name, "-f", "lavfi", "-i", "mandelbrot=size=640x360:rate=10",
+            "-frames:v", "6", "-vf", filters, "-c:v", "libx264", "-crf", "12",
+            "-pix_fmt", "yuv420p",
         )  # fmt: skip
         _, _, strip = strip_of(path, tmp_path / "store", 50)
         return float(strip.feature("sharpness").mean())
