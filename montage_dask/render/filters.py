@@ -1,0 +1,189 @@
+"""The filter chains of one event: from a source's pictures to output pictures, in ffmpeg-python's terms."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import Any
+
+import ffmpeg
+
+from montage_dask.media.index import FrameIndex
+from montage_dask.records import Source
+from montage_dask.render.mapping import FrameMap
+
+UNINDEXED = frozenset("mpegts mpeg mpegvideo asf flv ogg nsv rm vob".split())
+"""Formats in which a seek may land behind the wanted keyframe: seek two keyframes earlier."""
+
+BLUR_DIVISOR = 8
+"""The blurred background is made at this fraction of the size: nobody sees the difference, and it costs next to nothing."""
+
+
+def open_input(source: Source, index: FrameIndex, shown: FrameMap) -> Any:
+    """The input of one event: opened as the untrusted file that it is, a little before the first frame that is shown."""
+    options: dict[str, Any] = {
+        "protocol_whitelist": "file",
+        "f": source.format_name,
+        "threads": 1,
+        "noautorotate": None,
+    }
+    key = index.key_before(shown.first)
+    back = 2 if source.format_name in UNINDEXED else 0
+    if key - back > 0:
+        # Absolute time stamps (-copyts), so that frames are told apart by their exact PTS below.
+        wanted = index.key_pts[key - back] if back else index.pts[shown.first]
+        options["ss"] = f"{float(int(wanted) * index.time_base):.6f}"
+        options["seek_timestamp"] = 1
+        options["noaccurate_seek"] = None
+    return ffmpeg.input("file:" + os.path.abspath(source.path), **options)[str(source.stream_index)]
+
+
+def picture_of(
+    stream: Any,
+    source: Source,
+    index: FrameIndex,
+    shown: FrameMap,
+    *,
+    fps: Fraction,
+    size: tuple[int, int],
+    fit: str,
+    cube: str | None,
+    pixel_format: str,
+) -> Any:
+    """The pictures of one event: exact frames, size, colours.
+
+    Args:
+        stream: from `open_input`.
+        source: the source.
+        index: its frame index.
+        shown: which frames.
+        fps: output rate.
+        size: output width and height.
+        fit: contain, cover or blur.
+        cube: a lookup table in ffmpeg's working folder, by a safe name.
+        pixel_format: of the output.
+    """
+    end = (
+        {"end_pts": int(index.pts[shown.last + 1])} if shown.last + 1 < len(index) else {}
+    )
+    stream = stream.filter("trim", start_pts=int(index.pts[shown.first]), **end)
+    stream = stream.filter("settb", expr="1/1000000000")
+    tick = Fraction(10**9) / fps
+    stream = stream.filter("setpts", expr=f"round({shown.expression()}*{float(tick)!r})")
+    stream = stream.filter("settb", expr=f"{fps.denominator}/{fps.numerator}")
+    rates = {"fps": f"{fps.numerator}/{fps.denominator}", "start_time": 0, "round": "near"}
+    # Work on each picture once: before it is repeated, or after those that nobody sees are dropped.
+    repeats = shown.last - shown.first + 1 <= shown.frames
+    if not repeats:
+        stream = stream.filter("fps", **rates)
+    stream = _coloured(stream, source, size, fit, pixel_format, cube)
+    if repeats:
+        stream = stream.filter("fps", **rates)
+    # The last picture stays until the event ends, however long the stream says that it lasts.
+    stream = stream.filter("tpad", stop=shown.frames, stop_mode="clone")
+    return stream.filter("trim", end_frame=shown.frames)
+
+
+def matrix_of(source: Source) -> str:
+    """The matrix of a source; where it says none, SD is taken for BT.601 and HD for BT.709, as players do."""
+    names = {"bt470bg": "bt470bg", "smpte170m": "smpte170m", "smpte240m": "smpte240m", "fcc": "fcc"}
+    if source.color_space in ("bt2020nc", "bt2020c"):
+        return "bt2020"
+    if source.color_space == "bt709":
+        return "bt709"
+    return names.get(source.color_space) or ("bt709" if source.coded_height >= 720 else "smpte170m")
+
+
+def _coloured(
+    stream: Any, source: Source, size: tuple[int, int], fit: str, pixel_format: str, cube: str | None
+) -> Any:
+    stream = _to_rec709(stream, source)
+    turns = {90: [("transpose", "clock")], 180: [("hflip", None), ("vflip", None)], 270: [("transpose", "cclock")]}
+    for name, argument in turns.get(source.rotation_degrees, []):
+        stream = stream.filter(name, argument) if argument else stream.filter(name)
+    working = "gbrp" if cube else pixel_format
+    stream = _fitted(stream, source, size, fit, working)
+    if cube:
+        stream = stream.filter("lut3d", file=cube, interp="tetrahedral")
+        stream = stream.filter(
+            "scale", out_color_matrix="bt709", out_range="tv", flags="bicubic+accurate_rnd"
+        ).filter("format", pixel_format)
+    stream = stream.filter(
+        "setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709"
+    )
+    return stream.filter("setsar", 1)
+
+
+def _to_rec709(stream: Any, source: Source) -> Any:
+    """Wide-gamut and HDR pictures are brought to Rec.709 light first; for others the matrix is enough."""
+    if source.hdr:
+        stream = stream.filter("zscale", transfer="linear", npl=100)
+        stream = stream.filter("format", "gbrpf32le")
+        stream = stream.filter("zscale", primaries="bt709")
+        stream = stream.filter("tonemap", tonemap="hable", desat=0)
+        stream = stream.filter("zscale", transfer="bt709", matrix="bt709", range="tv")
+        return stream.filter("format", "yuv444p")
+    if source.color_primaries == "bt2020":
+        stream = stream.filter(
+            "zscale", primaries="bt709", transfer="bt709", matrix="bt709", range="tv"
+        )
+        return stream.filter("format", "yuv444p")
+    return stream
+
+
+def _scale(stream: Any, source: Source, width: int, height: int, working: str) -> Any:
+    ready = source.hdr or source.color_primaries == "bt2020"
+    matrix = "bt709" if ready else matrix_of(source)
+    full = not ready and (source.color_range == "pc" or source.pixel_format.startswith("yuvj"))
+    scaled = stream.filter(
+        "scale",
+        w=width,
+        h=height,
+        flags="bicubic+accurate_rnd",
+        in_color_matrix=matrix,
+        out_color_matrix="bt709",
+        in_range="pc" if full else "tv",
+        out_range="pc" if working == "gbrp" else "tv",
+    )
+    return scaled.filter("format", working)
+
+
+def _fitted(stream: Any, source: Source, size: tuple[int, int], fit: str, working: str) -> Any:
+    width, height = size
+    ratio = Fraction(source.width, source.height) / Fraction(width, height)
+    if abs(ratio - 1) < Fraction(1, 100):
+        return _scale(stream, source, width, height, working)
+    inside = (width, _even(width / Fraction(source.width, source.height)))
+    if ratio < 1:
+        inside = (_even(height * Fraction(source.width, source.height)), height)
+    outside = (_even(height * Fraction(source.width, source.height)), height)
+    if ratio < 1:
+        outside = (width, _even(width / Fraction(source.width, source.height)))
+    if fit == "cover":
+        scaled = _scale(stream, source, *_at_least(outside, size), working)
+        return scaled.filter("crop", width, height)
+    if fit == "contain":
+        scaled = _scale(stream, source, *inside, working)
+        return scaled.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")
+    both = stream.filter_multi_output("split", 2)
+    small = (_even(Fraction(width, BLUR_DIVISOR)), _even(Fraction(height, BLUR_DIVISOR)))
+    cover = (_even(Fraction(outside[0], BLUR_DIVISOR)), _even(Fraction(outside[1], BLUR_DIVISOR)))
+    behind = _scale(both[0], source, *_at_least(cover, small), "yuv420p")
+    behind = behind.filter("crop", *small).filter("gblur", sigma=max(2, small[1] // 24))
+    behind = behind.filter("lutyuv", y="(val-16)*0.6+16")
+    behind = behind.filter("scale", w=width, h=height, flags="bilinear").filter("setsar", 1)
+    before = _scale(both[1], source, *inside, "yuv420p" if working == "gbrp" else working)
+    before = before.filter("setsar", 1)
+    pixels = "yuv420p10" if working.endswith("10le") else "yuv420"
+    joined = ffmpeg.overlay(behind, before, x="(W-w)/2", y="(H-h)/2", format=pixels, shortest=1)
+    if working == "gbrp":
+        joined = joined.filter("scale", in_color_matrix="bt709", in_range="tv", out_range="pc")
+    return joined.filter("format", working)
+
+
+def _even(value: Fraction) -> int:
+    return max(2, 2 * round(value / 2))
+
+
+def _at_least(size: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
+    return max(size[0], least[0]), max(size[1], least[1])

@@ -1,0 +1,286 @@
+"""Segments: runs of events between hard cuts, each decoded, graded and encoded once by one ffmpeg."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import ffmpeg
+
+from montage_dask.errors import FFmpegError, MediaError, VerificationError
+from montage_dask.media.container import open_media
+from montage_dask.media.encoders import Encoding
+from montage_dask.media.ffmpeg import STALL_SECONDS, output_argument, run_ffmpeg
+from montage_dask.media.index import FrameIndex
+from montage_dask.records import CUT, Event, Source, Timeline
+from montage_dask.render.filters import open_input, picture_of
+from montage_dask.render.grade import cube_for
+from montage_dask.render.mapping import make_map
+
+VERSION = 1
+
+MAXIMUM_EVENTS = 12
+"""Inputs of one ffmpeg: each holds a decoder with its pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Everything that determines the pixels of a run of events, and nothing else: not even where it stands."""
+
+    events: tuple[Event, ...]
+    """From frame 0; without beats, reasons and scores."""
+    fps: Fraction
+    width: int
+    height: int
+    fade_out_frames: int = 0
+    """Frames at the end that fade to black."""
+
+    @property
+    def frames(self) -> int:
+        """Length in output frames."""
+        return self.events[-1].stop_frame
+
+
+def plan_segments(timeline: Timeline, *, maximum_frames: int) -> tuple[Segment, ...]:
+    """Split a timeline at hard cuts into segments of about `maximum_frames` at most.
+
+    The split depends on the timeline only. An event that is longer is split inside, too: its parts join without a seam.
+    Events that a transition joins, and what fades out at the end, stay together.
+    """
+    groups: list[list[Event]] = []
+    fade_from = timeline.frames - timeline.fade_out_frames
+    for event in _split(timeline.events, maximum_frames, timeline.fps, fade_from):
+        joined = event.transition.kind != "cut" or event.start_frame > fade_from
+        if groups:
+            group = groups[-1]
+            length = event.stop_frame - group[0].start_frame
+            fits = length <= maximum_frames and len(group) < MAXIMUM_EVENTS
+            if joined or fits:
+                group.append(event)
+                continue
+        groups.append([event])
+    segments = []
+    for group in groups:
+        start = group[0].start_frame
+        events = tuple(
+            Event(
+                start_frame=e.start_frame - start,
+                stop_frame=e.stop_frame - start,
+                source=e.source,
+                shot=0,
+                in_seconds=e.in_seconds,
+                speed=e.speed,
+                transition=e.transition,
+            )
+            for e in group
+        )
+        last = group[-1].stop_frame == timeline.frames
+        fade = min(timeline.fade_out_frames, events[-1].stop_frame) if last else 0
+        segments.append(Segment(events, timeline.fps, timeline.width, timeline.height, fade))
+    return tuple(segments)
+
+
+def _split(
+    events: tuple[Event, ...], maximum_frames: int, fps: Fraction, fade_from: int
+) -> Iterator[Event]:
+    """Events, the long ones in equal parts that show the same source frames."""
+    for number, event in enumerate(events):
+        follower = events[number + 1].transition if number + 1 < len(events) else CUT
+        plain = event.transition == CUT and follower == CUT and event.stop_frame <= fade_from
+        parts = -(-event.frames // maximum_frames) if plain else 1
+        for part in range(parts):
+            start = event.start_frame + event.frames * part // parts
+            stop = event.start_frame + event.frames * (part + 1) // parts
+            moved = event.in_seconds + (start - event.start_frame) / fps * event.speed
+            yield replace(event, start_frame=start, stop_frame=stop, in_seconds=moved)
+
+
+def render_segment(
+    segment: Segment,
+    sources: Mapping[str, Source],
+    indexes: Mapping[str, FrameIndex],
+    output: Path,
+    *,
+    fit: str,
+    grade: str,
+    encoding: Encoding,
+    threads: int = 1,
+    work: Path,
+    on_frame: Callable[[int], None] | None = None,
+    stall_seconds: float = STALL_SECONDS,
+) -> dict[str, Any]:
+    """Encode one segment.
+
+    Args:
+        segment: what to show.
+        sources: by identity.
+        indexes: frame indexes by identity.
+        output: a .mp4 to write; not atomic, that is the caller's.
+        fit: contain, cover or blur.
+        grade: name of a preset or a .cube file.
+        encoding: how to encode.
+        threads: of the filters.
+        work: folder for the lookup table; ffmpeg runs in it.
+        on_frame: told how many frames are encoded.
+        stall_seconds: see `run_ffmpeg`.
+
+    Returns:
+        A small record: frames, size_bytes.
+
+    Raises:
+        MediaError: a source cannot be read; names it.
+        VerificationError: the file has another number of frames than it must have.
+    """
+    cube = cube_for(grade, work)
+    try:
+        pictures = _joined(
+            segment, sources, indexes, fit=fit, cube=cube, pixel_format=encoding.pixel_format
+        )
+        cuts = "+".join(f"eq(n,{e.start_frame})" for e in segment.events)
+        options: dict[str, Any] = {
+            **dict(encoding.options),
+            "force_key_frames": f"expr:{cuts}",
+            "r": f"{segment.fps.numerator}/{segment.fps.denominator}",
+            "fps_mode": "cfr",
+            "frames:v": segment.frames,
+            "video_track_timescale": timescale(segment.fps),
+            "an": None,
+            "f": "mp4",
+        }
+        arguments = ffmpeg.output(pictures, output_argument(output), **options).get_args()
+        run_ffmpeg(
+            ["-copyts", "-filter_complex_threads", str(threads), *arguments],
+            about=sources[segment.events[0].source].path,
+            on_frame=on_frame,
+            cwd=work,
+            stall_seconds=stall_seconds,
+        )
+    except FFmpegError as error:
+        raise _blamed(error, segment, sources, indexes) from error
+    finally:
+        if cube is not None:
+            cube.unlink(missing_ok=True)
+    frames = count_frames(output)
+    if frames != segment.frames:
+        short = [sources[e.source].path for e in segment.events]
+        raise VerificationError(
+            f"a segment has {frames} frames instead of {segment.frames} (of {', '.join(dict.fromkeys(short))})"
+        )
+    return {"frames": frames, "size_bytes": output.stat().st_size}
+
+
+def timescale(fps: Fraction) -> int:
+    """Ticks a second in which every frame time is whole, the same for all segments."""
+    return fps.numerator * -(-10_000 // fps.numerator)
+
+
+def count_frames(path: Path) -> int:
+    """Video frames of a file that we wrote, by its packets."""
+    with av.open(f"file:{path}") as container:
+        stream = container.streams.video[0]
+        return sum(1 for packet in container.demux(stream) if packet.size)
+
+
+def _blamed(
+    error: FFmpegError,
+    segment: Segment,
+    sources: Mapping[str, Source],
+    indexes: Mapping[str, FrameIndex],
+) -> MediaError:
+    """The error with the file that it is about: the first that cannot be opened or seeked any more."""
+    for event in segment.events:
+        source = sources[event.source]
+        try:
+            open_media(source.path, source.format_name).close()
+        except MediaError as broken:
+            return broken
+    for line in error.last_lines:
+        for event in segment.events:
+            if sources[event.source].path in line:
+                return FFmpegError(
+                    sources[event.source].path, error.reason, error.last_lines, error.command
+                )
+    return error
+
+
+def _joined(
+    segment: Segment,
+    sources: Mapping[str, Source],
+    indexes: Mapping[str, FrameIndex],
+    *,
+    fit: str,
+    cube: Path | None,
+    pixel_format: str,
+) -> Any:
+    """The filter graph of a segment: every event's pictures, joined by cuts and transitions."""
+    fps, events = segment.fps, segment.events
+    run: list[Any] = []
+    length = 0
+    for number, event in enumerate(events):
+        after = events[number + 1].transition if number + 1 < len(events) else CUT
+        lead = event.transition.frames // 2 if event.transition.kind == "crossfade" and number else 0
+        tail = after.frames // 2 if after.kind == "crossfade" else 0
+        source, index = sources[event.source], indexes[event.source]
+        shown = make_map(
+            index,
+            event.in_seconds - lead / fps * event.speed,
+            event.speed,
+            fps,
+            event.frames + lead + tail,
+            source.path,
+        )
+        picture = picture_of(
+            open_input(source, index, shown),
+            source,
+            index,
+            shown,
+            fps=fps,
+            size=(segment.width, segment.height),
+            fit=fit,
+            cube=None if cube is None else cube.name,
+            pixel_format=pixel_format,
+        )
+        if event.transition.kind.startswith("dip") and event.transition.frames > 1:
+            picture = _dip(picture, "in", 0, event.transition.frames // 2, event.transition.kind)
+        if after.kind.startswith("dip") and after.frames > 1:
+            half = after.frames // 2
+            picture = _dip(picture, "out", event.frames + lead + tail - half, half, after.kind)
+        if lead:
+            both = lead * 2
+            offset = (length - both) / fps  # xfade rounds it to the nearest frame
+            run = [
+                ffmpeg.filter(
+                    [_numbered(_concatenated(run), fps), _numbered(picture, fps)],
+                    "xfade",
+                    transition="fade",
+                    duration=f"{float(both / fps):.9f}",
+                    offset=f"{float(offset):.9f}",
+                )
+            ]
+            length -= both
+        else:
+            run.append(picture)
+        length += event.frames + lead + tail
+    whole = _numbered(_concatenated(run), fps)
+    if segment.fade_out_frames:
+        begin = segment.frames - segment.fade_out_frames
+        whole = _dip(whole, "out", begin, segment.fade_out_frames, "dip-to-black")
+    return whole
+
+
+def _dip(picture: Any, direction: str, start: int, frames: int, kind: str) -> Any:
+    colour = "white" if kind == "dip-to-white" else "black"
+    return picture.filter("fade", t=direction, start_frame=start, nb_frames=frames, color=colour)
+
+
+def _concatenated(run: list[Any]) -> Any:
+    return run[0] if len(run) == 1 else ffmpeg.concat(*run, v=1, a=0)
+
+
+def _numbered(picture: Any, fps: Fraction) -> Any:
+    """Frames with the times 0, 1, 2 … in units of a frame: concat and xfade count in rounded microseconds."""
+    return picture.filter("settb", expr=f"{fps.denominator}/{fps.numerator}").filter("setpts", expr="N")
