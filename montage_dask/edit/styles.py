@@ -1,0 +1,218 @@
+"""Styles: how a montage is paced, chosen and coloured. One YAML file each, checked strictly."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from montage_dask.edit.story import ARCS
+from montage_dask.errors import UsageError, printable
+
+LABELS = ("intro", "low", "build", "high", "drop", "outro")
+WEIGHTS = ("quality", "motion", "variety", "arc", "action")
+TRANSITIONS = ("cut", "crossfade", "dip-to-black", "dip-to-white")
+PLACES = ("none", "sections", "all")
+ORDERS = ("free", "chronological")
+GRADES = (
+    *("none", "vibrant", "warm", "cool", "teal-orange", "noir", "filmic-warm"),
+    *("high-contrast", "desaturated", "bleach", "vintage", "faded"),
+)
+FOLDER = Path(__file__).resolve().parent.parent / "styles"
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a montage is made. Every field but `name` is a key of the YAML file, and all of those are required."""
+
+    name: str
+    description: str
+    """One line for people; the only key that leaves the montage as it is."""
+    beats_per_cut: Mapping[str, int]
+    """Beats that a shot lasts at medium energy, by section label."""
+    energy_response: float
+    """What pace and motion follow: 0 the arc alone … 1 the energy of the music alone."""
+    arc: str
+    """Tension over the montage; a name in `story.ARCS`."""
+    weights: Mapping[str, float]
+    """What selection looks for; only the ratios count."""
+    minimum_shot_seconds: float
+    maximum_shot_seconds: float
+    prefer_downbeats: bool
+    transition: str
+    """Kind of the transitions."""
+    transition_at: str
+    """none, sections (where a section begins), or all cuts."""
+    transition_chance: float
+    """Chance, 0 … 1, of a transition at every other cut."""
+    transition_beats: float
+    """How long a transition lasts, in beats."""
+    grade: str
+    """Name of a preset."""
+    fade_out_seconds: float
+    slow_motion: Fraction
+    """Speed of shots at low intensity, 1/4 … 1; 1 for none."""
+    order: str
+    """free, or chronological (as the footage was shot: by file name, then time)."""
+
+
+def style_names() -> tuple[str, ...]:
+    """The styles that come with the package, sorted."""
+    return tuple(sorted(p.stem for p in FOLDER.glob("*.yaml")))
+
+
+def load_style(name_or_path: str) -> Style:
+    """A style of the package by name, or of a user by the path of a .yaml file.
+
+    Raises:
+        UsageError: no such style, or the file does not hold one.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+    elif name_or_path in style_names():
+        path = FOLDER / f"{name_or_path}.yaml"
+    else:
+        close = difflib.get_close_matches(name_or_path, style_names(), 1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UsageError(f"no style {printable(name_or_path)!r}: {hint}{_known()}")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UsageError(f"style {printable(str(path))}: {reason}; {_known()}") from error
+    except yaml.YAMLError as error:
+        reason = printable(" ".join(str(error).split()))
+        raise UsageError(f"style {printable(str(path))}: not YAML: {reason}") from error
+    return parse_style(data, path.stem, str(path))
+
+
+def parse_style(data: Any, name: str, where: str) -> Style:
+    """The style that a mapping describes.
+
+    Args:
+        data: what the YAML file holds.
+        name: name of the style.
+        where: the file, for messages.
+
+    Raises:
+        UsageError: a key is unknown, missing or has a wrong value.
+    """
+    _check_keys(data, tuple(_READERS), "", where)
+    values = {}
+    for key, read in _READERS.items():
+        try:
+            values[key] = read(data[key])
+        except _WrongError as wrong:
+            detail = f"{key}{wrong.key}: {wrong}"
+            raise UsageError(f"style {printable(where)}: {detail}; {_known()}") from wrong
+    style = Style(name=name, **values)
+    if style.minimum_shot_seconds >= style.maximum_shot_seconds:
+        raise UsageError(
+            f"style {printable(where)}: minimum_shot_seconds must be below maximum_shot_seconds; {_known()}"
+        )
+    return style
+
+
+class _WrongError(Exception):
+    """A value is not what its key wants."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def _known() -> str:
+    return "styles: " + ", ".join(style_names())
+
+
+def _check_keys(data: Any, names: tuple[str, ...], prefix: str, where: str) -> None:
+    if not isinstance(data, dict):
+        raise UsageError(f"style {printable(where)}: expected a mapping of keys; {_known()}")
+    for problem, keys in (("unknown", set(data) - set(names)), ("missing", set(names) - set(data))):
+        if keys:
+            listed = ", ".join(printable(f"{prefix}{k}") for k in sorted(map(str, keys)))
+            raise UsageError(f"style {printable(where)}: {problem} key {listed}; {_known()}")
+
+
+def _number(low: float, high: float) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _WrongError(f"expected a number, got {value!r}")
+        if not low <= value <= high:
+            raise _WrongError(f"{value!r} is not between {low:g} and {high:g}")
+        return float(value)
+
+    return read
+
+
+def _beats(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 64:
+        raise _WrongError(f"expected whole beats, 1 to 64, got {value!r}")
+    return value
+
+
+def _one_of(*names: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or value not in names:
+            raise _WrongError(f"{value!r} is not one of {', '.join(names)}")
+        return value
+
+    return read
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _WrongError(f"expected true or false, got {value!r}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _WrongError(f"expected a line of text, got {value!r}")
+    return value.strip()
+
+
+def _speed(value: Any) -> Fraction:
+    return Fraction(str(_number(0.25, 1)(value))).limit_denominator(100)
+
+
+def _each(names: tuple[str, ...], read: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
+    def read_all(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict) or set(value) != set(names):
+            raise _WrongError(f"expected the keys {', '.join(names)}, got {value!r}")
+        result = {}
+        for name in names:
+            try:
+                result[name] = read(value[name])
+            except _WrongError as wrong:
+                raise _WrongError(str(wrong), f".{name}") from wrong
+        return result
+
+    return read_all
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "description": _text,
+    "beats_per_cut": _each(LABELS, _beats),
+    "energy_response": _number(0, 1),
+    "arc": _one_of(*ARCS),
+    "weights": _each(WEIGHTS, _number(0, 10)),
+    "minimum_shot_seconds": _number(0.1, 30),
+    "maximum_shot_seconds": _number(0.5, 120),
+    "prefer_downbeats": _flag,
+    "transition": _one_of(*TRANSITIONS),
+    "transition_at": _one_of(*PLACES),
+    "transition_chance": _number(0, 1),
+    "transition_beats": _number(0.125, 16),
+    "grade": _one_of(*GRADES),
+    "fade_out_seconds": _number(0, 20),
+    "slow_motion": _speed,
+    "order": _one_of(*ORDERS),
+}
+assert set(_READERS) == {f.name for f in dataclasses.fields(Style)} - {"name"}
