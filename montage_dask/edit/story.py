@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 
@@ -10,7 +11,7 @@ def _through(*points: tuple[float, float]) -> Callable[[float], float]:
     """Straight lines through (position, tension)."""
 
     def tension(position: float) -> float:
-        for (p, a), (q, b) in zip(points, points[1:], strict=False):
+        for (p, a), (q, b) in itertools.pairwise(points):
             if position <= q:
                 return a + (b - a) * (position - p) / (q - p)
         return points[-1][1]

@@ -29,7 +29,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "styles"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a montage is made. Every field but `name` is a key of the YAML file, and all of those are required."""
+    """How a montage is made. Every field but `name` is a required key of the YAML file."""
 
     name: str
     description: str
@@ -114,7 +114,8 @@ def parse_style(data: Any, name: str, where: str) -> Style:
     style = Style(name=name, **values)
     if style.minimum_shot_seconds >= style.maximum_shot_seconds:
         raise UsageError(
-            f"style {printable(where)}: minimum_shot_seconds must be below maximum_shot_seconds; {_known()}"
+            f"style {printable(where)}: minimum_shot_seconds must be below "
+            f"maximum_shot_seconds; {_known()}"
         )
     return style
 
