@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -127,3 +128,10 @@ class Store:
     def file(self, operation: str, key: str, suffix: str) -> Path:
         """Where a file made by an operation stands (write it with `writing`)."""
         return self.root / "files" / operation / key[:2] / f"{key}{suffix}"
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space where a folder stands, or will stand."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

@@ -1,0 +1,197 @@
+"""The sound of a montage, made once for the whole of it: trimmed, faded, ducked, and brought to one loudness."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from montage_dask.errors import MediaError
+from montage_dask.media.container import open_media
+from montage_dask.media.ffmpeg import input_arguments, output_argument, run_ffmpeg
+from montage_dask.records import Source, Timeline
+from montage_dask.render.source_sound import SAMPLE_RATE, lay_out
+
+VERSION = 1
+
+SILENCE_LUFS = -60.0
+"""What is quieter is taken for silence, and not made loud."""
+MAXIMUM_GAIN_DB = 30.0
+ATTEMPTS = 5
+TOLERANCE_LU = 0.25
+HEADROOM_DB = 0.6
+"""The limiter stays this far below the true peak that is wanted: the encoder overshoots."""
+FADE_IN_SECONDS = 0.03
+"""A track that is entered in the middle must not click."""
+DUCKING = "threshold=0.03:ratio=6:attack=60:release=700:makeup=1"
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Loudness of a file by EBU R128."""
+
+    lufs: float
+    """Integrated; -70 for silence."""
+    true_peak_db: float
+    """dBTP."""
+
+
+def measure(path: Path) -> Level:
+    """Measure a file of our own.
+
+    Raises:
+        FFmpegError: it cannot be read.
+    """
+    lines = run_ffmpeg(
+        [
+            "-protocol_whitelist", "file", "-i", output_argument(path), "-vn",
+            "-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-",
+        ],
+        about=path,
+    )  # fmt: skip
+    return parse_level("\n".join(lines))
+
+
+def parse_level(text: str) -> Level:
+    """The level out of what ffmpeg's ebur128 prints at its end."""
+    summary = text[text.rfind("Summary:") :]
+    loud = re.search(r"I:\s+(-?[\d.]+|-inf|nan) LUFS", summary)
+    peak = re.search(r"Peak:\s+(-?[\d.]+|-inf|nan) dBFS", summary)
+
+    def value(found: re.Match[str] | None, least: float) -> float:
+        return max(least, float(found[1])) if found and found[1] not in ("nan", "-inf") else least
+
+    return Level(value(loud, -70.0), value(peak, -120.0))
+
+
+def render_audio(
+    timeline: Timeline,
+    music_path: str,
+    sources: Mapping[str, Source],
+    output: Path,
+    *,
+    keep_audio: bool,
+    loudness_lufs: float = -14.0,
+    true_peak_db: float = -1.0,
+) -> dict[str, Any]:
+    """Render the sound of a montage as AAC in an .m4a, exactly as long as its pictures.
+
+    Args:
+        timeline: says which part of the music, and what to keep of the sources.
+        music_path: audio file, or video whose sound is the music.
+        sources: by identity; needed only to keep their sound.
+        output: the .m4a; not atomic, that is the caller's.
+        keep_audio: keep the sound of the sources; the music gets quieter while they are loud.
+        loudness_lufs: integrated loudness of the result (silence stays silence).
+        true_peak_db: the most that the decoded result reaches, in dBTP.
+
+    Returns:
+        A small record: loudness_lufs, true_peak_db, gain_db.
+
+    Raises:
+        MediaError: the music cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="montage-", dir=output.parent) as folder:
+        mixed = Path(folder) / "mixed.wav"
+        _mix(timeline, music_path, sources, mixed, keep_audio=keep_audio)
+        before = measure(mixed)
+        gain = 0.0
+        if before.lufs > SILENCE_LUFS:
+            gain = min(loudness_lufs - before.lufs, MAXIMUM_GAIN_DB)
+        ceiling = true_peak_db - HEADROOM_DB
+        for _ in range(ATTEMPTS):
+            _master(mixed, output, gain, ceiling, _samples(timeline))
+            level = measure(output)
+            if before.lufs <= SILENCE_LUFS:
+                break
+            lacking = loudness_lufs - level.lufs
+            over = level.true_peak_db - true_peak_db
+            if over <= 0 and (abs(lacking) <= TOLERANCE_LU or gain >= MAXIMUM_GAIN_DB):
+                break
+            if over > 0:
+                ceiling -= over + 0.1
+            gain = min(gain + lacking, MAXIMUM_GAIN_DB)
+    return {
+        "loudness_lufs": level.lufs,
+        "true_peak_db": level.true_peak_db,
+        "gain_db": round(gain, 2),
+        "size_bytes": output.stat().st_size,
+    }
+
+
+def _samples(timeline: Timeline) -> int:
+    return round(timeline.duration_seconds * SAMPLE_RATE)
+
+
+def _mix(
+    timeline: Timeline, music_path: str, sources: Mapping[str, Source], output: Path, *, keep_audio: bool
+) -> None:
+    """Music (and source sound) of the montage's length, before any change of loudness."""
+    samples = _samples(timeline)
+    start = round(timeline.music_start_seconds * SAMPLE_RATE)
+    fade = timeline.fade_out_frames / timeline.fps
+    chain = [
+        f"aresample={SAMPLE_RATE}:async=1:first_pts=0",
+        "aformat=sample_fmts=flt:channel_layouts=stereo",
+        f"atrim=start_sample={start}",
+        "asetpts=PTS-STARTPTS",
+        "apad",
+        f"atrim=end_sample={samples}",
+    ]
+    if start:
+        chain.append(f"afade=t=in:d={FADE_IN_SECONDS}")
+    if fade:
+        chain.append(
+            f"afade=t=out:st={float(timeline.duration_seconds - fade):.6f}:d={float(fade):.6f}:curve=hsin"
+        )
+    format_name, stream = _music_stream(music_path)
+    arguments = input_arguments(music_path, format_name)
+    graph = f"[0:{stream}]{','.join(chain)}[music]"
+    result = "music"
+    raw = output.with_name("sources.f32")
+    if keep_audio and lay_out(timeline, sources, raw):
+        arguments += ["-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "2", "-i", output_argument(raw)]
+        graph += (
+            f";[1:a]asplit=2[key][source];[music][key]sidechaincompress={DUCKING}[ducked];"
+            "[ducked][source]amix=inputs=2:duration=first:normalize=0[mixed]"
+        )
+        result = "mixed"
+    run_ffmpeg(
+        [
+            *arguments, "-filter_complex_threads", "1", "-filter_complex", graph,
+            "-map", f"[{result}]", "-c:a", "pcm_f32le", "-f", "wav", output_argument(output),
+        ],
+        about=music_path,
+    )  # fmt: skip
+
+
+def _music_stream(path: str) -> tuple[str, int]:
+    """Demuxer and stream of the music."""
+    with open_media(path) as container:
+        if not container.streams.audio:
+            raise MediaError(path, "has no sound to use as music")
+        return container.format.name.split(",")[0], container.streams.audio[0].index
+
+
+def _master(mixed: Path, output: Path, gain_db: float, ceiling_db: float, samples: int) -> None:
+    """Gain, then a look-ahead limiter at four times the rate, so that it sees peaks between samples."""
+    limit = 10 ** (ceiling_db / 20)
+    chain = [
+        f"volume={gain_db:.3f}dB:precision=float",
+        f"aresample={4 * SAMPLE_RATE}",
+        f"alimiter=limit={limit:.6f}:level=0:attack=2:release=80:latency=1",
+        f"aresample={SAMPLE_RATE}",
+        "apad",
+        f"atrim=end_sample={samples}",
+    ]
+    run_ffmpeg(
+        [
+            "-protocol_whitelist", "file", "-i", output_argument(mixed), "-af", ",".join(chain),
+            "-c:a", "aac", "-b:a", "256k", "-threads", "1", "-flags:a", "+bitexact",
+            "-fflags", "+bitexact", "-map_metadata", "-1", "-f", "mp4", output_argument(output),
+        ],
+        about=output,
+    )  # fmt: skip
