@@ -117,7 +117,7 @@ def transcode(
             {
                 "source": to_json(clip.source),
                 "index": str(clip.index),
-                "parts": [str(driver.store.file("transcode", r.key, ".mkv")) for r in requests],
+                "parts": [str(driver.store.file("transcode", r.key, ".mp4")) for r in requests],
                 "output": str(output),
             },
             clip.name,

@@ -178,7 +178,7 @@ def make(job: Job, driver: Driver) -> tuple[Survey, list[Made]]:
     Raises:
         MontageError: nothing can be made; nothing stands at the output path that did not before.
     """
-    _check_output(job)
+
     survey = prepare(job, driver)
     made = []
     for number in range(job["variants"]):
@@ -356,7 +356,7 @@ def _only(driver: Driver, stage: str, request: Request, placement: Placement) ->
     return outcome.record
 
 
-def _check_output(job: Job) -> None:
+def check_output(job: Job) -> None:
     """Find out before the work, not after it, that the result has no place."""
     for folder in (job.output.parent, job.run_dir, job.store):
         probe = folder / ".montage-write-test"

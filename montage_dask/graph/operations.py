@@ -169,7 +169,7 @@ def _transcode(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.render.transcode import transcode_window
 
     p = request.parameters
-    with writing(context.file(request, ".mkv")) as part:
+    with writing(context.file(request, ".mp4")) as part:
         return transcode_window(
             _source(request),
             FrameIndex.load(Path(request.paths["index"])),
@@ -210,7 +210,7 @@ for _op in (
     Operation("assemble", "render.assemble", _assemble),
     Operation("pictures", "report.pictures", _pictures),
     Operation("stills", "render.stills", _stills),
-    Operation("transcode", "render.transcode", _transcode, files=(".mkv",)),
+    Operation("transcode", "render.transcode", _transcode, files=(".mp4",)),
     Operation("join", "render.transcode", _join),
 ):
     register(_op)

@@ -1,0 +1,209 @@
+"""Transcoding one file in windows: each window is encoded alone, the parts are joined without encoding again.
+
+Every frame of the source is kept, once. A constant frame rate stays exactly that; with a variable one every frame keeps its time.
+Rotation is applied, sample aspect and colour stay what they are.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+import numpy as np
+
+from montage_dask.errors import FFmpegError, VerificationError
+from montage_dask.media.container import open_media
+from montage_dask.media.encoders import Encoding
+from montage_dask.media.ffmpeg import input_arguments, output_argument, run_ffmpeg
+from montage_dask.media.index import FrameIndex
+from montage_dask.records import Source
+from montage_dask.render.assemble import MUXERS, concat_list
+from montage_dask.render.filters import open_input
+from montage_dask.render.mapping import FrameMap
+from montage_dask.render.segments import count_frames, timescale
+from montage_dask.store import writing
+
+VERSION = 1
+
+UNSPECIFIED = "unspecified"
+
+
+def transcode_window(
+    source: Source,
+    index: FrameIndex,
+    start_frame: int,
+    stop_frame: int,
+    output: Path,
+    *,
+    encoding: Encoding,
+    size: tuple[int, int] | None,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Encode frames [start_frame, stop_frame) into a part.
+
+    Args:
+        source: the source.
+        index: its frame index.
+        start_frame: first frame.
+        stop_frame: end.
+        output: a .mp4; not atomic, that is the caller's.
+        encoding: how to encode.
+        size: box that the picture must fit into, or None to keep its size.
+        threads: of the filters.
+
+    Returns:
+        A small record: frames, size_bytes.
+
+    Raises:
+        MediaError: the source cannot be read.
+        VerificationError: the part has another number of frames.
+    """
+    frames = stop_frame - start_frame
+    shown = FrameMap(start_frame, stop_frame - 1, frames, 0, 0.0, 1.0)
+    stream = open_input(source, index, shown)
+    end = {"end_pts": int(index.pts[stop_frame])} if stop_frame < len(index) else {}
+    stream = stream.filter("trim", start_pts=int(index.pts[start_frame]), **end)
+    options = dict(encoding.options)
+    if source.constant_frame_rate:
+        rate = source.frame_rate
+        stream = stream.filter("settb", expr=f"{rate.denominator}/{rate.numerator}")
+        stream = stream.filter("setpts", expr="N")
+        timing = {"r": f"{rate.numerator}/{rate.denominator}", "fps_mode": "cfr"}
+        ticks = timescale(rate)
+    else:
+        stream = stream.filter("setpts", expr=f"PTS-{int(index.pts[start_frame])}")
+        base = index.time_base
+        timing = {"fps_mode": "passthrough", "enc_time_base": f"{base.numerator}:{base.denominator}"}
+        ticks = base.denominator if base.numerator == 1 else 90_000
+    stream = _sized(stream, source, size)
+    for option, tag in (
+        ("colorspace", source.color_space),
+        ("color_primaries", source.color_primaries),
+        ("color_trc", source.color_transfer),
+        ("color_range", source.color_range),
+    ):
+        options.pop(option)
+        if tag != UNSPECIFIED:
+            options[option] = tag
+    if source.bit_depth > 8 and encoding.encoder != "libx264":
+        options["pix_fmt"] = "yuv420p10le"
+    arguments = ffmpeg.output(
+        stream,
+        output_argument(output),
+        **{**options, **timing, "video_track_timescale": ticks, "an": None, "f": "mp4"},
+    ).get_args()
+    run_ffmpeg(
+        ["-copyts", "-filter_complex_threads", str(threads), *arguments], about=source.path
+    )
+    written = count_frames(output)
+    if written != frames:
+        raise VerificationError(
+            f"{source.path}: frames {start_frame}…{stop_frame} gave {written} frames"
+        )
+    return {"frames": written, "size_bytes": output.stat().st_size}
+
+
+def _sized(stream: Any, source: Source, size: tuple[int, int] | None) -> Any:
+    turns = {90: ["clock"], 180: ["clock", "clock"], 270: ["cclock"]}
+    for turn in turns.get(source.rotation_degrees, []):
+        stream = stream.filter("transpose", turn)
+    if size is None:
+        if source.coded_width % 2 or source.coded_height % 2:
+            stream = stream.filter("scale", "ceil(iw/2)*2", "ceil(ih/2)*2", flags="bicubic")
+        return stream
+    scale = min(Fraction(size[0], source.width), Fraction(size[1], source.height))
+    width, height = (max(2, 2 * round(side * scale / 2)) for side in (source.width, source.height))
+    return stream.filter("scale", width, height, flags="bicubic").filter("setsar", 1)
+
+
+def join_transcode(
+    source: Source,
+    index: FrameIndex,
+    parts: list[Path],
+    output: Path,
+    *,
+    audio: str,
+) -> dict[str, Any]:
+    """Join the parts of a file and add its sound; the result appears whole and checked, or not at all.
+
+    Args:
+        source: the source.
+        index: its frame index.
+        parts: of all windows, in order.
+        output: .mp4, .mov or .mkv.
+        audio: copy (encoded to AAC where the container cannot hold it), aac or none.
+
+    Returns:
+        A small record: frames, audio (what was done).
+
+    Raises:
+        VerificationError: frames are missing.
+        MediaError: the sound cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="montage-") as folder, writing(output) as part:
+        done = audio
+        if source.audio is None:
+            done = "none"
+        attempts = {"copy": ["copy", "aac"], "aac": ["aac"], "none": ["none"]}[done]
+        for number, how in enumerate(attempts):
+            work = Path(folder) / how
+            work.mkdir()
+            try:
+                _join(source, index, parts, part, how, work)
+                done = how
+                break
+            except FFmpegError:
+                if number == len(attempts) - 1:
+                    raise
+        frames = count_frames(part)
+        if frames != source.frames:
+            raise VerificationError(f"{output}: {frames} frames instead of {source.frames}")
+    return {"frames": frames, "audio": done}
+
+
+def _join(
+    source: Source, index: FrameIndex, parts: list[Path], output: Path, audio: str, work: Path
+) -> None:
+    listed = concat_list(parts, work)
+    if not source.constant_frame_rate:
+        _add_durations(listed, index, [count_frames(p) for p in parts])
+    arguments = ["-protocol_whitelist", "file", "-f", "concat", "-safe", "1"]
+    sound: list[str] = []
+    if audio != "none":
+        assert source.audio is not None
+        with open_media(source.path, source.format_name) as container:
+            begins = Fraction(container.start_time or 0, 1_000_000)
+        # ffmpeg moves the sound's file to start at 0: the pictures must keep their distance to it.
+        ahead = source.start_pts * source.time_base - begins
+        arguments += ["-itsoffset", f"{float(ahead):.6f}"]
+        sound = ["-map", f"1:{source.audio.stream_index}", "-c:a", audio]
+    arguments += ["-i", listed.name]
+    if audio != "none":
+        arguments += input_arguments(source.path, source.format_name)
+        arguments += ["-map_metadata", "1", "-map_chapters", "1"]
+    if source.constant_frame_rate:
+        arguments += ["-video_track_timescale", str(timescale(source.frame_rate))]
+    run_ffmpeg(
+        [
+            *arguments, "-map", "0:v:0", *sound, "-c:v", "copy", "-fflags", "+bitexact",
+            "-metadata:s:v:0", "rotate=", "-movflags", "+faststart",
+            "-f", MUXERS[output.suffix.lower()], output_argument(output),
+        ],
+        about=source.path,
+        cwd=work,
+    )  # fmt: skip
+
+
+def _add_durations(listed: Path, index: FrameIndex, frames: list[int]) -> None:
+    """Say how long each part lasts: the file itself does not know how long its last frame is shown."""
+    starts = np.cumsum([0, *frames])
+    head, *files = listed.read_text(encoding="ascii").splitlines()
+    lines = [head]
+    for number, line in enumerate(files):
+        start, stop = int(starts[number]), int(starts[number + 1])
+        seconds = index.time_seconds(stop) - index.time_seconds(start)
+        lines += [line, f"duration {float(seconds):.6f}"]
+    listed.write_text("\n".join(lines) + "\n", encoding="ascii")
