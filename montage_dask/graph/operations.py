@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.graph.operation import Context, Operation, Request, register
-from montage_dask.records import Source, Timeline, Window, from_json, to_json
+from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
 from montage_dask.store import writing
 
 
@@ -144,9 +144,18 @@ def _assemble(request: Request, context: Context) -> dict[str, Any]:
 
 
 def _pictures(request: Request, context: Context) -> dict[str, Any]:
-    from montage_dask.graph.pictures import draw_pictures
+    from montage_dask.report.pictures import draw_run
 
-    return draw_pictures(request)
+    paths = request.paths
+    draw_run(
+        from_json(Timeline, request.parameters["timeline"]),
+        paths["sources"],
+        from_json(Music, paths["music"]),
+        Path(paths["output"]),
+        contact_sheet_path=Path(paths["contact_sheet"]),
+        timeline_path=Path(paths["timeline"]),
+    )
+    return {}
 
 
 def _stills(request: Request, context: Context) -> dict[str, Any]:

@@ -1,0 +1,311 @@
+"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`.
+
+Options are those of the commands, as keywords with underscores; what is left out comes from the settings. All return
+JSON-ready dictionaries; `progress` is told how far a job is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from montage_dask.cluster.connect import connect
+from montage_dask.config import resolve
+from montage_dask.config import seconds as parse_seconds
+from montage_dask.errors import MontageError, NothingToDoError, UsageError
+from montage_dask.graph import batch, finish, montage, planning
+from montage_dask.graph.drive import Driver, Progress, Silent
+from montage_dask.graph.survey import Settings, Survey, find_footage, find_shots, hear, probe_all
+from montage_dask.job import Job, make_job, read_job
+from montage_dask.report.summary import analysis_summary
+from montage_dask.store import Store
+
+log = logging.getLogger(__name__)
+
+JOB_SUFFIXES = (".yaml", ".yml")
+
+
+def job_of(footage: str | Path | Sequence[str | Path], options: Mapping[str, Any]) -> Job:
+    """A checked job from footage (or one job file) and options.
+
+    Raises:
+        UsageError: an option is wrong.
+    """
+    patterns = [footage] if isinstance(footage, str | Path) else list(footage)
+    given = {k.replace("_", "-"): v for k, v in options.items() if v is not None}
+    if len(patterns) == 1 and str(patterns[0]).lower().endswith(JOB_SUFFIXES):
+        return read_job(Path(patterns[0]), given)
+    return make_job({**given, "footage": [str(p) for p in patterns]})
+
+
+@contextmanager
+def _logged(run_dir: Path) -> Iterator[None]:
+    """Details go to a log file in the run folder."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(run_dir / "montage.log", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("montage_dask")
+    logger.addHandler(handler)
+    try:
+        yield
+    except MontageError as error:
+        details = getattr(error, "details", None)
+        logger.error("%s%s", error, "\n" + details() if details else "", exc_info=True)
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def run(
+    footage: str | Path | Sequence[str | Path] = (),
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Make a montage.
+
+    Args:
+        footage: files, folders, globs, or one job file.
+        progress: told how far the job is.
+        **options: music, output, style, duration, start, size, fps, fit, quality, codec, seed, variants, include, exclude, pin,
+            grade, transition, keep_audio, from_timeline, run_dir, cluster, n_workers, … (see `config show`).
+
+    Returns:
+        The object that `run --json` prints.
+
+    Raises:
+        UsageError: an option is wrong.
+        MontageError: nothing could be made; nothing new stands at the output path then.
+    """
+    job = job_of(footage, options)
+    told = progress or Silent()
+    montage.check_output(job)
+    with _logged(job.run_dir), connect(job.settings) as client:
+        driver = montage.start(job, client, told)
+        survey, made = montage.make(job, driver)
+        return finish.finish(job, driver, survey, made)
+
+
+def plan(
+    footage: str | Path | Sequence[str | Path] = (),
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """What `run` with the same arguments would do; renders nothing and analyses nothing.
+
+    Returns:
+        Clips, windows, operations with target and reason, estimated time and disk, and what the cluster has.
+
+    Raises:
+        UsageError, NothingToDoError: as `run`.
+    """
+    job = job_of(footage, options)
+    with connect(job.settings) as client:
+        return planning.plan(job, montage.start(job, client, progress or Silent()))
+
+
+@contextmanager
+def _batch(options: dict[str, Any], folder: Path, progress: Progress | None) -> Iterator[tuple[Driver, Settings]]:
+    given = {k.replace("_", "-"): v for k, v in options.items() if v is not None}
+    settings = resolve(given)
+    store = Path(settings["store"].value or folder / ".montage")
+    with connect(settings) as client:
+        driver = Driver(
+            client,
+            Store(store.absolute()),
+            progress or Silent(),
+            in_flight_per_slot=settings["in-flight-per-slot"].value,
+            retries=settings["retries"].value,
+        )
+        yield driver, Settings.of(settings)
+
+
+def analyse(
+    files: Sequence[str | Path],
+    *,
+    music: Sequence[str | Path] = (),
+    output: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Shots and features of footage, beats of music.
+
+    Args:
+        files: files, folders, globs; audio files count as music, the rest as footage.
+        music: these count as music whatever they are.
+        output: folder for the artefacts (`.montage` in it), the current one by default.
+        progress: told how far the job is.
+        **options: settings.
+
+    Returns:
+        The object that `analyse --json` prints.
+
+    Raises:
+        NothingToDoError: nothing could be analysed.
+    """
+    from montage_dask.analysis.similarity import group_duplicates
+
+    folder = Path(output) if output is not None else Path.cwd()
+    with _batch(options, folder, progress) as (driver, settings):
+        survey = Survey()
+        tracks = [str(Path(m).absolute()) for m in music]
+        candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
+        survey.skipped.extend(skipped)
+        candidates = [c for c in candidates if str(c.path) not in tracks]
+        probe_all(driver, settings, candidates, survey)
+        tracks += _audio_only(survey)
+        heard = {}
+        for path, result in hear(driver, settings, tracks).items():
+            if isinstance(result, MontageError):
+                survey.skip(path, getattr(result, "reason", str(result)))
+            else:
+                heard[path] = result
+        find_shots(driver, settings, survey)
+        survey.shots = group_duplicates(survey.shots)
+        if not survey.clips and not heard:
+            raise NothingToDoError(montage.nothing_usable(survey))
+        tallied = driver.tally.rows()
+    return analysis_summary(
+        survey.sources, survey.shots, [heard[t] for t in tracks if t in heard], survey.skipped, tallied
+    )
+
+
+def _audio_only(survey: Survey) -> list[str]:
+    """Files that the probe refused because they have sound but no picture: music."""
+    from montage_dask.media.audio import has_audio
+
+    found = [s.path for s in survey.skipped if Path(s.path).is_file() and has_audio(s.path)]
+    survey.skipped = [s for s in survey.skipped if s.path not in found]
+    return found
+
+
+def transcode(
+    files: Sequence[str | Path],
+    output: str | Path,
+    *,
+    size: str | None = None,
+    audio: str = "copy",
+    container: str = ".mp4",
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Transcode many files into a folder, in windows spread over the workers.
+
+    Args:
+        files: files, folders, globs.
+        output: folder.
+        size: WIDTHxHEIGHT that the picture must fit into; None keeps the size of each file.
+        audio: copy, aac or none.
+        container: .mp4, .mov or .mkv.
+        progress: told how far the job is.
+        **options: codec, quality, crf, … (settings).
+
+    Raises:
+        UsageError: an option is wrong.
+        NothingToDoError: nothing could be transcoded.
+    """
+    folder = _output_folder(output)
+    if audio not in ("copy", "aac", "none"):
+        raise UsageError(f"--audio {audio}: must be copy, aac or none")
+    box = None
+    if size is not None:
+        width, _, height = resolve({"size": size})["size"].value.partition("x")
+        box = (int(width), int(height))
+    settings_ = resolve({k.replace("_", "-"): v for k, v in options.items() if v is not None})
+    how = batch.Transcoding(
+        codec=settings_["codec"].value,
+        quality=settings_["quality"].value,
+        crf=settings_["crf"].value,
+        size=box,
+        audio=audio,
+        window_frames=settings_["transcode-frames"].value,
+        encoder_threads=settings_["encoder-threads"].value,
+        suffix=container,
+    )
+    with _batch(options, folder, progress) as (driver, settings):
+        written = batch.transcode(driver, settings, [str(f) for f in files], folder, how)
+        return _written(written, driver, "outputs")
+
+
+def frames(
+    files: Sequence[str | Path],
+    output: str | Path,
+    *,
+    every: str | float | None = None,
+    per_shot: int = 1,
+    contact_sheet: bool = False,
+    image_format: str = "jpg",
+    max_width: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Write stills of many files: every so many seconds, or per shot.
+
+    Args:
+        files: files, folders, globs.
+        output: folder; each clip gets one in it.
+        every: seconds between stills; None: per shot.
+        per_shot: stills per shot.
+        contact_sheet: also draw `contact_sheet.jpg`.
+        image_format: jpg or png.
+        max_width: scale down to this many pixels.
+        progress: told how far the job is.
+        **options: settings.
+
+    Raises:
+        UsageError: an option is wrong.
+        NothingToDoError: no still could be written.
+    """
+    folder = _output_folder(output)
+    if image_format not in ("jpg", "png"):
+        raise UsageError(f"--format {image_format}: must be jpg or png")
+    step: Fraction | None = None
+    if every is not None:
+        try:
+            step = parse_seconds(every)
+        except (ValueError, ZeroDivisionError) as error:
+            raise UsageError(f"--every {every}: must be seconds, such as 2.5") from error
+        if step < Fraction(1, 1000):
+            raise UsageError(f"--every {every}: must be at least a millisecond")
+    if not 1 <= per_shot <= 1000:
+        raise UsageError("--per-shot must lie between 1 and 1000")
+    if max_width is not None and not 16 <= max_width <= 16384:
+        raise UsageError("--width must lie between 16 and 16384")
+    wanted = batch.StillsWanted(step, per_shot, "." + image_format, max_width)
+    with _batch(options, folder, progress) as (driver, settings):
+        written = batch.stills(driver, settings, [str(f) for f in files], folder, wanted)
+        result = _written(written, driver, "frames")
+    if contact_sheet:
+        result["contact_sheet"] = str(finish.sheet_of_files(written, folder / "contact_sheet.jpg"))
+    return result
+
+
+def _written(written: batch.Written, driver: Driver, name: str) -> dict[str, Any]:
+    skipped = [{"path": s.path, "reason": s.reason} for s in written.survey.skipped]
+    return {name: written.outputs, "skipped": skipped, "operations": driver.tally.rows()}
+
+
+def _output_folder(output: str | Path) -> Path:
+    from montage_dask.store.artefacts import storage_error
+
+    folder = Path(output).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"--output {folder} is a file; name a folder") from error
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    return folder
+
+
+def exit_code(result: Mapping[str, Any]) -> int:
+    """0 done, 3 finished with clips skipped."""
+    return 3 if result.get("skipped") else 0
+
+

@@ -1,0 +1,109 @@
+"""What this machine and its cluster have: every check tries the thing itself, and says what to do about a lack."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from montage_dask.config import resolve
+from montage_dask.errors import MontageError
+from montage_dask.media.encoders import ENCODERS, HARDWARE, try_encoder
+from montage_dask.media.ffmpeg import binary
+
+FEW_GIGABYTES = 5.0
+
+
+def examine(cluster: str | None = None) -> list[dict[str, Any]]:
+    """All checks.
+
+    Returns:
+        Rows of check, ok, needed (nothing works without it), detail, advice.
+    """
+    return [*_python(), *_ffmpeg(), *_encoders(), *_gpu(), *_cgpu(), *_disk(), *_cluster(cluster)]
+
+
+def _row(check: str, ok: bool, detail: str, advice: str = "", *, needed: bool = False) -> dict[str, Any]:
+    return {
+        "check": check,
+        "ok": ok,
+        "needed": needed,
+        "detail": detail,
+        "advice": "" if ok else advice,
+    }
+
+
+def _python() -> Iterator[dict[str, Any]]:
+    import dask
+
+    from montage_dask import __version__
+
+    detail = f"montage-dask {__version__}, Python {platform.python_version()}, dask {dask.__version__}"
+    yield _row("versions", True, detail, needed=True)
+
+
+def _ffmpeg() -> Iterator[dict[str, Any]]:
+    try:
+        path = binary()
+        text = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+        yield _row("ffmpeg", True, f"{text.stdout.split(' Copyright')[0]} at {path}", needed=True)
+    except (MontageError, OSError, subprocess.SubprocessError) as error:
+        yield _row("ffmpeg", False, str(error), "pip install imageio-ffmpeg", needed=True)
+
+
+def _encoders() -> Iterator[dict[str, Any]]:
+    for name in ENCODERS.values():
+        ok, why = try_encoder(name)
+        yield _row(f"encoder {name}", ok, why or "encoded 5 frames", "reinstall imageio-ffmpeg", needed=name == "libx264")
+    for name in HARDWARE:
+        ok, why = try_encoder(name)
+        advice = "only needed for encoding on a GPU; update its driver, or go on with the CPU"
+        yield _row(f"encoder {name}", ok, why or "encoded 5 frames", advice)
+
+
+def _gpu() -> Iterator[dict[str, Any]]:
+    advice = "without an NVIDIA GPU all operations run on the CPU"
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        yield _row("GPU", False, "nvidia-smi not found", advice)
+        return
+    query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+        yield _row("GPU", True, answer.stdout.strip().replace("\n", "; "))
+    except (OSError, subprocess.SubprocessError) as error:
+        yield _row("GPU", False, str(error), advice)
+
+
+def _cgpu() -> Iterator[dict[str, Any]]:
+    found = shutil.which("cgpu")
+    advice = "only needed for free Colab GPUs: npm install -g cgpu, then `cgpu connect` once"
+    yield _row("cgpu", found is not None, found or "not found on PATH", advice)
+
+
+def _disk() -> Iterator[dict[str, Any]]:
+    for name, folder in (("disk (here)", Path.cwd()), ("disk (temporary)", Path(tempfile.gettempdir()))):
+        free = shutil.disk_usage(folder).free / 1e9
+        yield _row(name, free > FEW_GIGABYTES, f"{free:.1f} GB free at {folder}", "free some space")
+
+
+def _cluster(where: str | None) -> Iterator[dict[str, Any]]:
+    from montage_dask.cluster.connect import connect
+    from montage_dask.graph.drive import capacity_of
+
+    settings = resolve({"cluster": where} if where else None)
+    name = settings["cluster"].value
+    try:
+        with connect(settings) as client:
+            found = capacity_of(client)
+    except MontageError as error:
+        yield _row(f"cluster {name}", False, str(error), "start it, or use --cluster local", needed=True)
+        return
+    tags = ", ".join(f"{k}={v:g}" for k, v in found.resources.items()) or "no resources"
+    ok = found.offers("cpu")
+    advice = 'start its workers with --resources "CPU=1"'
+    yield _row(f"cluster {name}", ok, f"{found.workers} workers, {tags}", advice, needed=True)

@@ -1,0 +1,115 @@
+"""What stands in the run folder at the end: timelines for editors, pictures, and the summary."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from montage_dask.errors import MontageError
+from montage_dask.graph.batch import Written
+from montage_dask.graph.drive import Driver
+from montage_dask.graph.montage import Made
+from montage_dask.graph.operation import Request
+from montage_dask.graph.survey import Settings, Survey, place_on
+from montage_dask.job import Job
+from montage_dask.records import to_json
+from montage_dask.report.edl import write_edl
+from montage_dask.report.fcpxml import write_fcpxml
+from montage_dask.report.otio import write_otio
+from montage_dask.report.summary import run_summary
+from montage_dask.store import write_json
+
+log = logging.getLogger(__name__)
+
+
+def finish(job: Job, driver: Driver, survey: Survey, made: list[Made]) -> dict[str, Any]:
+    """Write exports, pictures and summary of every variant.
+
+    Returns:
+        The object that `run --json` prints: the first variant, with all of them under "variants" when there are several.
+    """
+    results = [_one(job, driver, survey, m) for m in made]
+    result = results[0]
+    if len(results) > 1:
+        result = {**result, "variants": results}
+    return result
+
+
+def _one(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str, Any]:
+    folder, timeline, sources = made.run_dir, made.timeline, survey.sources
+    folder.mkdir(parents=True, exist_ok=True)
+    assert survey.music is not None
+    write_otio(timeline, sources, survey.music, folder / "timeline.otio")
+    write_edl(timeline, sources, folder / "timeline.edl")
+    write_fcpxml(timeline, sources, survey.music, folder / "timeline.fcpxml")
+    pictures = _pictures(job, driver, survey, made)
+    summary = run_summary(
+        timeline,
+        sources,
+        survey.music,
+        skipped=survey.skipped,
+        operations=driver.tally.rows(),
+        output=made.output,
+        run_dir=folder,
+    )
+    summary["notes"] = [*timeline.notes, *survey.music.warnings]
+    summary["pictures"] = pictures
+    summary["placement"] = [
+        {"operation": p.operation, "target": p.target, "reason": p.reason} for p in made.placements
+    ]
+    write_json(folder / "summary.json", summary)
+    return summary
+
+
+def _pictures(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str, str]:
+    """Contact sheet and timeline picture, drawn by a worker. A montage without them is still a montage."""
+    stat = made.output.stat()
+    outputs = {
+        "contact_sheet": str(made.run_dir / "contact_sheet.jpg"),
+        "timeline": str(made.run_dir / "timeline.png"),
+    }
+    timeline = to_json(made.timeline)
+    request = Request(
+        "pictures",
+        {"size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "timeline": timeline, **outputs},
+        {
+            "output": str(made.output),
+            "sources": {k: Path(s.path).name for k, s in survey.sources.items()},
+            "music": to_json(survey.music),
+            **outputs,
+        },
+        made.output.name,
+    )
+    if not all(Path(p).exists() for p in outputs.values()):
+        driver.store.record_path("pictures", request.key).unlink(missing_ok=True)
+    driver.progress.stage("pictures", 1, "set")
+    try:
+        placement = place_on(driver, "pictures", Settings.of(job.settings))
+        (outcome,) = driver.run("pictures", [request], placement)
+        error = outcome.error
+    except MontageError as failed:
+        error = failed
+    if error is not None:
+        log.warning("no pictures: %s", error)
+        driver.progress.note(f"no pictures: {error}")
+        return {}
+    return outputs
+
+
+def sheet_of_files(written: Written, path: Path) -> Path:
+    """A contact sheet of the stills of a batch job."""
+    import numpy as np
+    from PIL import Image
+
+    from montage_dask.report.pictures import contact_sheet
+
+    images = []
+    for output in written.outputs:
+        for still in output["stills"]:
+            with Image.open(still) as image:
+                image.thumbnail((320, 320))
+                caption = f"{Path(output['path']).name}  {Path(still).stem}"
+                images.append((np.asarray(image.convert("RGB")), caption))
+    contact_sheet(images, path)
+    return path

@@ -1,0 +1,148 @@
+"""What a job would do: clips, windows, operations with target and reason, time and disk; nothing is analysed or rendered."""
+
+from __future__ import annotations
+
+import math
+
+from typing import Any
+
+from montage_dask.errors import MontageError, NothingToDoError
+from montage_dask.graph.drive import Driver
+from montage_dask.graph.montage import nothing_usable
+from montage_dask.graph.operation import finished
+from montage_dask.graph.placement import describe
+from montage_dask.graph.survey import (
+    CPU_SECONDS_PER_FRAME,
+    PIXELS_1080P,
+    Settings,
+    Survey,
+    find_footage,
+    place_on,
+    probe_all,
+    strip_requests,
+)
+from montage_dask.job import Job
+from montage_dask.media.audio import probe_audio
+from montage_dask.records import Source
+from montage_dask.store.artefacts import free_bytes
+
+STRIP_BYTES_PER_FRAME = 2_000
+"""Thumbnail and features of a frame, compressed; measured on real footage."""
+OUTPUT_BYTES_PER_PIXEL = 0.012
+"""Of `standard` quality; others by their ratio below."""
+QUALITY_BYTES = {"preview": 0.5, "standard": 1.0, "high": 1.7, "master": 4.0}
+QUALITY_WORK = {"preview": 0.35, "standard": 1.0, "high": 2.2, "master": 4.5}
+CODEC_WORK = {"h264": 1.0, "hevc": 3.0, "av1": 2.5}
+BEATS_SECONDS_PER_MINUTE = 0.6
+
+
+def plan(job: Job, driver: Driver) -> dict[str, Any]:
+    """The plan of a job, ready for JSON.
+
+    Raises:
+        NothingToDoError: no clip, or no music, can be used.
+    """
+    settings = Settings.of(job.settings)
+    survey = Survey()
+    candidates, skipped = find_footage(job.footage, job.music)
+    survey.skipped.extend(skipped)
+    probe_all(driver, settings, candidates, survey)
+    if not survey.clips:
+        raise NothingToDoError(nothing_usable(survey))
+    assert job.music is not None
+    try:
+        track = probe_audio(job.music)
+    except MontageError as error:
+        raise NothingToDoError(f"the music cannot be used: {error}") from error
+    length = float(job["duration"] or max(0, track.duration_seconds - job["start"]))
+    clips, windows, waiting_windows, analysis = [], 0, 0, 0.0
+    for clip in survey.clips.values():
+        source = clip.source
+        requests = list(strip_requests(clip, settings))
+        todo = [r for r in requests if finished(r, driver.store) is None]
+        windows += len(requests)
+        waiting_windows += len(todo)
+        analysis += len(todo) * _window_seconds(source, settings)
+        clips.append(
+            {
+                "path": source.path,
+                "codec": source.codec,
+                "size": f"{source.width}x{source.height}",
+                "fps": float(source.frame_rate),
+                "frames": source.frames,
+                "duration_seconds": float(source.duration_seconds),
+                "windows": len(requests),
+                "windows_to_do": len(todo),
+                "warnings": list(source.warnings),
+            }
+        )
+    frames = math.ceil(length * float(job.fps))
+    segments = max(1, -(-frames // job["segment-frames"]))
+    pixels = job.width * job.height
+    encode = frames * CPU_SECONDS_PER_FRAME["encode"] * pixels / PIXELS_1080P
+    encode *= QUALITY_WORK[job["quality"]] * CODEC_WORK[job["codec"]]
+    beats = float(track.duration_seconds) / 60 * BEATS_SECONDS_PER_MINUTE
+    rows: list[tuple[str, int, float]] = [("strip", waiting_windows, analysis)]
+    if settings.detector == "accurate":
+        total = sum(c.source.frames for c in survey.clips.values())
+        rows.append(("scores", windows, total * CPU_SECONDS_PER_FRAME["scores"]))
+    total = sum(c.source.frames for c in survey.clips.values())
+    rows += [
+        ("shots", len(clips), total * CPU_SECONDS_PER_FRAME["shots"]),
+        ("beats", 1, beats),
+        ("encode", segments, encode),
+        ("audio", 1, 3.0 + length / 30),
+        ("assemble", 1, 0.5 + length / 100),
+    ]
+    capacity = driver.capacity()
+    operations = [
+        {
+            **describe(place_on(driver, name, settings, seconds)),
+            "count": count,
+            "cpu_seconds": round(seconds, 1),
+        }
+        for name, count, seconds in rows
+    ]
+    # What is one task cannot be shared out.
+    shared = sum(s for name, _, s in rows if name in ("strip", "scores", "shots", "encode"))
+    alone = sum(s for name, _, s in rows if name in ("audio", "assemble"))
+    output = frames * pixels * OUTPUT_BYTES_PER_PIXEL * QUALITY_BYTES[job["quality"]]
+    strips = sum(c["frames"] for c in clips) * STRIP_BYTES_PER_FRAME
+    return {
+        "output": str(job.output),
+        "run_dir": str(job.run_dir),
+        "store": str(job.store),
+        "clips": clips,
+        "skipped": [{"path": s.path, "reason": s.reason} for s in survey.skipped],
+        "music": {"path": job.music, "duration_seconds": float(track.duration_seconds)},
+        "montage": {
+            "duration_seconds": length,
+            "frames": frames,
+            "size": job["size"],
+            "fps": float(job.fps),
+            "segments": segments,
+        },
+        "windows": windows,
+        "window_frames": settings.window_frames,
+        "operations": operations,
+        "estimate": {
+            "cpu_seconds": round(sum(s for _, _, s in rows) * job["variants"], 1),
+            "wall_seconds": round((shared / capacity.slots + alone) * job["variants"], 1),
+            # Segments and the joined file stand side by side at the end.
+            "disk_bytes": round(2 * output * job["variants"] + strips),
+            "disk_free_bytes": free_bytes(job.output.parent),
+        },
+        "cluster": {
+            "where": job["cluster"],
+            "workers": capacity.workers,
+            "resources": dict(capacity.resources),
+            "dashboard": driver.client.dashboard_link,
+        },
+    }
+
+
+def _window_seconds(source: Source, settings: Settings) -> float:
+    frames = min(source.frames, settings.window_frames)
+    scale = source.coded_width * source.coded_height / PIXELS_1080P
+    return frames * max(0.001, CPU_SECONDS_PER_FRAME["strip"] * scale)
+
