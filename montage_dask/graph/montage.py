@@ -151,7 +151,9 @@ def _from_timeline(job: Job, driver: Driver, survey: Survey) -> Timeline:
     if survey.skipped:
         lost = survey.skipped[0]
         raise MediaError(lost.path, lost.reason)
-    timeline = read_otio(job.from_timeline, survey.sources)
+    timeline = read_otio(
+        job.from_timeline, survey.sources, fps=job.fps, width=job.width, height=job.height
+    )
     if job.music:
         timeline = replace(timeline, music_path=job.music)
     if survey.music is None and timeline.music_path:

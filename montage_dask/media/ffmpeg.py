@@ -158,12 +158,35 @@ def _collect(stream: object, lines: deque[str], alive: _Watchdog) -> None:
         alive.feed()
 
 
+VAGUE = re.compile(
+    r"^(Conversion failed|Exiting|Terminating|Task finished|Error (while|sending|opening output|parsing global|submitting)|"
+    r"Could not open encoder before EOF|Nothing was written|Last message repeated|\s*$)"
+)
+"""What ffmpeg prints after the line that names the cause."""
+
+
 def _cause(tail: Sequence[str]) -> str:
     """The line that most likely names the cause: the last ones say only that ffmpeg gave up."""
-    vague = re.compile(r"^(Conversion failed|Exiting|Terminating|.*Nothing was written|\s*$)")
-    useful = [re.sub(r"^\[[^\]]*\]\s*", "", line) for line in tail if not vague.match(line)]
-    worded = [line for line in useful if re.search(r"error|invalid|failed|no such|unable|denied|space", line, re.I)]
-    return (worded or useful or ["ffmpeg failed without a message"])[-1][:300]
+    lines = [re.sub(r"^(\[[^\]]*\]\s*)+", "", line) for line in tail]
+    useful = [line for line in lines if not VAGUE.match(line)]
+    telling = r"error|invalid|failed|no such|unable|denied|space|cannot|not found|no device"
+    worded = [line for line in useful if re.search(telling, line, re.I)]
+    return (worded or useful or lines or ["ffmpeg failed without a message"])[-1][:300]
+
+
+def version() -> str:
+    """What `ffmpeg -version` says first.
+
+    Raises:
+        UsageError: there is no ffmpeg, or it does not run.
+    """
+    try:
+        answer = subprocess.run(  # noqa: S603 - an argument list, no shell
+            [str(binary()), "-version"], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UsageError(f"{binary()} does not run: {error}") from error
+    return answer.stdout.split(" Copyright")[0]
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

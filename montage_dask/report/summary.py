@@ -1,0 +1,155 @@
+"""The JSON contracts: what `run --json` and `analyse --json` print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from montage_dask.records import Music, Shot, Source, Timeline, to_json
+
+
+class Left(Protocol):
+    """A file that was left out."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
+def cuts_of(timeline: Timeline, sources: Mapping[str, Source]) -> list[dict[str, Any]]:
+    """Every cut between two events. Times count from the start of the output, those of beats too, so that
+    error_ms = (time_seconds − beat_seconds) · 1000."""
+    cuts = []
+    for event in timeline.events[1:]:
+        time = event.start_frame / timeline.fps
+        beat = None
+        if event.beat_seconds is not None:
+            beat = event.beat_seconds - timeline.music_start_seconds
+        error = timeline.error_ms(event)
+        cuts.append(
+            {
+                "frame": event.start_frame,
+                "time_seconds": float(time),
+                "beat_seconds": None if beat is None else float(beat),
+                "error_ms": None if error is None else round(error, 3),
+                "source": sources[event.source].path,
+                "source_seconds": float(event.in_seconds),
+                "transition": event.transition.kind,
+                "reason": event.reason,
+                "scores": dict(event.scores),
+            }
+        )
+    return cuts
+
+
+def run_summary(
+    timeline: Timeline,
+    sources: Mapping[str, Source],
+    music: Music,
+    *,
+    skipped: Sequence[Left],
+    operations: Sequence[Mapping[str, Any]],
+    output: Path,
+    run_dir: Path,
+) -> dict[str, Any]:
+    """The object of `run --json`."""
+    start = timeline.music_start_seconds
+    return {
+        "output": str(output),
+        "run_dir": str(run_dir),
+        "fps": float(timeline.fps),
+        "fps_exact": str(timeline.fps),
+        "frames": timeline.frames,
+        "duration_seconds": float(timeline.duration_seconds),
+        "size": f"{timeline.width}x{timeline.height}",
+        "style": timeline.style,
+        "seed": timeline.seed,
+        "music": music.path,
+        "tempo_bpm": round(music.tempo_bpm, 3),
+        "tempo_confidence": round(music.confidence, 3),
+        "beats_seconds": [round(float(b - start), 6) for b in timeline.beats_seconds],
+        "cuts": cuts_of(timeline, sources),
+        "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
+        "operations": [dict(o) for o in operations],
+    }
+
+
+def analysis_summary(
+    sources: Mapping[str, Source],
+    shots: Sequence[Shot],
+    music: Sequence[Music],
+    skipped: Sequence[Left],
+    operations: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The object of `analyse --json`."""
+    by_source: dict[str, list[Shot]] = {}
+    for shot in shots:
+        by_source.setdefault(shot.source, []).append(shot)
+    return {
+        "footage": [_footage(s, by_source.get(k, [])) for k, s in sources.items()],
+        "music": [_music(m) for m in music],
+        "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
+        "operations": [dict(o) for o in operations],
+    }
+
+
+def _footage(source: Source, shots: Sequence[Shot]) -> dict[str, Any]:
+    return {
+        "path": source.path,
+        "fps": float(source.frame_rate),
+        "fps_exact": str(source.frame_rate),
+        "constant_frame_rate": source.constant_frame_rate,
+        "frames": source.frames,
+        "duration_seconds": float(source.duration_seconds),
+        "width": source.width,
+        "height": source.height,
+        "codec": source.codec,
+        "rotation_degrees": source.rotation_degrees,
+        "warnings": list(source.warnings),
+        "shots": [
+            {
+                "start_frame": s.start_frame,
+                "stop_frame": s.stop_frame,
+                "start_seconds": float(s.start_seconds),
+                "stop_seconds": float(s.stop_seconds),
+                "quality": s.quality,
+                "sharpness": s.sharpness,
+                "exposure": s.exposure,
+                "contrast": s.contrast,
+                "colourfulness": s.colourfulness,
+                "motion": s.motion,
+                "perceptual_hash": s.perceptual_hash,
+                "duplicate_group": s.duplicate_group,
+            }
+            for s in shots
+        ],
+    }
+
+
+def _music(music: Music) -> dict[str, Any]:
+    return {
+        "path": music.path,
+        "duration_seconds": float(music.duration_seconds),
+        "tempo_bpm": music.tempo_bpm,
+        "confidence": music.confidence,
+        "alternatives": to_json(music.alternatives),
+        "beats_per_bar": music.beats_per_bar,
+        "beats_seconds": [round(float(b), 6) for b in music.beats_seconds],
+        "downbeats_seconds": [round(float(music.beats_seconds[i]), 6) for i in music.downbeats],
+        "sections": [
+            {
+                "start_seconds": float(s.start_seconds),
+                "stop_seconds": float(s.stop_seconds),
+                "label": s.label,
+                "energy": s.energy,
+            }
+            for s in music.sections
+        ],
+        "energy_curve": list(music.energy_curve),
+        "loudness_lufs": music.loudness_lufs,
+        "true_peak_db": music.true_peak_db,
+        "tracker": music.tracker,
+        "warnings": list(music.warnings),
+    }
