@@ -163,3 +163,15 @@ def to_samples(beats: Doubles) -> Indices:
 def to_frames(beats: Doubles, frames: int) -> Indices:
     """Seconds to the nearest frames of the envelopes."""
     return np.clip(np.round(beats * ANALYSIS_RATE / HOP).astype(np.int64), 0, max(0, frames - 1))
+
+
+def regular_grid(strength: Doubles, bpm: float, duration_seconds: float) -> Doubles:
+    """Beats of a constant tempo, shifted so that they meet the most onsets; seconds."""
+    period = 60.0 / bpm
+    steps = np.arange(0.0, period, 0.25 / FRAME_RATE)
+    count = max(1, int(duration_seconds / period))
+    grid = (steps[:, None] + np.arange(count) * period) * FRAME_RATE
+    read = np.interp(grid, np.arange(len(strength)), strength)
+    phase = float(steps[int(read.mean(1).argmax())]) - ATTACK_FRAMES / FRAME_RATE
+    phase %= period
+    return np.arange(phase, max(duration_seconds, phase + 1e-6), period)

@@ -1,0 +1,189 @@
+"""All that a montage needs to know of one track: beats, bars, sections, energy and loudness."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from montage_dask.analysis.bars import Bars, between, find_bars, strength_at
+from montage_dask.analysis.beatfile import read_beats
+from montage_dask.analysis.beats import extended, regular_grid, to_samples, track_beats
+from montage_dask.analysis.loudness import measure_loudness
+from montage_dask.analysis.onset import Envelopes, onset_envelopes
+from montage_dask.analysis.structure import energy_curve, find_sections, frame_energy
+from montage_dask.analysis.tempo import Doubles, pulse, tempo_path
+from montage_dask.errors import UsageError
+from montage_dask.media.audio import ANALYSIS_RATE, decode_mono, mono_blocks
+from montage_dask.media.probe import fingerprint
+from montage_dask.records import Music, TempoAlternative
+
+VERSION = 1
+
+TRACKERS = ("auto", "flux", "librosa")
+FALLBACK_BPM = 120.0
+SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
+SHORTEST_SECONDS = 3.0
+"""Shorter music cannot repeat itself often enough to show a tempo."""
+UNCLEAR = 0.12
+"""Below this confidence the beat may be an accident: said in a warning."""
+NO_BEAT = 0.05
+"""Below this confidence there is no beat: the grid is a fallback."""
+QUIET_PEAK = 1e-3
+"""Square root of the power (-60 dBFS) that no music stays under."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracked:
+    """Beats in seconds and what is known of them."""
+
+    beats: Doubles
+    tracker: str
+    confidence: float
+    alternatives: tuple[TempoAlternative, ...] = ()
+    positions: tuple[int, ...] = ()
+    """Place of each beat in its bar from 1, when a file says so."""
+    warnings: tuple[str, ...] = ()
+
+
+def analyse_music(
+    path: str | Path,
+    *,
+    tracker: str = "auto",
+    bpm: float | None = None,
+    beats_file: str | Path | None = None,
+    beats_per_bar: int | None = None,
+    device: str = "cpu",
+) -> Music:
+    """Analyse the audio of a file.
+
+    Args:
+        path: an audio file, or a video with audio.
+        tracker: "flux" (the own one), "librosa", or "auto" (flux).
+        bpm: a known constant tempo; the beats are then a regular grid that fits the onsets best.
+        beats_file: a text file of beats: seconds, and optionally the place in the bar, per line.
+        beats_per_bar: 3 or 4, when known.
+        device: where torch works.
+
+    Raises:
+        MediaError: the file has no audio that can be decoded.
+        UsageError: an option or a line of the beats file is wrong.
+    """
+    _check(tracker, bpm, beats_per_bar)
+    full = os.path.abspath(path)
+    given = read_beats(beats_file) if beats_file is not None else None
+    envelopes = onset_envelopes(mono_blocks(full), device)
+    duration = Fraction(envelopes.samples, ANALYSIS_RATE)
+    strength = pulse(envelopes)
+    if given is not None:
+        inside = given.seconds < float(duration)
+        positions = tuple(p for p, i in zip(given.positions, inside, strict=False) if i)
+        outside = int((~inside).sum())
+        warnings = (f"{outside} beats of the file lie behind the end of the music",) * (outside > 0)
+        tracked = _Tracked(given.seconds[inside], "file", 1.0, (), positions, warnings)
+    elif bpm is not None:
+        tracked = _Tracked(regular_grid(strength, bpm, float(duration)), "bpm", 1.0)
+    else:
+        tracked = _track(full, tracker, envelopes, strength)
+    if len(tracked.beats) < 2:
+        tracked = _fallback(float(duration), tracked.tracker, "there are fewer than two beats")
+    return _music(full, envelopes, strength, tracked, beats_per_bar)
+
+
+def _check(tracker: str, bpm: float | None, beats_per_bar: int | None) -> None:
+    if tracker not in TRACKERS:
+        raise UsageError(f"tracker {tracker!r}: choose one of {', '.join(TRACKERS)}")
+    if bpm is not None and not SLOWEST_BPM <= bpm <= FASTEST_BPM:
+        raise UsageError(f"bpm {bpm!r}: must be {SLOWEST_BPM:g} to {FASTEST_BPM:g}")
+    if beats_per_bar not in (None, 3, 4):
+        raise UsageError(f"beats per bar {beats_per_bar!r}: must be 3 or 4")
+
+
+def _track(path: str, tracker: str, envelopes: Envelopes, strength: Doubles) -> _Tracked:
+    """Beats by a tracker, or the fallback when the music shows none."""
+    duration = envelopes.samples / ANALYSIS_RATE
+    name = "librosa" if tracker == "librosa" else "flux"
+    if math.sqrt(float(envelopes.power.max(initial=0.0))) < QUIET_PEAK:
+        return _fallback(duration, name, "the music is silent")
+    if duration < SHORTEST_SECONDS:
+        return _fallback(duration, name, "the music is too short to show a beat")
+    tempo = tempo_path(strength)
+    if name == "librosa":
+        from montage_dask.analysis.librosa_beats import librosa_beats
+
+        beats = extended(librosa_beats(decode_mono(path)), duration)
+    else:
+        beats = track_beats(strength, tempo.bpm, envelopes.samples)
+    confidence = _confidence(strength, beats, tempo.clarity)
+    if len(beats) < 2 or confidence < NO_BEAT:
+        return _fallback(duration, name, "no beat was found")
+    warnings = ("the beat is unclear; give a tempo or a file of beats",) * (confidence < UNCLEAR)
+    return _Tracked(beats, name, confidence, tempo.alternatives, (), warnings)
+
+
+def _confidence(strength: Doubles, beats: Doubles, clarity: float) -> float:
+    """0 … 1: how regular the onsets are, and how much stronger on the beats than between them."""
+    if len(beats) < 4:
+        return 0.0
+    on = strength_at(strength, beats)
+    off = strength_at(strength, (beats[1:] + beats[:-1]) / 2)
+    contrast = (on.mean() - 0.5 * off.mean()) / (on.mean() + 0.5 * off.mean() + 1e-6)
+    return float(np.clip(math.sqrt(max(0.0, clarity) * max(0.0, contrast)), 0.0, 1.0))
+
+
+def _fallback(duration: float, tracker: str, reason: str) -> _Tracked:
+    beats = np.arange(0.0, max(duration, 1e-3), 60.0 / FALLBACK_BPM)
+    said = f"{reason}: a grid of {FALLBACK_BPM:g} BPM is used instead"
+    return _Tracked(beats, tracker, 0.0, (), (), (said,))
+
+
+def _music(
+    path: str,
+    envelopes: Envelopes,
+    strength: Doubles,
+    tracked: _Tracked,
+    beats_per_bar: int | None,
+) -> Music:
+    duration = Fraction(envelopes.samples, ANALYSIS_RATE)
+    beats = tracked.beats
+    bars = _bars(envelopes, tracked, beats_per_bar)
+    exact = tuple(Fraction(int(s), ANALYSIS_RATE) for s in to_samples(beats))
+    energy = frame_energy(envelopes)
+    on_beats = strength_at(strength, beats)
+    loudest = float(np.percentile(on_beats, 95)) + 1e-9
+    loudness = measure_loudness(path)
+    confident = tracked.confidence > 0
+    return Music(
+        path=path,
+        identity=fingerprint(path),
+        duration_seconds=duration,
+        tempo_bpm=round(60.0 / float(np.median(np.diff(beats))), 3) if confident else 0.0,
+        confidence=round(tracked.confidence, 4),
+        alternatives=tracked.alternatives,
+        beats_seconds=exact,
+        beats_per_bar=bars.beats_per_bar if confident else 0,
+        downbeats=tuple(int(i) for i in bars.downbeats),
+        beat_energy=tuple(round(float(v), 4) for v in between(energy[:, None], beats)[:, 0]),
+        beat_strength=tuple(round(float(v), 4) for v in np.clip(on_beats / loudest, 0, 1)),
+        sections=find_sections(envelopes, energy, exact, bars.downbeats, duration),
+        energy_curve=energy_curve(envelopes, energy),
+        loudness_lufs=loudness.integrated_lufs,
+        true_peak_db=loudness.true_peak_db,
+        tracker=tracked.tracker,
+        warnings=tracked.warnings,
+    )
+
+
+def _bars(envelopes: Envelopes, tracked: _Tracked, beats_per_bar: int | None) -> Bars:
+    """Bars as the beats file says, on a fallback every four beats, else from the sound."""
+    if tracked.positions:
+        downbeats = np.flatnonzero(np.array(tracked.positions) == 1).astype(np.int64)
+        metre = beats_per_bar or max(tracked.positions)
+        return Bars(metre if metre in (3, 4) else 0, downbeats)
+    if tracked.confidence == 0:
+        return Bars(0, np.arange(0, len(tracked.beats), beats_per_bar or 4, dtype=np.int64))
+    return find_bars(envelopes, tracked.beats, beats_per_bar)
