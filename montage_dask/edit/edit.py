@@ -1,0 +1,175 @@
+"""From shots and music to a timeline: the one entry of this room. Pure and deterministic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from montage_dask.edit.candidates import Floats, find_candidates
+from montage_dask.edit.choose import Pin
+from montage_dask.edit.chronological import select_in_order
+from montage_dask.edit.inpoints import Use, settle
+from montage_dask.edit.layout import handles, lay_out, make_room, place_pins, place_transitions
+from montage_dask.edit.pacing import Slot, beats_within, nearest_frame
+from montage_dask.edit.reasons import explain, notes_on, scores_of
+from montage_dask.edit.selection import make_problem, select
+from montage_dask.edit.styles import TRANSITIONS, Style
+from montage_dask.errors import NothingToDoError, UsageError
+from montage_dask.records import CUT, Event, Music, Shot, Source, Timeline, Transition
+
+VERSION = 1
+"""Rises when equal arguments give another timeline."""
+CALM = 0.4
+"""Intensity below which a style with slow motion slows down."""
+LEAST_SLOW_FPS = 20
+"""Source frames per output second that slow motion must keep, or it stutters."""
+
+
+def edit(
+    shots: Sequence[Shot],
+    sources: Mapping[str, Source],
+    music: Music,
+    style: Style,
+    *,
+    fps: Fraction,
+    width: int,
+    height: int,
+    start_seconds: Fraction | float = 0,
+    duration_seconds: Fraction | float | None = None,
+    seed: int = 0,
+    pins: Sequence[Pin] = (),
+    transition: str | None = None,
+    grade: str | None = None,
+) -> Timeline:
+    """A montage of `shots` on the beats of `music`.
+
+    Args:
+        shots: what may be chosen.
+        sources: by identity; at least those of the shots and pins.
+        music: beats, sections, energy.
+        style: pace, taste and colours.
+        fps: output frames per second.
+        width: of the output, pixels.
+        height: of the output, pixels.
+        start_seconds: music time of the first frame.
+        duration_seconds: length; None for up to the end of the music, which it never passes.
+        seed: another seed gives another montage, about as good.
+        pins: what must be in it.
+        transition: a kind, in place of the style's.
+        grade: a preset or a .cube file, in place of the style's.
+
+    Raises:
+        UsageError: the start lies after the end of the music, or pins cannot be fulfilled.
+        NothingToDoError: no shot to choose from.
+    """
+    fps, start = Fraction(fps), Fraction(start_seconds)
+    frames, notes = _length(music, fps, start, duration_seconds)
+    if transition is not None and transition not in TRANSITIONS:
+        raise UsageError(f"no transition {transition!r}: expected {', '.join(TRANSITIONS)}")
+    free = [s for s in shots if s.duration_seconds > 0]
+    usable = list(dict.fromkeys([*free, *(s for pin in pins for s in pin.shots)]))
+    if not usable:
+        raise NothingToDoError("there is no shot to choose from")
+    random = np.random.default_rng([abs(seed), 7])
+    layout = lay_out(music, style, free or usable, fps=fps, start=start, frames=frames)
+    slots = make_room(layout.slots, pins, fps)
+    candidates = find_candidates(free, sources, _needs(slots, [CUT] * len(slots), fps), pins)
+    in_order = style.order == "chronological"
+    pinned = place_pins(slots, candidates, fps, len(pins), in_order)
+    longest = [
+        max(s.duration_seconds for s in (pins[p].shots if p >= 0 else usable)) for p in pinned
+    ]
+    transitions = place_transitions(slots, style, transition, fps, longest, random)
+    problem = make_problem(slots, candidates, _needs(slots, transitions, fps), style, pinned)
+    choice = select_in_order(problem, seed) if in_order else None
+    if in_order and choice is None:
+        notes.append("footage is short: it could not be kept in the order it was filmed")
+    if choice is None:
+        choice = select(problem, seed)
+
+    uses, speeds = [], []
+    for k, slot in enumerate(slots):
+        shot = candidates.shots[candidates.shot[choice[k]]]
+        rate = sources[shot.source].frame_rate
+        slow = slot.intensity < CALM and rate * style.slow_motion >= LEAST_SLOW_FPS
+        speed = style.slow_motion if slow else Fraction(1)
+        lead, tail = handles(transitions, k)
+        need = problem.needs[k]
+        uses.append(
+            Use(
+                slot=k,
+                shot=shot,
+                position_seconds=float(candidates.positions(need)[choice[k]]),
+                lead_seconds=lead / fps * speed,
+                length_seconds=(slot.frames + tail) / fps * speed,
+                shown_seconds=slot.frames / fps * speed,
+                beat_seconds=slot.beat_period_seconds * float(speed),
+                at_seconds=pins[pinned[k]].at_seconds if pinned[k] >= 0 else None,
+            )
+        )
+        speeds.append(speed)
+    in_seconds = settle(uses, problem.weights)
+    events = tuple(
+        Event(
+            start_frame=slot.start_frame,
+            stop_frame=slot.stop_frame,
+            source=uses[k].shot.source,
+            shot=uses[k].shot.index,
+            in_seconds=in_seconds[k],
+            speed=speeds[k],
+            transition=transitions[k],
+            beat_seconds=slot.beat_seconds,
+            reason=explain(problem, slots, choice, k),
+            scores=scores_of(problem, choice, k),
+        )
+        for k, slot in enumerate(slots)
+    )
+    notes += notes_on(music, layout.stretch, slots, uses, in_seconds)
+    timeline = Timeline(
+        fps=fps,
+        width=width,
+        height=height,
+        events=events,
+        music_path=music.path,
+        music_start_seconds=start,
+        style=style.name,
+        seed=seed,
+        beats_seconds=beats_within(music, start, frames, fps),
+        grade=grade if grade is not None else style.grade,
+        notes=tuple(notes),
+    )
+    fade = min(round(Fraction(style.fade_out_seconds) * fps), frames // 2)
+    return replace(timeline, fade_out_frames=fade)
+
+
+def _length(
+    music: Music, fps: Fraction, start: Fraction, duration: Fraction | float | None
+) -> tuple[int, list[str]]:
+    """Output frames of the montage, and what there is to say about it."""
+    if fps <= 0:
+        raise UsageError(f"fps must be positive, got {fps}")
+    rest = music.duration_seconds - start
+    if start < 0 or rest <= 0:
+        raise UsageError(
+            f"start {float(start):g} s lies outside the music, which lasts "
+            f"{float(music.duration_seconds):.2f} s: give a smaller start"
+        )
+    notes = []
+    length = rest
+    if duration is not None:
+        length = Fraction(duration)
+        if length <= 0:
+            raise UsageError(f"duration must be positive, got {float(length):g} s")
+        if length > rest + Fraction(1, 2) / fps:
+            notes.append(f"the music ends after {float(rest):.2f} s, and the montage with it")
+            length = rest
+    return max(1, nearest_frame(length, fps)), notes
+
+
+def _needs(slots: Sequence[Slot], transitions: Sequence[Transition], fps: Fraction) -> Floats:
+    """[S] source seconds that each slot shows at full speed, handles of crossfades included."""
+    shown = [slot.frames + sum(handles(transitions, k)) for k, slot in enumerate(slots)]
+    return np.array([float(frames / fps) for frames in shown])

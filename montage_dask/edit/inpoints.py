@@ -1,0 +1,139 @@
+"""Where in its shot a part begins: on action, on good pictures, away from the source's cuts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from montage_dask.edit.candidates import Floats
+from montage_dask.records import Shot
+
+PLACES_TRIED = 160
+EDGE_SECONDS = 0.12
+"""Distance from a cut of the source at which a frame no longer shows traces of it."""
+HIT_SECONDS = 0.3
+"""How long after the cut a movement still counts as on the cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A shot in a slot, before its in-point is settled. All times are source seconds."""
+
+    slot: int
+    shot: Shot
+    position_seconds: float
+    """Where selection begins to show the shot, from the start of the shot, with the lead."""
+    lead_seconds: Fraction
+    """Shown before the cut: the first half of a crossfade."""
+    length_seconds: Fraction
+    """From the cut to the last frame, with the second half of the next crossfade."""
+    beat_seconds: float
+    """From the cut to the next beat."""
+    at_seconds: Fraction | None = None
+    """Source time that must be on screen in the slot."""
+    shown_seconds: Fraction = Fraction(0)
+    """From the cut to the next cut."""
+
+
+def settle(uses: Sequence[Use], weights: Mapping[str, float]) -> dict[int, Fraction]:
+    """In-points by slot: the source time that the first frame after the cut shows.
+
+    Parts of one shot do not overlap where selection did not make them overlap.
+    """
+    by_shot: dict[Shot, list[Use]] = {}
+    for use in uses:
+        by_shot.setdefault(use.shot, []).append(use)
+    found: dict[int, Fraction] = {}
+    for shot, parts in by_shot.items():
+        parts.sort(key=lambda u: (u.position_seconds, u.slot))
+        free_from = shot.start_seconds
+        for number, use in enumerate(parts):
+            first = shot.start_seconds + use.lead_seconds
+            last = shot.stop_seconds - use.length_seconds
+            low, high = max(first, free_from + use.lead_seconds), last
+            if number + 1 < len(parts):
+                following = Fraction(parts[number + 1].position_seconds).limit_denominator(10**6)
+                high = min(high, shot.start_seconds + following - use.length_seconds)
+            if low > high:
+                # Footage is short, or there is no room to choose: as selection said.
+                wish = Fraction(use.position_seconds).limit_denominator(10**6) + first
+                crowded = free_from + use.lead_seconds > last
+                low = high = min(max(first, wish if crowded else low), last)
+            found[use.slot] = _best(use, low, high, weights)
+            free_from = max(free_from, found[use.slot] + use.length_seconds)
+    return found
+
+
+def _best(use: Use, low: Fraction, high: Fraction, weights: Mapping[str, float]) -> Fraction:
+    """The best in-point in [low, high]: a frame time of the source where one lies inside."""
+    if use.at_seconds is not None:
+        low = max(low, min(high, use.at_seconds - use.shown_seconds * Fraction(9, 10)))
+        high = max(low, min(high, use.at_seconds))
+    shot = use.shot
+    frame = shot.duration_seconds / max(1, shot.stop_frame - shot.start_frame)
+    first = math.ceil((low - shot.start_seconds) / frame)
+    last = math.floor((high - shot.start_seconds) / frame)
+    if last < first:
+        return low
+    if use.at_seconds is not None:
+        return shot.start_seconds + last * frame
+    stride = max(1, (last - first) // PLACES_TRIED)
+    places = np.arange(first, last + 1, stride)
+    return (
+        shot.start_seconds
+        + int(
+            places[
+                int(np.argmax(_scores(use, (places * float(frame)).astype(np.float64), weights)))
+            ]
+        )
+        * frame
+    )
+
+
+def _scores(use: Use, begin: Floats, weights: Mapping[str, float]) -> Floats:
+    """How good each begin is (seconds from the start of the shot)."""
+    shot = use.shot
+    duration = float(shot.duration_seconds)
+    length = float(use.length_seconds)
+    quality = np.array(shot.quality_profile or (shot.quality,))
+    motion = np.array(shot.motion_profile or (shot.motion,))
+    score = weights["quality"] * (
+        _mean(quality, duration, begin, begin + length)
+        + 0.5 * _least(quality, duration, begin, length)
+    )
+    usual = float(motion.mean())
+    on_cut = _mean(motion, duration, begin, begin + HIT_SECONDS) - usual
+    beat = min(use.beat_seconds, max(0.0, length - HIT_SECONDS))
+    on_beat = _mean(motion, duration, begin + beat, begin + beat + HIT_SECONDS) - usual
+    score = score + (0.1 + weights["action"]) * (on_cut + 0.6 * on_beat)
+    near = np.minimum(begin - float(use.lead_seconds), duration - begin - length)
+    return score - 0.2 * np.clip(1 - near / EDGE_SECONDS, 0, 1)
+
+
+def _mean(
+    profile: Floats,
+    duration: float,
+    start: Floats,
+    stop: Floats,
+) -> Floats:
+    """Mean of a profile over each [start, stop) seconds, the profile being constant over a step."""
+    edges = np.linspace(0, duration, len(profile) + 1)
+    total = np.concatenate([[0.0], np.cumsum(profile) * (duration / len(profile))])
+    area = np.interp(stop, edges, total) - np.interp(start, edges, total)
+    return area / np.maximum(np.minimum(stop, duration) - start, 1e-6)
+
+
+def _least(
+    profile: Floats,
+    duration: float,
+    begin: Floats,
+    length: float,
+) -> Floats:
+    """Least value of a profile over each [begin, begin + length), looked up at eight places."""
+    places = begin[:, None] + np.linspace(0.02, 0.98, 8) * length
+    index = np.clip((places / duration * len(profile)).astype(int), 0, len(profile) - 1)
+    return profile[index].min(axis=1)

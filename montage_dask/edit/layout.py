@@ -1,0 +1,207 @@
+"""The slots of a montage before they are filled, with transitions and pins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from montage_dask.edit.candidates import VIEW_SECONDS, Candidates, Floats
+from montage_dask.edit.choose import Pin
+from montage_dask.edit.pacing import Slot, plan_slots
+from montage_dask.edit.styles import Style
+from montage_dask.errors import UsageError
+from montage_dask.records import CUT, Music, Shot, Transition
+
+STRETCHES = (1.0, 1.5, 2.0, 3.0)
+SHOWN_PER_VIEW = 2.5
+"""How often one picture may come before cutting slows down."""
+LEAST_LIMIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Slots, and what had to give way."""
+
+    slots: tuple[Slot, ...]
+    stretch: float
+    """How much slower than the style asks the cuts are."""
+
+
+def lay_out(
+    music: Music,
+    style: Style,
+    shots: Sequence[Shot],
+    *,
+    fps: Fraction,
+    start: Fraction,
+    frames: int,
+) -> Layout:
+    """Slots that the footage can fill: slower when it is little, none longer than a shot."""
+    durations = np.array([float(s.duration_seconds) for s in shots])
+    views = float(np.maximum(1.0, durations / VIEW_SECONDS).sum())
+    longest = max(s.duration_seconds for s in shots)
+    limit = min(float(longest), _limit(durations, style, float(frames / fps)))
+    slots: tuple[Slot, ...] = ()
+    stretch = STRETCHES[0]
+    for slower in STRETCHES:
+        planned = plan_slots(
+            music,
+            style,
+            fps=fps,
+            start=start,
+            frames=frames,
+            limit_seconds=limit,
+            stretch=slower,
+        )
+        if slots and len(planned) > 0.9 * len(slots):
+            break  # slower is not possible: the shots are too short for it
+        slots, stretch = planned, slower
+        if len(slots) <= SHOWN_PER_VIEW * views:
+            break
+    allowed = math.floor(longest * fps)
+    if allowed < 1:
+        raise UsageError("the footage has no shot as long as one output frame: use other clips")
+    return Layout(_split(slots, allowed), stretch)
+
+
+def _limit(durations: Floats, style: Style, length: float) -> float:
+    """The longest slot for which there is footage enough to fill the montage without repeating."""
+    most = style.maximum_shot_seconds * STRETCHES[-1]
+    for limit in sorted({min(most, float(d)) for d in durations}, reverse=True):
+        if np.floor(durations / limit + 1e-9).sum() * limit >= length:
+            return max(limit, LEAST_LIMIT_SECONDS)
+    # Short footage: leave room to begin elsewhere when a shot comes again.
+    upper = float(np.quantile(durations, 0.75))
+    return max(LEAST_LIMIT_SECONDS, 0.7 * upper)
+
+
+def _split(slots: Sequence[Slot], allowed: int) -> tuple[Slot, ...]:
+    """No slot longer than `allowed` frames."""
+    result: list[Slot] = []
+    for slot in slots:
+        pieces = math.ceil(slot.frames / allowed)
+        for piece in range(pieces):
+            first = slot.start_frame + slot.frames * piece // pieces
+            last = slot.start_frame + slot.frames * (piece + 1) // pieces
+            part = replace(slot, start_frame=first, stop_frame=last)
+            if piece:
+                part = replace(part, beat_seconds=None, opens_section=False)
+            result.append(part)
+    return tuple(result)
+
+
+def make_room(slots: Sequence[Slot], pins: Sequence[Pin], fps: Fraction) -> tuple[Slot, ...]:
+    """The slots, with one split for every pin whose shot is shorter than all of them.
+
+    Raises:
+        UsageError: a pinned shot is shorter than an output frame, or there are too many pins.
+    """
+    result = list(slots)
+    taken: set[int] = set()
+    for pin in sorted(pins, key=lambda p: _frames(p, fps)):
+        allowed = _frames(pin, fps)
+        if allowed < 1:
+            raise UsageError("a pinned shot is shorter than one output frame: pin another moment")
+        fitting = [s for s in result if s.frames <= allowed and s.start_frame not in taken]
+        if fitting:
+            taken.add(fitting[0].start_frame)
+            continue
+        longer = [k for k, s in enumerate(result) if s.frames > allowed]
+        if not longer:
+            break
+        k = max(longer, key=lambda n: result[n].frames)
+        slot = result[k]
+        middle = slot.start_frame + allowed
+        rest = replace(slot, start_frame=middle, beat_seconds=None, opens_section=False)
+        result[k : k + 1] = [replace(slot, stop_frame=middle), rest]
+        taken.add(slot.start_frame)
+    if len(pins) > len(result):
+        raise UsageError(
+            f"{len(pins)} pins but only {len(result)} cuts: pin less, or make the montage longer"
+        )
+    return tuple(result)
+
+
+def _frames(pin: Pin, fps: Fraction) -> int:
+    return max(math.floor(s.duration_seconds * fps) for s in pin.shots)
+
+
+def place_pins(
+    slots: Sequence[Slot], candidates: Candidates, fps: Fraction, pins: int, chronological: bool
+) -> list[int]:
+    """[S] the pin that each slot must fulfil, −1 for none: where the pinned part suits best."""
+    cost = np.full((pins, len(slots)), np.inf)
+    last = max(1, len(candidates.shots) - 1)
+    for row in np.flatnonzero(candidates.pin >= 0):
+        shot = candidates.shot[row]
+        for k, slot in enumerate(slots):
+            if slot.frames / fps > candidates.shots[shot].duration_seconds:
+                continue
+            misfit = abs(candidates.motion[row] - slot.energy)
+            misfit += abs(candidates.intensity[row] - slot.tension)
+            if chronological:
+                misfit += 10 * abs(candidates.order[shot] / last - k / max(1, len(slots) - 1))
+            p = candidates.pin[row]
+            cost[p, k] = min(cost[p, k], misfit)
+    pinned = [-1] * len(slots)
+    for p in np.argsort(np.isfinite(cost).sum(axis=1), kind="stable"):
+        best = int(np.argmin(cost[p]))
+        if not np.isfinite(cost[p, best]):
+            raise UsageError("the pins do not fit together: pin less, or make the montage longer")
+        pinned[best] = int(p)
+        cost[:, best] = np.inf
+    return pinned
+
+
+def place_transitions(
+    slots: Sequence[Slot],
+    style: Style,
+    kind: str | None,
+    fps: Fraction,
+    longest: Sequence[Fraction],
+    random: np.random.Generator,
+) -> tuple[Transition, ...]:
+    """How each slot begins. The first begins with a cut.
+
+    Args:
+        slots: the slots.
+        style: which transitions, where, and how long.
+        kind: what the user asked for in place of the style's kind.
+        fps: output frames per second.
+        longest: [S] the longest shot that each slot can have; with the handles it must suffice.
+        random: for the transitions that come by chance.
+    """
+    wanted = kind or style.transition
+    places = style.transition_at
+    if style.transition == "cut" and kind is not None and places == "none":
+        places = "all"  # a user who asks for crossfades gets them in any style
+    result = [CUT] * len(slots)
+    if wanted == "cut":
+        return tuple(result)
+    for k in range(1, len(slots)):
+        chance = random.random() < style.transition_chance
+        here = places == "all" or (places == "sections" and slots[k].opens_section)
+        if not (here or chance):
+            continue
+        want = style.transition_beats * slots[k].beat_period_seconds * float(fps)
+        most = min(slots[k - 1].frames, slots[k].frames) // 2
+        frames = min(2 * max(1, round(want / 2)), most - most % 2)
+        result[k] = Transition(wanted, frames) if frames >= 2 else CUT
+        for side in (k - 1, k):
+            if slots[side].frames / fps + sum(handles(result, side)) / fps > longest[side]:
+                result[k] = CUT
+    return tuple(result)
+
+
+def handles(transitions: Sequence[Transition], slot: int) -> tuple[int, int]:
+    """Output frames that a slot's shot is on screen before its first cut and after its last."""
+    before = transitions[slot]
+    after = transitions[slot + 1] if slot + 1 < len(transitions) else CUT
+    return (
+        before.frames // 2 if before.kind == "crossfade" else 0,
+        after.frames // 2 if after.kind == "crossfade" else 0,
+    )

@@ -1,0 +1,211 @@
+"""Which part fills which slot: one optimisation over the whole timeline.
+
+The objective is a sum of three kinds of cost, so that every move can be judged by what it changes:
+what a part lacks in its slot, what two parts next to each other have in common, and what is shown
+more than once. `search` lowers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from montage_dask.edit.candidates import TICKS_PER_SECOND, Candidates, Floats, Ints
+from montage_dask.edit.pacing import Slot
+from montage_dask.edit.search import improve
+from montage_dask.edit.styles import WEIGHTS, Style
+
+SAME_SHOT_COST = 6.0
+DUPLICATE_COST = 5.0
+SAME_SOURCE_COST = 0.6
+SIMILAR_COST = 4.0
+"""At a weight of variety of 1; the weights of a style add up to 1."""
+SECOND_NEIGHBOUR = 0.4
+"""Share of the cost of neighbours that also holds for the neighbour's neighbour."""
+REUSE_COST = 60.0
+"""More than a part can lack and share: no shot comes twice before each good one came once."""
+REUSE_GROWTH = 6.0
+BAD_COST = 70.0
+OVERLAP_COST = 400.0
+"""Per second shown twice."""
+IMPOSSIBLE = 1e7
+TASTE = 0.08
+"""Spread of the random taste of a seed, in units of the whole weight."""
+WORK = 6_000_000
+"""Candidates looked at after the first local optimum."""
+
+
+@dataclass(slots=True, eq=False)
+class Problem:
+    """Slots, candidates and what they cost together."""
+
+    candidates: Candidates
+    needs: Floats
+    """[S] source seconds that each slot needs, with the overlap of crossfades."""
+    terms: dict[str, Floats]
+    """[S, C] how well each part does in each slot, 0 … 1, by the name of the weight."""
+    weights: dict[str, float]
+    """Adding up to 1."""
+    lack: Floats
+    """[S, C] the weighted sum of what is lacking; IMPOSSIBLE where a part cannot go."""
+    pinned: Ints
+    """[S] the pin that a slot must fulfil, −1 for none."""
+
+
+def make_problem(
+    slots: Sequence[Slot],
+    candidates: Candidates,
+    needs: Floats,
+    style: Style,
+    pinned: Sequence[int],
+) -> Problem:
+    """The objective for these slots in this style."""
+    total = sum(style.weights.values()) or 1.0
+    weights = {name: style.weights[name] / total for name in WEIGHTS}
+    energy = np.array([s.energy for s in slots])[:, None]
+    tense = np.array([s.tension for s in slots])[:, None]
+    intensity = np.array([s.intensity for s in slots])[:, None]
+    shape = (len(slots), len(candidates.shot))
+    terms = {
+        "quality": np.broadcast_to(candidates.quality, shape),
+        "motion": 1 - np.abs(candidates.motion - energy),
+        "arc": 1 - np.abs(candidates.intensity - tense),
+        # Strong moments are wanted where it is loud and are no use where it is calm.
+        "action": np.broadcast_to(candidates.action, shape) * (0.25 + 0.75 * intensity),
+    }
+    lack = np.zeros(shape)
+    for name, term in terms.items():
+        lack += weights[name] * (1 - term)
+    pin = np.array(pinned, np.intp)
+    possible = np.where(pin[:, None] < 0, candidates.free, candidates.pin == pin[:, None])
+    for row, need in enumerate(needs):
+        possible[row] &= candidates.fits(need)
+    lack[~possible] = IMPOSSIBLE
+    return Problem(candidates, needs, terms, weights, lack, pin)
+
+
+class Filling:
+    """An assignment of candidates to slots that knows its costs. `choice[s]` is −1 while empty."""
+
+    def __init__(self, problem: Problem, lack: Floats) -> None:
+        self.problem = problem
+        self.lack = lack
+        slots = len(problem.needs)
+        self.choice = np.full(slots, -1, np.intp)
+        self.begin = np.zeros(slots, np.intp)
+        self.end = np.zeros(slots, np.intp)
+        self.uses = np.zeros(len(problem.candidates.shots), np.intp)
+        self.cover = np.zeros(problem.candidates.ticks + 1, np.int32)
+        self._rows: dict[int, Floats] = {}
+
+    def likeness(self, shot: int) -> Floats:
+        """[shots] cost of each shot next to this one."""
+        row = self._rows.get(shot)
+        if row is None:
+            c = self.problem.candidates
+            alike = np.maximum(0.0, c.embedding @ c.embedding[shot]).astype(np.float64)
+            row = SIMILAR_COST * self.problem.weights["variety"] * alike
+            row += SAME_SOURCE_COST * (c.source == c.source[shot])
+            if c.group[shot] >= 0:
+                row += DUPLICATE_COST * (c.group == c.group[shot])
+            row[shot] += SAME_SHOT_COST
+            if len(self._rows) > 1000:
+                self._rows.clear()
+            self._rows[shot] = row
+        return row
+
+    def interval(self, slot: int, candidate: int) -> tuple[int, int]:
+        """Ticks that a candidate would show in a slot."""
+        c, need = self.problem.candidates, self.problem.needs[slot]
+        shot = c.shot[candidate]
+        place = max(0.0, min(c.anchor[candidate], c.duration[shot] - need))
+        start = int(np.floor(place * TICKS_PER_SECOND + 1e-6))
+        stop = int(np.ceil((place + need) * TICKS_PER_SECOND - 1e-6))
+        return int(c.base[shot]) + start, int(c.base[shot]) + max(stop, start + 1)
+
+    def put(self, slot: int, candidate: int) -> None:
+        """Fill an empty slot."""
+        self.choice[slot] = candidate
+        self.begin[slot], self.end[slot] = self.interval(slot, candidate)
+        self.uses[self.problem.candidates.shot[candidate]] += 1
+        self.cover[self.begin[slot] : self.end[slot]] += 1
+
+    def take(self, slot: int) -> int:
+        """Empty a slot; returns what was in it."""
+        candidate = int(self.choice[slot])
+        self.uses[self.problem.candidates.shot[candidate]] -= 1
+        self.cover[self.begin[slot] : self.end[slot]] -= 1
+        self.choice[slot] = -1
+        return candidate
+
+    def around(self, slot: int) -> Floats:
+        """[shots] cost of each shot next to what is around a slot."""
+        c = self.problem.candidates
+        cost = np.zeros(len(c.shots))
+        for offset, share in ((-1, 1.0), (1, 1.0), (-2, SECOND_NEIGHBOUR), (2, SECOND_NEIGHBOUR)):
+            other = slot + offset
+            if 0 <= other < len(self.choice) and self.choice[other] >= 0:
+                cost += share * self.likeness(int(c.shot[self.choice[other]]))
+        return cost
+
+    def costs(self, slot: int) -> Floats:
+        """[C] what each candidate would add to the objective in this empty slot."""
+        c, need = self.problem.candidates, self.problem.needs[slot]
+        per_shot = self.around(slot)
+        per_shot += np.where(c.good, 0.0, BAD_COST)
+        per_shot += np.where(
+            self.uses > 0, REUSE_COST + REUSE_GROWTH * (self.uses - 1) / c.views, 0.0
+        )
+        total = self.lack[slot] + per_shot[c.shot]
+        # Only candidates of shots in use can overlap.
+        rows = np.flatnonzero(self.uses[c.shot] > 0)
+        if len(rows):
+            seen = np.concatenate([[0], np.cumsum(self.cover)])
+            start, stop = c.interval(c.positions(need), need)
+            twice = seen[stop[rows]] - seen[start[rows]]
+            total[rows] += OVERLAP_COST / TICKS_PER_SECOND * twice
+        return total
+
+    def cost(self, slot: int, candidate: int) -> float:
+        """What one candidate would add to the objective in this empty slot."""
+        c = self.problem.candidates
+        shot = int(c.shot[candidate])
+        total = self.lack[slot, candidate] + (0.0 if c.good[shot] else BAD_COST)
+        for offset, share in ((-1, 1.0), (1, 1.0), (-2, SECOND_NEIGHBOUR), (2, SECOND_NEIGHBOUR)):
+            other = slot + offset
+            if 0 <= other < len(self.choice) and self.choice[other] >= 0:
+                total += share * self.likeness(int(c.shot[self.choice[other]]))[shot]
+        if self.uses[shot]:
+            total += REUSE_COST + REUSE_GROWTH * (self.uses[shot] - 1) / c.views[shot]
+            start, stop = self.interval(slot, candidate)
+            total += OVERLAP_COST / TICKS_PER_SECOND * float(self.cover[start:stop].sum())
+        return float(total)
+
+
+def objective(problem: Problem, choice: Sequence[int] | Ints) -> float:
+    """The whole cost of an assignment: lower is better."""
+    filling = Filling(problem, problem.lack)
+    total = 0.0
+    for slot, candidate in enumerate(choice):
+        total += filling.cost(slot, int(candidate))
+        filling.put(slot, int(candidate))
+    return total
+
+
+def select(problem: Problem, seed: int, work: int = WORK) -> Ints:
+    """[S] the candidate for each slot.
+
+    Args:
+        problem: what is asked.
+        seed: another seed has another taste, and so finds another montage that is about as good.
+        work: how long to go on improving, in candidates looked at.
+    """
+    random = np.random.default_rng([seed & 0xFFFFFFFF, len(problem.needs)])
+    c = problem.candidates
+    # A taste per shot and place: the same part is liked in one place and not in another.
+    liked = random.normal(0, TASTE, len(c.shots))[c.shot] + random.normal(0, TASTE, len(c.shot))
+    filling = Filling(problem, problem.lack + np.clip(liked, -2 * TASTE, 2 * TASTE))
+    improve(filling, random, work)
+    return filling.choice.copy()
