@@ -19,7 +19,7 @@ from montage_dask.config import seconds as parse_seconds
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
 from montage_dask.graph import batch, finish, montage, planning
 from montage_dask.graph.drive import Driver, Progress, Silent
-from montage_dask.graph.survey import Settings, Survey, find_footage, find_shots, hear, probe_all
+from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
 from montage_dask.job import Job, make_job, read_job
 from montage_dask.report.summary import analysis_summary
 from montage_dask.store import Store
@@ -111,7 +111,9 @@ def plan(
 
 
 @contextmanager
-def _batch(options: dict[str, Any], folder: Path, progress: Progress | None) -> Iterator[tuple[Driver, Settings]]:
+def _batch(
+    options: dict[str, Any], folder: Path, progress: Progress | None
+) -> Iterator[tuple[Driver, Settings]]:
     given = {k.replace("_", "-"): v for k, v in options.items() if v is not None}
     settings = resolve(given)
     store = Path(settings["store"].value or folder / ".montage")
@@ -160,19 +162,24 @@ def analyse(
         candidates = [c for c in candidates if str(c.path) not in tracks]
         probe_all(driver, settings, candidates, survey)
         tracks += _audio_only(survey)
+        analysis = Analysis(driver, settings, survey)
+        analysis.run(tracks)
         heard = {}
-        for path, result in hear(driver, settings, tracks).items():
+        for path, result in analysis.heard.items():
             if isinstance(result, MontageError):
                 survey.skip(path, getattr(result, "reason", str(result)))
             else:
                 heard[path] = result
-        find_shots(driver, settings, survey)
         survey.shots = group_duplicates(survey.shots)
         if not survey.clips and not heard:
             raise NothingToDoError(montage.nothing_usable(survey))
         tallied = driver.tally.rows()
     return analysis_summary(
-        survey.sources, survey.shots, [heard[t] for t in tracks if t in heard], survey.skipped, tallied
+        survey.sources,
+        survey.shots,
+        [heard[t] for t in tracks if t in heard],
+        survey.skipped,
+        tallied,
     )
 
 
@@ -307,5 +314,3 @@ def _output_folder(output: str | Path) -> Path:
 def exit_code(result: Mapping[str, Any]) -> int:
     """0 done, 3 finished with clips skipped."""
     return 3 if result.get("skipped") else 0
-
-

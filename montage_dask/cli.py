@@ -40,7 +40,9 @@ shared = _options(
 )
 
 analysis = _options(
-    click.option("--detector", metavar="NAME", help="fast, accurate, content, adaptive, hash, histogram."),
+    click.option(
+        "--detector", metavar="NAME", help="fast, accurate, content, adaptive, hash, histogram."
+    ),
     click.option("--threshold", metavar="X", help="Of the detector."),
     click.option("--tracker", metavar="NAME", help="auto, flux or librosa."),
     click.option("--bpm", metavar="X", help="Tempo, when you know it."),
@@ -64,14 +66,22 @@ montage_options = _options(
     click.option("--crf", metavar="N", help="Overrides the rate factor of the quality."),
     click.option("--seed", metavar="N", help="Another seed, another montage."),
     click.option("--variants", metavar="N", help="So many montages with successive seeds."),
-    click.option("--include", multiple=True, metavar="CLIP[@t]", help="Use only these clips or shots."),
+    click.option(
+        "--include", multiple=True, metavar="CLIP[@t]", help="Use only these clips or shots."
+    ),
     click.option("--exclude", multiple=True, metavar="CLIP[@t]", help="Never use these."),
     click.option("--pin", multiple=True, metavar="CLIP[@t]", help="These must be in it."),
     click.option("--grade", metavar="NAME|FILE.cube", help="Colour grade."),
-    click.option("--transition", metavar="KIND", help="cut, crossfade, dip-to-black, dip-to-white."),
-    click.option("--keep-audio", is_flag=True, default=None, help="Keep the clips' sound under the music."),
+    click.option(
+        "--transition", metavar="KIND", help="cut, crossfade, dip-to-black, dip-to-white."
+    ),
+    click.option(
+        "--keep-audio", is_flag=True, default=None, help="Keep the clips' sound under the music."
+    ),
     click.option("--from-timeline", metavar="FILE.otio", help="Render an edited timeline."),
-    click.option("--run-dir", metavar="DIR", help="Folder for timeline, pictures, log and artefacts."),
+    click.option(
+        "--run-dir", metavar="DIR", help="Folder for timeline, pictures, log and artefacts."
+    ),
     analysis,
     shared,
 )
@@ -110,7 +120,9 @@ def _print(value: Mapping[str, Any]) -> None:
 def _skipped(result: Mapping[str, Any]) -> int:
     """Name what was left out; the exit code that it means."""
     for skipped in result.get("skipped", ()):
-        click.echo(f"skipped {printable(skipped['path'])}: {printable(skipped['reason'])}", err=True)
+        click.echo(
+            f"skipped {printable(skipped['path'])}: {printable(skipped['reason'])}", err=True
+        )
     return EXIT_SKIPPED if result.get("skipped") else EXIT_DONE
 
 
@@ -136,7 +148,10 @@ def run(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> in
     if as_json:
         _print(result)
     elif not given.get("quiet"):
-        cuts, errors = result["cuts"], [abs(c["error_ms"]) for c in result["cuts"] if c["error_ms"] is not None]
+        cuts, errors = (
+            result["cuts"],
+            [abs(c["error_ms"]) for c in result["cuts"] if c["error_ms"] is not None],
+        )
         worst = f", at most {max(errors):.1f} ms off their beats" if errors else ""
         click.echo(f"{len(cuts)} cuts{worst}; {result['frames']} frames", err=True)
         for made in result.get("variants", [result]):
@@ -144,7 +159,9 @@ def run(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> in
     return _skipped(result)
 
 
-def _demo(footage: tuple[str, ...], given: dict[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
+def _demo(
+    footage: tuple[str, ...], given: dict[str, Any]
+) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Footage and music of our own, in a folder beside the output."""
     from montage_dask.media.demo import make_demo
 
@@ -180,7 +197,9 @@ def _show_plan(result: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     console = Console()
-    clips = Table(title=f"{len(result['clips'])} clips, {result['windows']} windows of {result['window_frames']} frames")
+    clips = Table(
+        title=f"{len(result['clips'])} clips, {result['windows']} windows of {result['window_frames']} frames"
+    )
     for name in ("clip", "codec", "size", "fps", "frames", "windows", "to do"):
         clips.add_column(name, justify="left" if name in ("clip", "codec") else "right")
     for c in result["clips"]:
@@ -195,7 +214,12 @@ def _show_plan(result: Mapping[str, Any]) -> None:
     for o in result["operations"]:
         tags = " ".join(f"{k}={v:g}" for k, v in o["resources"].items())
         operations.add_row(
-            o["operation"], o["target"], tags, str(o["count"]), f"{o['cpu_seconds']:.1f}", o["reason"]
+            o["operation"],
+            o["target"],
+            tags,
+            str(o["count"]),
+            f"{o['cpu_seconds']:.1f}",
+            o["reason"],
         )
     console.print(operations)
     montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]
@@ -214,7 +238,12 @@ def _show_plan(result: Mapping[str, Any]) -> None:
 @cli.command()
 @click.argument("files", nargs=-1)
 @click.option("--music", multiple=True, metavar="FILE", help="Counts as music, whatever it is.")
-@click.option("-o", "--output", metavar="FILE|DIR", help="Write .json, .csv or .otio (into a folder: all of them).")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE|DIR",
+    help="Write .json, .csv or .otio (into a folder: all of them).",
+)
 @analysis
 @shared
 def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: Any) -> int:
@@ -226,7 +255,11 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
         raise UsageError("no files: name footage, music, folders or globs")
     folder = None
     if output is not None:
-        folder = Path(output).parent if Path(output).suffix in (".json", ".csv", ".otio") else Path(output)
+        folder = (
+            Path(output).parent
+            if Path(output).suffix in (".json", ".csv", ".otio")
+            else Path(output)
+        )
     result = _call(api.analyse, given, files, output=folder)
     if output is not None:
         for path in write_analysis(result, Path(output)):
@@ -239,7 +272,9 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
 @cli.command()
 @click.argument("files", nargs=-1)
 @click.option("-o", "--output", default="frames", show_default=True, metavar="DIR")
-@click.option("--every", metavar="SECONDS", help="A still every so many seconds (default: per shot).")
+@click.option(
+    "--every", metavar="SECONDS", help="A still every so many seconds (default: per shot)."
+)
 @click.option("--per-shot", type=int, default=1, show_default=True, help="Stills of each shot.")
 @click.option("--contact-sheet", is_flag=True, help="Also one picture with all of them.")
 @click.option("--format", "image_format", default="jpg", show_default=True, metavar="jpg|png")
@@ -269,7 +304,9 @@ def frames(files: tuple[str, ...], output: str, as_json: bool, **given: Any) -> 
 @click.option("--crf", metavar="N", help="Overrides the rate factor of the quality.")
 @click.option("--size", metavar="WxH", help="The box that the picture must fit into.")
 @click.option("--audio", default="copy", show_default=True, metavar="copy|aac|none")
-@click.option("--container", type=click.Choice([".mp4", ".mov", ".mkv"]), default=".mp4", show_default=True)
+@click.option(
+    "--container", type=click.Choice([".mp4", ".mov", ".mkv"]), default=".mp4", show_default=True
+)
 @shared
 def transcode(files: tuple[str, ...], output: str, as_json: bool, **given: Any) -> int:
     """Transcode many files, in windows spread over the workers."""

@@ -27,7 +27,9 @@ def examine(cluster: str | None = None) -> list[dict[str, Any]]:
     return [*_python(), *_ffmpeg(), *_encoders(), *_gpu(), *_cgpu(), *_disk(), *_cluster(cluster)]
 
 
-def _row(check: str, ok: bool, detail: str, advice: str = "", *, needed: bool = False) -> dict[str, Any]:
+def _row(
+    check: str, ok: bool, detail: str, advice: str = "", *, needed: bool = False
+) -> dict[str, Any]:
     return {
         "check": check,
         "ok": ok,
@@ -42,7 +44,9 @@ def _python() -> Iterator[dict[str, Any]]:
 
     from montage_dask import __version__
 
-    detail = f"montage-dask {__version__}, Python {platform.python_version()}, dask {dask.__version__}"
+    detail = (
+        f"montage-dask {__version__}, Python {platform.python_version()}, dask {dask.__version__}"
+    )
     yield _row("versions", True, detail, needed=True)
 
 
@@ -56,7 +60,13 @@ def _ffmpeg() -> Iterator[dict[str, Any]]:
 def _encoders() -> Iterator[dict[str, Any]]:
     for name in ENCODERS.values():
         ok, why = try_encoder(name)
-        yield _row(f"encoder {name}", ok, why or "encoded 5 frames", "reinstall imageio-ffmpeg", needed=name == "libx264")
+        yield _row(
+            f"encoder {name}",
+            ok,
+            why or "encoded 5 frames",
+            "reinstall imageio-ffmpeg",
+            needed=name == "libx264",
+        )
     for name in HARDWARE:
         ok, why = try_encoder(name)
         advice = "only needed for encoding on a GPU; update its driver, or go on with the CPU"
@@ -71,7 +81,7 @@ def _gpu() -> Iterator[dict[str, Any]]:
         return
     query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
         yield _row("GPU", True, answer.stdout.strip().replace("\n", "; "))
     except (OSError, subprocess.SubprocessError) as error:
         yield _row("GPU", False, str(error), advice)
@@ -84,7 +94,10 @@ def _cgpu() -> Iterator[dict[str, Any]]:
 
 
 def _disk() -> Iterator[dict[str, Any]]:
-    for name, folder in (("disk (here)", Path.cwd()), ("disk (temporary)", Path(tempfile.gettempdir()))):
+    for name, folder in (
+        ("disk (here)", Path.cwd()),
+        ("disk (temporary)", Path(tempfile.gettempdir())),
+    ):
         free = shutil.disk_usage(folder).free / 1e9
         yield _row(name, free > FEW_GIGABYTES, f"{free:.1f} GB free at {folder}", "free some space")
 
@@ -99,7 +112,9 @@ def _cluster(where: str | None) -> Iterator[dict[str, Any]]:
         with connect(settings) as client:
             found = capacity_of(client)
     except MontageError as error:
-        yield _row(f"cluster {name}", False, str(error), "start it, or use --cluster local", needed=True)
+        yield _row(
+            f"cluster {name}", False, str(error), "start it, or use --cluster local", needed=True
+        )
         return
     tags = ", ".join(f"{k}={v:g}" for k, v in found.resources.items()) or "no resources"
     ok = found.offers("cpu")

@@ -140,10 +140,14 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
     timeline = path("from-timeline")
     footage = tuple(_anchored(p, base) for p in listed("footage"))
     if not footage and timeline is None:
-        raise UsageError("no footage: name files, folders or globs, e.g. `run clips/ --music track.mp3`")
+        raise UsageError(
+            "no footage: name files, folders or globs, e.g. `run clips/ --music track.mp3`"
+        )
     music = path("music")
     if music is None and timeline is None:
-        raise UsageError("no music: add --music FILE (an audio file, or a video whose sound to use)")
+        raise UsageError(
+            "no music: add --music FILE (an audio file, or a video whose sound to use)"
+        )
     output = path("output") or base / "montage.mp4"
     output = Path(os.path.abspath(output))
     if output.suffix.lower() not in OUTPUT_FORMATS:

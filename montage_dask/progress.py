@@ -39,7 +39,10 @@ class Bars:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._bars.stop()
 
@@ -49,7 +52,9 @@ class Bars:
         if name in self._tasks:
             self._bars.reset(self._tasks[name], total=total)
         else:
-            self._tasks[name] = self._bars.add_task(name, total=total, unit=unit, speed="", label="")
+            self._tasks[name] = self._bars.add_task(
+                name, total=total, unit=unit, speed="", label=""
+            )
 
     def step(self, name: str, label: str, media_seconds: float = 0.0) -> None:
         """One step of a stage is done."""
@@ -107,7 +112,11 @@ class Lines:
         took = now - state[3]
         left = "" if done or not took else f", {took / state[1] * (state[0] - state[1]):.0f} s left"
         fast = speed(state[2], took)
-        parts = [f"{name}: {state[1]:.0f}/{state[0]:.0f} in {took:.1f} s{left}", fast, printable(label)[:60]]
+        parts = [
+            f"{name}: {state[1]:.0f}/{state[0]:.0f} in {took:.1f} s{left}",
+            fast,
+            printable(label)[:60],
+        ]
         self._say("  ".join(p for p in parts if p))
 
     def note(self, message: str) -> None:

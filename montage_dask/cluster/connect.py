@@ -46,7 +46,11 @@ def connect(settings: Mapping[str, Setting]) -> Iterator[Client]:
         ClusterError: the cluster cannot be reached, or speaks another version.
     """
     where = settings["cluster"].value
-    if settings["distributed-mode"].value and where == "local" and settings["coordinator-url"].value:
+    if (
+        settings["distributed-mode"].value
+        and where == "local"
+        and settings["coordinator-url"].value
+    ):
         where = settings["coordinator-url"].value
     with dask.config.set(CONFIGURATION), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Port .* is already in use")
@@ -97,7 +101,9 @@ def _remote(where: str) -> Iterator[Client]:
     try:
         client = Client(**options)
     except (OSError, TimeoutError, ValueError, KeyError) as error:
-        raise ClusterError(f"no Dask scheduler answers at {name}: is it running? ({error})") from error
+        raise ClusterError(
+            f"no Dask scheduler answers at {name}: is it running? ({error})"
+        ) from error
     with client:
         try:
             client.get_versions(check=True)
@@ -113,10 +119,12 @@ def scheduler_of(url: str) -> str:
         ClusterError: nothing there tells one.
     """
     try:
-        with urllib.request.urlopen(  # noqa: S310 - http(s) only, checked by the caller
+        with urllib.request.urlopen(
             url.rstrip("/") + "/json/identity.json", timeout=CONNECT_SECONDS
         ) as answer:
             address = json.load(answer)["address"]
     except (OSError, ValueError, KeyError) as error:
-        raise ClusterError(f"{printable(url)} is not the dashboard of a Dask scheduler: {error}") from error
+        raise ClusterError(
+            f"{printable(url)} is not the dashboard of a Dask scheduler: {error}"
+        ) from error
     return str(address)

@@ -13,11 +13,11 @@ from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import forget_unless_there, nothing_usable
 from montage_dask.graph.operation import Request
 from montage_dask.graph.survey import (
+    Analysis,
     Clip,
     Settings,
     Survey,
     find_footage,
-    find_shots,
     place_on,
     probe_all,
 )
@@ -101,8 +101,8 @@ def transcode(
     driver.progress.stage("transcode", len(owner), "windows")
     failed: dict[str, MontageError] = {}
     windows = (r for k, requests in parts.items() for r in requests if k not in failed)
-    placement = place_on(driver, "transcode", settings)
-    for outcome in driver.run("transcode", windows, placement, media_seconds=seconds):
+    places = {n: place_on(driver, n, settings) for n in ("transcode", "join")}
+    for outcome in driver.run(windows, places, media_seconds=seconds):
         if outcome.error is not None:
             failed.setdefault(owner[outcome.request.key], outcome.error)
     joins = []
@@ -126,7 +126,7 @@ def transcode(
         joins.append(join)
     driver.progress.stage("join", len(joins), "files")
     done: dict[str, dict[str, Any]] = {}
-    for outcome in driver.run("join", joins, place_on(driver, "join", settings)):
+    for outcome in driver.run(joins, places):
         path = outcome.request.paths["source"]["path"]
         if outcome.record is None:
             survey.skip(path, str(outcome.error))
@@ -195,7 +195,7 @@ def stills(
     written = Written(survey=gather(driver, settings, patterns))
     survey = written.survey
     if wanted.every_seconds is None:
-        find_shots(driver, settings, survey)
+        Analysis(driver, settings, survey).run([])
     folders = output_names(survey.clips, folder, "")
     by_clip: dict[str, list[Shot]] = {}
     for shot in survey.shots:
@@ -223,7 +223,7 @@ def stills(
             driver.store.record_path("stills", request.key).unlink(missing_ok=True)
     driver.progress.stage("stills", len(requests), "clips")
     done: dict[str, list[str]] = {}
-    for outcome in driver.run("stills", requests, place_on(driver, "stills", settings)):
+    for outcome in driver.run(requests, {"stills": place_on(driver, "stills", settings)}):
         path = outcome.request.paths["source"]["path"]
         if outcome.record is None:
             survey.skip(path, str(outcome.error))

@@ -91,6 +91,28 @@ class Tally:
         ]
 
 
+class Feed:
+    """Requests that may grow while they run: what was pushed comes first, then the rest.
+
+    Args:
+        rest: drawn lazily.
+    """
+
+    def __init__(self, rest: Iterable[Request]) -> None:
+        self._pushed: deque[Request] = deque()
+        self._rest = iter(rest)
+
+    def push(self, request: Request) -> None:
+        """Run this next."""
+        self._pushed.append(request)
+
+    def __iter__(self) -> Iterator[Request]:
+        return self
+
+    def __next__(self) -> Request:
+        return self._pushed.popleft() if self._pushed else next(self._rest)
+
+
 def capacity_of(client: Client) -> Capacity:
     """The resource tags of all workers, as the scheduler knows them now."""
     total: dict[str, float] = defaultdict(float)
@@ -107,7 +129,9 @@ def task(request: Request, store_root: str, target: str) -> dict[str, Any]:
     """What runs in a worker. Errors of the media are results: Dask must not retry them."""
     tag = TAGS[target]
     offered = get_worker().state.total_resources
-    if tag not in offered:  # pragma: no cover - a wrong graph; says so instead of running in the wrong place
+    if (
+        tag not in offered
+    ):  # pragma: no cover - a wrong graph; says so instead of running in the wrong place
         raise ClusterError(f"{request.operation} was sent to a worker without {tag}")
     try:
         record = perform(request, Store(Path(store_root)), "cuda" if target == "gpu" else "cpu")
@@ -152,61 +176,76 @@ class Driver:
 
     def run(
         self,
-        stage: str,
         requests: Iterable[Request],
-        placement: Placement,
+        placements: Mapping[str, Placement],
         *,
         media_seconds: Callable[[Request], float] = lambda _: 0.0,
         priority: int = 0,
     ) -> Iterator[Outcome]:
-        """Run requests of one kind and yield their outcomes as they come.
+        """Run requests and yield their outcomes as they come.
 
-        Finished work is taken from the store without a task. Requests are drawn lazily.
+        Finished work is taken from the store without a task. Requests are drawn lazily, and again after every outcome even
+        when there were none left: the caller may add to a `Feed` what an outcome made possible.
+
+        Args:
+            requests: of any operations.
+            placements: where each of these operations runs.
+            media_seconds: of video or music in a request, for the speed that people see.
+            priority: of the tasks, higher first.
 
         Raises:
-            ClusterError: no worker offers what the placement needs, or the workers went away.
+            ClusterError: no worker offers what a placement needs, or the workers went away.
         """
-        self._check(placement)
+        for placement in placements.values():
+            self._check(placement)
         waiting: dict[Future, Request] = {}
         attempts: dict[str, int] = defaultdict(int)
         again: deque[Request] = deque()
         source = iter(requests)
-        drained = False
-        with span(stage):
-            while True:
-                limit = self.capacity().slots * self._in_flight_per_slot
-                while len(waiting) < limit and not drained:
-                    request = again.popleft() if again else next(source, None)
-                    if request is None:
-                        drained = True
-                        break
-                    done = finished(request, self.store)
-                    if done is not None:
-                        self.tally.reused[request.operation] += 1
-                        yield self._told(stage, Outcome(request, done), media_seconds)
-                        continue
-                    future = self._submit(request, placement, priority, attempts[request.key])
-                    waiting[future] = request
-                if not waiting:
-                    return
-                future = self._next(waiting, placement)
-                request = waiting.pop(future)
-                outcome = self._outcome(future, request)
-                if outcome is None:
-                    attempts[request.key] += 1
-                    if attempts[request.key] > self._retries:
-                        raise ClusterError(
-                            f"{request.operation} of {request.label} failed {attempts[request.key]} "
-                            f"times: {future.exception()}"
-                        )
-                    self.progress.note(f"{request.operation} of {request.label} is tried again")
-                    again.append(request)
-                    drained = False
+        while True:
+            limit = self.capacity().slots * self._in_flight_per_slot
+            while len(waiting) < limit:
+                request = again.popleft() if again else next(source, None)
+                if request is None:
+                    break
+                done = finished(request, self.store)
+                if done is not None:
+                    self.tally.reused[request.operation] += 1
+                    yield self._told(Outcome(request, done), media_seconds)
                     continue
-                if outcome.record is not None:
-                    record = outcome.record
-                    self.tally.add(request.operation, placement.target, record.get("seconds", 0.0))
-                yield self._told(stage, outcome, media_seconds)
+                placement = placements[request.operation]
+                future = self._submit(request, placement, priority, attempts[request.key])
+                waiting[future] = request
+            if not waiting:
+                return
+            future = self._next(waiting, placements)
+            request = waiting.pop(future)
+            outcome = self._outcome(future, request)
+            if outcome is None:
+                attempts[request.key] += 1
+                if attempts[request.key] > self._retries:
+                    raise ClusterError(
+                        f"{request.operation} of {request.label} failed {attempts[request.key]} times: "
+                        f"{future.exception()!r}"
+                    )
+                self.progress.note(f"{request.operation} of {request.label} is tried again")
+                again.append(request)
+                continue
+            if outcome.record is not None:
+                target = placements[request.operation].target
+                self.tally.add(request.operation, target, outcome.record.get("seconds", 0.0))
+            yield self._told(outcome, media_seconds)
+
+    def only(self, request: Request, placement: Placement) -> dict[str, Any]:
+        """Run one request.
+
+        Raises:
+            MontageError: as the operation does.
+        """
+        (outcome,) = self.run([request], {request.operation: placement})
+        if outcome.record is None:
+            raise outcome.error or MontageError(f"{request.operation} gave no result")
+        return outcome.record
 
     def _check(self, placement: Placement) -> None:
         """Never submit a task that cannot run: Dask would wait in silence."""
@@ -227,22 +266,29 @@ class Driver:
     ) -> Future:
         name = request.task_name if not attempt else f"{request.task_name}-{attempt}"
         # Both fusions drop or mix annotations, so that a task would run in the wrong place.
-        with dask.config.set({"optimization.fuse.active": False, "optimization.fuse.delayed": False}):
+        with dask.config.set(
+            {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
+        ):
             threads = operation(request.operation).threads
             resources = {t: threads if t == "CPU" else n for t, n in placement.resources.items()}
-            with dask.annotate(resources=resources, priority=priority):
+            with span(request.operation), dask.annotate(resources=resources, priority=priority):
                 delayed = dask.delayed(task, pure=False)(
                     request, str(self.store.root), placement.target, dask_key_name=name
                 )
-            return self.client.compute(delayed, optimize_graph=False)
+                return self.client.compute(delayed, optimize_graph=False)
 
-    def _next(self, waiting: Mapping[Future, Request], placement: Placement) -> Future:
+    def _next(
+        self, waiting: Mapping[Future, Request], placements: Mapping[str, Placement]
+    ) -> Future:
         """A finished future; wakes up now and then to see that workers are still there."""
         while True:
             try:
-                return next(iter(wait(list(waiting), timeout=5, return_when="FIRST_COMPLETED").done))
+                return next(
+                    iter(wait(list(waiting), timeout=5, return_when="FIRST_COMPLETED").done)
+                )
             except TimeoutError:
-                self._check(placement)
+                for placement in placements.values():
+                    self._check(placement)
 
     def _outcome(self, future: Future, request: Request) -> Outcome | None:
         """None: an unforeseen failure, worth another try."""
@@ -255,10 +301,9 @@ class Driver:
         finally:
             future.release()
 
-    def _told(
-        self, stage: str, outcome: Outcome, media_seconds: Callable[[Request], float]
-    ) -> Outcome:
-        self.progress.step(stage, outcome.request.label, media_seconds(outcome.request))
+    def _told(self, outcome: Outcome, media_seconds: Callable[[Request], float]) -> Outcome:
+        request = outcome.request
+        self.progress.step(request.operation, request.label, media_seconds(request))
         if isinstance(outcome.error, MediaError):
             log.info("%s", outcome.error)
         return outcome

@@ -85,13 +85,9 @@ def _pictures(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str,
         driver.store.record_path("pictures", request.key).unlink(missing_ok=True)
     driver.progress.stage("pictures", 1, "set")
     try:
-        placement = place_on(driver, "pictures", Settings.of(job.settings))
-        (outcome,) = driver.run("pictures", [request], placement)
-        error = outcome.error
-    except MontageError as failed:
-        error = failed
-    if error is not None:
-        log.warning("no pictures: %s", error)
+        driver.only(request, place_on(driver, "pictures", Settings.of(job.settings)))
+    except MontageError as error:
+        log.warning("no pictures", exc_info=True)
         driver.progress.note(f"no pictures: {error}")
         return {}
     return outputs

@@ -19,12 +19,11 @@ from montage_dask.graph.drive import Driver, Progress
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import (
+    Analysis,
     Clip,
     Settings,
     Survey,
     find_footage,
-    find_shots,
-    hear,
     place_on,
     probe_all,
 )
@@ -71,18 +70,23 @@ def prepare(job: Job, driver: Driver) -> Survey:
     if not survey.clips and job.from_timeline is None:
         raise NothingToDoError(nothing_usable(survey))
     _restrict_clips(job, survey)
-    music = hear(driver, settings, [job.music] if job.music else [])
-    for heard in music.values():
-        if isinstance(heard, MontageError):
-            raise NothingToDoError(f"the music cannot be used: {heard}")
-        survey.music = heard
-        for warning in heard.warnings:
-            driver.progress.note(warning)
-    find_shots(driver, settings, survey)
+    analysis = Analysis(driver, settings, survey)
+    analysis.run([job.music] if job.music else [], shots=job.from_timeline is None)
+    for heard in analysis.heard.values():
+        _use(heard, survey, driver)
     if not survey.shots and job.from_timeline is None:
         raise NothingToDoError(nothing_usable(survey))
     survey.shots = group_duplicates(survey.shots)
     return survey
+
+
+def _use(heard: Music | MontageError, survey: Survey, driver: Driver) -> None:
+    """Make a track the music of the job."""
+    if isinstance(heard, MontageError):
+        raise NothingToDoError(f"the music cannot be used: {heard}")
+    survey.music = heard
+    for warning in heard.warnings:
+        driver.progress.note(warning)
 
 
 def nothing_usable(survey: Survey) -> str:
@@ -157,10 +161,9 @@ def _from_timeline(job: Job, driver: Driver, survey: Survey) -> Timeline:
     if job.music:
         timeline = replace(timeline, music_path=job.music)
     if survey.music is None and timeline.music_path:
-        heard = hear(driver, settings, [timeline.music_path])[timeline.music_path]
-        if isinstance(heard, MontageError):
-            raise NothingToDoError(f"the music cannot be used: {heard}")
-        survey.music = heard
+        analysis = Analysis(driver, settings, survey)
+        analysis.run([timeline.music_path], shots=False)
+        _use(analysis.heard[timeline.music_path], survey, driver)
     return timeline
 
 
@@ -291,26 +294,23 @@ def render(
     pairs = encode_requests(job, timeline, survey.clips)
     unique = {r.key: r for _, r in pairs}
     frames = {r.key: s.frames for s, r in pairs}
-    encode = place_on(driver, "encode", settings)
+    audio = audio_request(job, timeline, survey.sources)
+    places = {n: place_on(driver, n, settings) for n in ("audio", "encode", "assemble")}
+    driver.progress.stage("audio", 1, "track")
     driver.progress.stage("encode", len(unique), "segments")
     # Longest first, so that the last worker does not end long after the others.
     ordered = sorted(unique.values(), key=lambda r: (-frames[r.key], r.key))
     failed: MontageError | None = None
     for outcome in driver.run(
-        "encode",
-        ordered,
-        encode,
-        media_seconds=lambda r: float(frames[r.key] / timeline.fps),
+        [audio, *ordered],
+        places,
+        media_seconds=lambda r: float(frames.get(r.key, 0) / timeline.fps),
         priority=ENCODE_PRIORITY,
     ):
         # Go on with the other segments: they are not lost when the job is run again.
         failed = failed or outcome.error
     if failed is not None:
         raise failed
-    audio = audio_request(job, timeline, survey.sources)
-    sound = place_on(driver, "audio", settings)
-    driver.progress.stage("audio", 1, "track")
-    _only(driver, "audio", audio, sound)
     parts = [str(store.file("encode", r.key, ".mp4")) for _, r in pairs]
     assemble = Request(
         "assemble",
@@ -331,9 +331,8 @@ def render(
     )
     forget_unless_there(store, assemble, output)
     driver.progress.stage("assemble", 1, "file")
-    joined = place_on(driver, "assemble", settings)
-    _only(driver, "assemble", assemble, joined)
-    return encode, sound, joined
+    driver.only(assemble, places["assemble"])
+    return tuple(places.values())
 
 
 def forget_unless_there(store: Store, request: Request, output: Path) -> None:
@@ -348,14 +347,6 @@ def forget_unless_there(store: Store, request: Request, output: Path) -> None:
         same = False
     if not same:
         store.record_path(request.operation, request.key).unlink(missing_ok=True)
-
-
-def _only(driver: Driver, stage: str, request: Request, placement: Placement) -> dict[str, Any]:
-    """Run one request; its error is the job's."""
-    (outcome,) = driver.run(stage, [request], placement)
-    if outcome.record is None:
-        raise outcome.error or MontageError(f"{stage} gave no result")
-    return outcome.record
 
 
 def check_output(job: Job) -> None:

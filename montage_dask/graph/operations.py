@@ -37,9 +37,7 @@ def _strip(request: Request, context: Context) -> dict[str, Any]:
     folder = strip_folder(context.store, source, p["window_frames"])
     create_strip(folder, source.frames, p["window_frames"])
     index = FrameIndex.load(Path(request.paths["index"]))
-    return write_window(
-        source, index, window, p["window_frames"], folder, threads=context.threads
-    )
+    return write_window(source, index, window, p["window_frames"], folder, threads=context.threads)
 
 
 def _scores(request: Request, context: Context) -> dict[str, Any]:

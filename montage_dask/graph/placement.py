@@ -97,8 +97,12 @@ def place(
         return Placement(operation, wanted, "set by the user", _behind(wanted, usable))
     best = min(usable, key=lambda t: (costs[t].seconds, TARGETS.index(t)))
     if wanted != "auto":
-        lack = f"no code for {wanted}" if wanted not in costs else f"no worker offers {TAGS[wanted]}"
-        return Placement(operation, best, f"{wanted} was asked for, but {lack}", _behind(best, usable))
+        lack = (
+            f"no code for {wanted}" if wanted not in costs else f"no worker offers {TAGS[wanted]}"
+        )
+        return Placement(
+            operation, best, f"{wanted} was asked for, but {lack}", _behind(best, usable)
+        )
     if len(costs) == 1:
         return Placement(operation, best, CPU_ONLY)
     if len(usable) == 1:
@@ -110,7 +114,9 @@ def place(
 
 def _behind(target: str, usable: list[str]) -> tuple[str, ...]:
     """cgpu falls back to gpu, gpu to cpu."""
-    return tuple(t for t in reversed(TARGETS) if t in usable and TARGETS.index(t) < TARGETS.index(target))
+    return tuple(
+        t for t in reversed(TARGETS) if t in usable and TARGETS.index(t) < TARGETS.index(target)
+    )
 
 
 def describe(placement: Placement) -> dict[str, Any]:

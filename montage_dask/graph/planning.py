@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-
 from typing import Any
 
 from montage_dask.errors import MontageError, NothingToDoError
@@ -145,4 +144,3 @@ def _window_seconds(source: Source, settings: Settings) -> float:
     frames = min(source.frames, settings.window_frames)
     scale = source.coded_width * source.coded_height / PIXELS_1080P
     return frames * max(0.001, CPU_SECONDS_PER_FRAME["strip"] * scale)
-

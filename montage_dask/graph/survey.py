@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MediaError, MontageError, NothingToDoError
-from montage_dask.graph.drive import Driver
+from montage_dask.graph.drive import Driver, Feed, Outcome
 from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import Cost, Placement, place
 from montage_dask.media.discover import Candidate, Skipped, discover
 from montage_dask.media.probe import stat_key
 from montage_dask.media.windows import round_window_frames, split_windows
-from montage_dask.records import Music, Shot, Source, from_json, to_json
+from montage_dask.records import Music, Shot, Source, Window, from_json, to_json
 
 CPU_SECONDS_PER_FRAME: Mapping[str, float] = {
     "strip": 0.0068, "scores": 0.021, "shots": 0.0002, "encode": 0.06,
@@ -89,7 +89,9 @@ class Settings:
         )
 
 
-def place_on(driver: Driver, operation: str, settings: Settings, work_seconds: float = 0.0) -> Placement:
+def place_on(
+    driver: Driver, operation: str, settings: Settings, work_seconds: float = 0.0
+) -> Placement:
     """Where an operation of this job runs."""
     return place(
         operation,
@@ -120,7 +122,7 @@ def probe_all(
         requests.append(request)
     driver.progress.stage("probe", len(requests), "clips")
     found: dict[str, Clip] = {}
-    for outcome in driver.run("probe", requests, place_on(driver, "probe", settings)):
+    for outcome in driver.run(requests, {"probe": place_on(driver, "probe", settings)}):
         path = outcome.request.paths["path"]
         if outcome.record is None:
             survey.skip(path, _reason(outcome.error))
@@ -146,11 +148,10 @@ def strip_requests(clip: Clip, settings: Settings) -> Iterator[Request]:
     shared = strip_parameters(source, settings.window_frames)
     paths = {"source": to_json(source), "index": str(clip.index)}
     for window in split_windows(source.frames, settings.window_frames):
-        yield Request("strip", {**shared, **to_json_window(window)}, paths, clip.name)
+        yield Request("strip", {**shared, **_window_parameters(window)}, paths, clip.name)
 
 
-def to_json_window(window: Any) -> dict[str, int]:
-    """The parameters that say which window."""
+def _window_parameters(window: Window) -> dict[str, int]:
     return {
         "window": window.index,
         "start_frame": window.start_frame,
@@ -191,47 +192,103 @@ def shots_request(clip: Clip, settings: Settings, precision: str | None) -> Requ
     )
 
 
-def find_shots(driver: Driver, settings: Settings, survey: Survey) -> None:
-    """Strip, scenes and features of all clips, into `survey.shots`. Damaged clips are skipped."""
-    precision = _precision(settings)
-    last = {k: shots_request(c, settings, precision) for k, c in survey.clips.items()}
-    todo = {k: c for k, c in survey.clips.items() if finished(last[k], driver.store) is None}
-    by_name = {c.source.identity: c for c in todo.values()}
+class Analysis:
+    """Strip, scenes and features of all clips, and beats of all tracks, in one go: no worker waits for another stage.
 
-    def seconds(request: Request) -> float:
-        clip = by_name[request.parameters["identity"]]
-        window = request.parameters["stop_frame"] - request.parameters["start_frame"]
-        return float(window / clip.source.frame_rate)
+    A clip's shots are found as soon as its last window is done. Damaged clips are skipped, damaged tracks give errors.
+    """
 
-    stages = [("strip", lambda c: strip_requests(c, settings))]
-    if precision is not None:
-        stages.append(("scores", lambda c: scores_requests(c, settings, precision)))
-    for stage, requests_of in stages:
-        total = sum(-(-c.source.frames // settings.window_frames) for c in todo.values())
-        driver.progress.stage(stage, total, "windows")
-        requests = (r for c in list(todo.values()) if c.source.identity in todo for r in requests_of(c))
-        placement = place_on(driver, stage, settings)
-        for outcome in driver.run(stage, requests, placement, media_seconds=seconds):
-            if outcome.record is None:
-                identity = outcome.request.parameters["identity"]
-                _drop(survey, todo, identity, _reason(outcome.error))
-    found: dict[str, tuple[Shot, ...]] = {}
-    requests_left = [last[k] for k in survey.clips]
-    driver.progress.stage("shots", len(requests_left), "clips")
-    for outcome in driver.run("shots", requests_left, place_on(driver, "shots", settings)):
-        identity = outcome.request.parameters["identity"]
+    def __init__(self, driver: Driver, settings: Settings, survey: Survey) -> None:
+        self.driver, self.settings, self.survey = driver, settings, survey
+        self.heard: dict[str, Music | MontageError] = {}
+        self._precision = _precision(settings)
+        self._shots: dict[str, tuple[Shot, ...]] = {}
+        self._left: dict[str, int] = {}
+        self._scored: set[str] = set()
+
+    def run(self, tracks: Iterable[str], *, shots: bool = True) -> None:
+        """Analyse; results are in `survey.shots` and `heard`."""
+        music = self._music(tracks)
+        clips = list(self.survey.clips.values()) if shots else []
+        feed = Feed((*music, *self._windows(clips)))
+        names = ("beats", "strip", "scores", "shots")
+        places = {n: place_on(self.driver, n, self.settings) for n in names}
+        rates = {c.source.identity: c.source.frame_rate for c in clips}
+
+        def seconds(request: Request) -> float:
+            p = request.parameters
+            if request.operation not in ("strip", "scores"):
+                return 0.0
+            return float((p["stop_frame"] - p["start_frame"]) / rates[p["identity"]])
+
+        for outcome in self.driver.run(feed, places, media_seconds=seconds):
+            if outcome.request.operation == "beats":
+                self._hear(outcome)
+            else:
+                self._advance(outcome, feed)
+        order = self.survey.clips
+        self.survey.shots = tuple(s for k in order for s in self._shots.get(k, ()))
+
+    def _music(self, tracks: Iterable[str]) -> list[Request]:
+        requests = []
+        for path in tracks:
+            try:
+                requests.append(music_request(path, self.settings))
+            except OSError as error:
+                self.heard[path] = MediaError(path, error.strerror or str(error))
+        if requests:
+            self.driver.progress.stage("beats", len(requests), "tracks")
+        return requests
+
+    def _windows(self, clips: list[Clip]) -> Iterator[Request]:
+        """Windows of the clips whose shots are not known yet; for the others the request that finds the record."""
+        total = sum(-(-c.source.frames // self.settings.window_frames) for c in clips)
+        if clips:
+            self.driver.progress.stage("strip", total, "windows")
+            if self._precision is not None:
+                self.driver.progress.stage("scores", total, "windows")
+            self.driver.progress.stage("shots", len(clips), "clips")
+        for clip in clips:
+            last = shots_request(clip, self.settings, self._precision)
+            if finished(last, self.driver.store) is not None:
+                yield last
+                continue
+            windows = list(strip_requests(clip, self.settings))
+            self._left[clip.source.identity] = len(windows)
+            yield from windows
+
+    def _advance(self, outcome: Outcome, feed: Feed) -> None:
+        request = outcome.request
+        identity = request.parameters["identity"]
+        clip = self.survey.clips.get(identity)
+        if clip is None:
+            return  # another window of it failed before
         if outcome.record is None:
-            _drop(survey, todo, identity, _reason(outcome.error))
-            continue
-        found[identity] = tuple(from_json(Shot, s) for s in outcome.record["shots"])
-    survey.shots = tuple(s for k in survey.clips for s in found.get(k, ()))
+            self.survey.skip(clip.source.path, _reason(outcome.error))
+            del self.survey.clips[identity]
+            return
+        if request.operation == "shots":
+            self._shots[identity] = tuple(from_json(Shot, s) for s in outcome.record["shots"])
+            return
+        self._left[identity] -= 1
+        if self._left[identity]:
+            return
+        if self._precision is not None and identity not in self._scored:
+            # The network looks over the edges of a window: its neighbours must be there.
+            self._scored.add(identity)
+            scores = list(scores_requests(clip, self.settings, self._precision))
+            self._left[identity] = len(scores)
+            for one in scores:
+                feed.push(one)
+        else:
+            feed.push(shots_request(clip, self.settings, self._precision))
 
-
-def _drop(survey: Survey, todo: dict[str, Clip], identity: str, reason: str) -> None:
-    clip = survey.clips.pop(identity, None)
-    todo.pop(identity, None)
-    if clip is not None:
-        survey.skip(clip.source.path, reason)
+    def _hear(self, outcome: Outcome) -> None:
+        path = outcome.request.paths["path"]
+        if outcome.record is None:
+            self.heard[path] = outcome.error or MediaError(path, "no beats")
+        else:
+            self.heard[path] = from_json(Music, outcome.record["music"])
 
 
 def _precision(settings: Settings) -> str | None:
@@ -259,26 +316,9 @@ def music_request(path: str, settings: Settings) -> Request:
     )
 
 
-def hear(driver: Driver, settings: Settings, paths: Iterable[str]) -> dict[str, Music | MontageError]:
-    """Analyse tracks; an error stands for a track that cannot be used."""
-    heard: dict[str, Music | MontageError] = {}
-    requests = []
-    for path in paths:
-        try:
-            requests.append(music_request(path, settings))
-        except OSError as error:
-            heard[path] = MediaError(path, error.strerror or str(error))
-    driver.progress.stage("beats", len(requests), "tracks")
-    for outcome in driver.run("beats", requests, place_on(driver, "beats", settings)):
-        path = outcome.request.paths["path"]
-        if outcome.record is None:
-            heard[path] = outcome.error or MediaError(path, "no beats")
-        else:
-            heard[path] = from_json(Music, outcome.record["music"])
-    return heard
-
-
-def find_footage(patterns: Iterable[str], music: str | None) -> tuple[list[Candidate], list[Skipped]]:
+def find_footage(
+    patterns: Iterable[str], music: str | None
+) -> tuple[list[Candidate], list[Skipped]]:
     """Candidates for footage; the music file itself is not one.
 
     Raises:

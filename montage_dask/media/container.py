@@ -13,16 +13,31 @@ import av
 from montage_dask.errors import MediaError
 
 REFERRING = frozenset(
-    "hls applehttp dash webm_dash_manifest concat concatf imf sdp rtsp rtp rtp_mpegts sap "
-    "lavfi image2 image2pipe alias_pix brender_pix tty ffmetadata mpjpeg avisynth "
-    "vapoursynth libopenmpt bin xbin adf idf srt ass webvtt x11grab kmsgrab fbdev v4l2 "
-    "video4linux2 alsa pulse oss jack openal dvbsub dvbtxt data "
-    "bfstm ircam codec2raw".split()
+    ["hls", "applehttp", "dash", "webm_dash_manifest", "concat", "concatf", "imf", "sdp", "rtsp", "rtp", "rtp_mpegts", "sap", "lavfi", "image2", "image2pipe", "alias_pix", "brender_pix", "tty", "ffmetadata", "mpjpeg", "avisynth", "vapoursynth", "libopenmpt", "bin", "xbin", "adf", "idf", "srt", "ass", "webvtt", "x11grab", "kmsgrab", "fbdev", "v4l2", "video4linux2", "alsa", "pulse", "oss", "jack", "openal", "dvbsub", "dvbtxt", "data", "bfstm", "ircam", "codec2raw"]
 )
 """Demuxers that open other files or devices, read a single picture, or take any text for video."""
 
-PLAYLIST_HEADS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"v=0\r", b"v=0\n", b"<smil", b"[Reference]", b"<asx", b"<ASX", b"<MPD")
-IMAGE_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\x00", b"MM\x00*", b"8BPS", b"\x00\x00\x01\x00")
+PLAYLIST_HEADS = (
+    b"#EXTM3U",
+    b"ffconcat",
+    b"[playlist]",
+    b"v=0\r",
+    b"v=0\n",
+    b"<smil",
+    b"[Reference]",
+    b"<asx",
+    b"<ASX",
+    b"<MPD",
+)
+IMAGE_HEADS = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"BM",
+    b"II*\x00",
+    b"MM\x00*",
+    b"8BPS",
+    b"\x00\x00\x01\x00",
+)
 IMAGE_BRANDS = (b"heic", b"heix", b"avif", b"mif1", b"msf1")
 
 

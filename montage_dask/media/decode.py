@@ -165,7 +165,9 @@ def _after(packets: Iterator[Any], wanted: int) -> Iterator[Any]:
                 return
 
 
-def show_rgb(frame: Any, source: Source, max_width: int | None = None, max_height: int | None = None) -> Picture:
+def show_rgb(
+    frame: Any, source: Source, max_width: int | None = None, max_height: int | None = None
+) -> Picture:
     """A frame as it is meant to be seen: square pixels, upright, right colours.
 
     Returns:

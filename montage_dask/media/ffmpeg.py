@@ -111,7 +111,7 @@ def run_ffmpeg(
     ]  # fmt: skip
     lines: deque[str] = deque(maxlen=2000)
     log.debug("ffmpeg %s", arguments)
-    process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
+    process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -147,7 +147,9 @@ def run_ffmpeg(
         process.stderr.close()
     if returncode != 0 or alive.stalled:
         tail = list(lines)[-LAST_LINES:]
-        reason = f"ffmpeg made no progress for {stall_seconds:g} s" if alive.stalled else _cause(tail)
+        reason = (
+            f"ffmpeg made no progress for {stall_seconds:g} s" if alive.stalled else _cause(tail)
+        )
         raise FFmpegError(str(about), reason, tail, command)
     return list(lines)
 
@@ -181,7 +183,7 @@ def version() -> str:
         UsageError: there is no ffmpeg, or it does not run.
     """
     try:
-        answer = subprocess.run(  # noqa: S603 - an argument list, no shell
+        answer = subprocess.run(
             [str(binary()), "-version"], capture_output=True, text=True, timeout=30, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:

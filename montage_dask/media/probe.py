@@ -22,7 +22,15 @@ VERSION = 1
 MAXIMUM_PIXELS = 100_000_000
 """A larger picture is refused: it would not fit into a worker's memory a few times over."""
 
-SPACES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
+SPACES = {
+    1: "bt709",
+    4: "fcc",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    9: "bt2020nc",
+    10: "bt2020c",
+}
 PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 11: "smpte431", 12: "smpte432"}  # fmt: skip
 TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"}  # fmt: skip
 RANGES = {1: "tv", 2: "pc"}
@@ -80,9 +88,13 @@ def probe(path: str | Path) -> tuple[Source, FrameIndex]:
         _refuse_stills(text, container.format.name, index)
         rate, constant = _frame_rate(index, stream)
         warnings = _warnings(packets, index, promised)
-        return _source(text, format_name, stream, audio, first, index, rate, constant, warnings), index
+        return _source(
+            text, format_name, stream, audio, first, index, rate, constant, warnings
+        ), index
     except (av.FFmpegError, UnicodeError) as error:
-        raise MediaError(text, f"is damaged: {getattr(error, 'strerror', None) or error}") from error
+        raise MediaError(
+            text, f"is damaged: {getattr(error, 'strerror', None) or error}"
+        ) from error
     finally:
         container.close()
 
@@ -161,9 +173,14 @@ def _index(packets: _Packets, stream: Any, path: str) -> FrameIndex:
     pts: Ticks = np.unique(np.array(packets.pts, np.int64))
     duration = packets.last_duration
     if duration < 1:
-        duration = int(np.median(np.diff(pts))) if len(pts) > 1 else round(1 / (25 * stream.time_base))
+        duration = (
+            int(np.median(np.diff(pts))) if len(pts) > 1 else round(1 / (25 * stream.time_base))
+        )
     return FrameIndex(
-        pts, np.unique(np.array(packets.key_pts, np.int64)), Fraction(stream.time_base), max(1, duration)
+        pts,
+        np.unique(np.array(packets.key_pts, np.int64)),
+        Fraction(stream.time_base),
+        max(1, duration),
     )
 
 
@@ -182,11 +199,15 @@ def _first_frame(path: str, format_name: str, stream_index: int, index: FrameInd
                     raise MediaError(
                         path, f"cannot be decoded ({stream.codec_context.name}): {error.strerror}"
                     ) from error
-    raise MediaError(path, f"cannot be decoded: its {stream.codec_context.name} stream gives no frame")
+    raise MediaError(
+        path, f"cannot be decoded: its {stream.codec_context.name} stream gives no frame"
+    )
 
 
 def _refuse_stills(path: str, format_names: str, index: FrameIndex) -> None:
-    if len(index) == 1 and ("gif" in format_names or "image" in format_names or "png" in format_names):
+    if len(index) == 1 and (
+        "gif" in format_names or "image" in format_names or "png" in format_names
+    ):
         raise MediaError(path, "is a still image, not a video")
 
 

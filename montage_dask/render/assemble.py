@@ -64,7 +64,9 @@ def assemble(
         raise StoreError(f"cannot write {output}: the disk is full ({needed >> 20} MB are needed)")
     with tempfile.TemporaryDirectory(prefix="montage-") as folder, writing(output) as part:
         listed = concat_list(segments, Path(folder))
-        sound = [] if audio is None else ["-protocol_whitelist", "file", "-i", output_argument(audio)]
+        sound = (
+            [] if audio is None else ["-protocol_whitelist", "file", "-i", output_argument(audio)]
+        )
         tags = [a for k, v in metadata.items() for a in ("-metadata", f"{k}={v}")]
         try:
             run_ffmpeg(

@@ -127,7 +127,12 @@ def _samples(timeline: Timeline) -> int:
 
 
 def _mix(
-    timeline: Timeline, music_path: str, sources: Mapping[str, Source], output: Path, *, keep_audio: bool
+    timeline: Timeline,
+    music_path: str,
+    sources: Mapping[str, Source],
+    output: Path,
+    *,
+    keep_audio: bool,
 ) -> None:
     """Music (and source sound) of the montage's length, before any change of loudness."""
     samples = _samples(timeline)
@@ -153,7 +158,16 @@ def _mix(
     result = "music"
     raw = output.with_name("sources.f32")
     if keep_audio and lay_out(timeline, sources, raw):
-        arguments += ["-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "2", "-i", output_argument(raw)]
+        arguments += [
+            "-f",
+            "f32le",
+            "-ar",
+            str(SAMPLE_RATE),
+            "-ac",
+            "2",
+            "-i",
+            output_argument(raw),
+        ]
         graph += (
             f";[1:a]asplit=2[key][source];[music][key]sidechaincompress={DUCKING}[ducked];"
             "[ducked][source]amix=inputs=2:duration=first:normalize=0[mixed]"

@@ -12,7 +12,7 @@ from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.mapping import FrameMap
 
-UNINDEXED = frozenset("mpegts mpeg mpegvideo asf flv ogg nsv rm vob".split())
+UNINDEXED = frozenset(["mpegts", "mpeg", "mpegvideo", "asf", "flv", "ogg", "nsv", "rm", "vob"])
 """Formats in which a seek may land behind the wanted keyframe: seek two keyframes earlier."""
 
 BLUR_DIVISOR = 8
@@ -63,9 +63,7 @@ def picture_of(
         cube: a lookup table in ffmpeg's working folder, by a safe name.
         pixel_format: of the output.
     """
-    end = (
-        {"end_pts": int(index.pts[shown.last + 1])} if shown.last + 1 < len(index) else {}
-    )
+    end = {"end_pts": int(index.pts[shown.last + 1])} if shown.last + 1 < len(index) else {}
     stream = stream.filter("trim", start_pts=int(index.pts[shown.first]), **end)
     stream = stream.filter("settb", expr="1/1000000000")
     tick = Fraction(10**9) / fps
@@ -95,10 +93,19 @@ def matrix_of(source: Source) -> str:
 
 
 def _coloured(
-    stream: Any, source: Source, size: tuple[int, int], fit: str, pixel_format: str, cube: str | None
+    stream: Any,
+    source: Source,
+    size: tuple[int, int],
+    fit: str,
+    pixel_format: str,
+    cube: str | None,
 ) -> Any:
     stream = _to_rec709(stream, source)
-    turns = {90: [("transpose", "clock")], 180: [("hflip", None), ("vflip", None)], 270: [("transpose", "cclock")]}
+    turns = {
+        90: [("transpose", "clock")],
+        180: [("hflip", None), ("vflip", None)],
+        270: [("transpose", "cclock")],
+    }
     for name, argument in turns.get(source.rotation_degrees, []):
         stream = stream.filter(name, argument) if argument else stream.filter(name)
     working = "gbrp" if cube else pixel_format

@@ -93,7 +93,9 @@ def write_preset(name: str, path: Path) -> None:
         UsageError: there is no such preset.
     """
     if name not in PRESETS:
-        raise UsageError(f"no grade {printable(name)!r}: a .cube file, or one of {', '.join(PRESETS)}")
+        raise UsageError(
+            f"no grade {printable(name)!r}: a .cube file, or one of {', '.join(PRESETS)}"
+        )
     values = np.clip(PRESETS[name](lattice()), 0, 1)
     rows = "\n".join(f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in values)
     with writing(path) as part:
@@ -123,7 +125,9 @@ def check_cube(path: Path) -> int:
             continue
         if words[0] == "LUT_3D_SIZE":
             if len(words) != 2 or not words[1].isdigit() or not 2 <= int(words[1]) <= MAXIMUM_SIZE:
-                raise UsageError(f"{name}, line {number}: LUT_3D_SIZE must lie between 2 and {MAXIMUM_SIZE}")
+                raise UsageError(
+                    f"{name}, line {number}: LUT_3D_SIZE must lie between 2 and {MAXIMUM_SIZE}"
+                )
             size = int(words[1])
         elif words[0] == "LUT_1D_SIZE":
             raise UsageError(f"{name}: a 1-D table; only 3-D tables are grades")

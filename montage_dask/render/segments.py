@@ -222,7 +222,9 @@ def _joined(
     length = 0
     for number, event in enumerate(events):
         after = events[number + 1].transition if number + 1 < len(events) else CUT
-        lead = event.transition.frames // 2 if event.transition.kind == "crossfade" and number else 0
+        lead = (
+            event.transition.frames // 2 if event.transition.kind == "crossfade" and number else 0
+        )
         tail = after.frames // 2 if after.kind == "crossfade" else 0
         source, index = sources[event.source], indexes[event.source]
         shown = make_map(
@@ -283,4 +285,6 @@ def _concatenated(run: list[Any]) -> Any:
 
 def _numbered(picture: Any, fps: Fraction) -> Any:
     """Frames with the times 0, 1, 2 … in units of a frame: concat and xfade count in rounded microseconds."""
-    return picture.filter("settb", expr=f"{fps.denominator}/{fps.numerator}").filter("setpts", expr="N")
+    return picture.filter("settb", expr=f"{fps.denominator}/{fps.numerator}").filter(
+        "setpts", expr="N"
+    )

@@ -76,7 +76,10 @@ def transcode_window(
     else:
         stream = stream.filter("setpts", expr=f"PTS-{int(index.pts[start_frame])}")
         base = index.time_base
-        timing = {"fps_mode": "passthrough", "enc_time_base": f"{base.numerator}:{base.denominator}"}
+        timing = {
+            "fps_mode": "passthrough",
+            "enc_time_base": f"{base.numerator}:{base.denominator}",
+        }
         ticks = base.denominator if base.numerator == 1 else 90_000
     stream = _sized(stream, source, size)
     for option, tag in (
@@ -95,9 +98,7 @@ def transcode_window(
         output_argument(output),
         **{**options, **timing, "video_track_timescale": ticks, "an": None, "f": "mp4"},
     ).get_args()
-    run_ffmpeg(
-        ["-copyts", "-filter_complex_threads", str(threads), *arguments], about=source.path
-    )
+    run_ffmpeg(["-copyts", "-filter_complex_threads", str(threads), *arguments], about=source.path)
     written = count_frames(output)
     if written != frames:
         raise VerificationError(

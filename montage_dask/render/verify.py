@@ -89,7 +89,9 @@ def facts(path: Path) -> Facts:
     pts.sort()
     deltas = set(np.diff(pts).tolist())
     if len(deltas) > 1 and max(deltas) - min(deltas) > 1:
-        raise VerificationError(f"{path}: frames are not evenly spaced ({sorted(deltas)[:5]} ticks)")
+        raise VerificationError(
+            f"{path}: frames are not evenly spaced ({sorted(deltas)[:5]} ticks)"
+        )
     span = (pts[-1] - pts[0]) * base if len(pts) > 1 else Fraction(0)
     fps = (len(pts) - 1) / span if span else Fraction(0)
     return Facts(
@@ -97,7 +99,9 @@ def facts(path: Path) -> Facts:
         fps=fps.limit_denominator(1001),
         start_seconds=pts[0] * base if pts else Fraction(0),
         audio_start_seconds=audio[0][0] * sound_base if audio else None,
-        audio_seconds=sum((Fraction(d) for _, d in audio), Fraction(0)) * sound_base if audio else None,
+        audio_seconds=sum((Fraction(d) for _, d in audio), Fraction(0)) * sound_base
+        if audio
+        else None,
     )
 
 
@@ -117,14 +121,18 @@ def check(path: Path, *, frames: int, fps: Fraction, joins: tuple[int, ...] = ()
     if found.frames != frames:
         raise VerificationError(f"{path}: {found.frames} frames instead of {frames}")
     if frames > 2 and abs(found.fps - fps) > Fraction(1, 1000) * fps:
-        raise VerificationError(f"{path}: {float(found.fps):.4f} frames a second instead of {float(fps):.4f}")
+        raise VerificationError(
+            f"{path}: {float(found.fps):.4f} frames a second instead of {float(fps):.4f}"
+        )
     if found.audio_start_seconds is not None and found.audio_seconds is not None:
         apart = abs(found.audio_start_seconds - found.start_seconds)
         if apart > 1 / fps:
             raise VerificationError(f"{path}: sound starts {float(apart):.3f} s off the picture")
         difference = abs(found.audio_seconds - frames / fps)
         if difference > 1 / fps + Fraction(1, 20):
-            raise VerificationError(f"{path}: sound and picture differ in length by {float(difference):.3f} s")
+            raise VerificationError(
+                f"{path}: sound and picture differ in length by {float(difference):.3f} s"
+            )
     _decodes(path, sorted({0, max(0, frames - 1), *(j for j in joins if 0 < j < frames)}), fps)
 
 

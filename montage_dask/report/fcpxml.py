@@ -31,7 +31,9 @@ def write_fcpxml(
     formats: dict[tuple[int, int, Fraction], str] = {}
     sequence_format = _format(resources, formats, timeline.width, timeline.height, timeline.fps)
     if any(e.transition.frames for e in timeline.events):
-        ET.SubElement(resources, "effect", id="r-dissolve", name="Cross Dissolve", uid=CROSS_DISSOLVE)
+        ET.SubElement(
+            resources, "effect", id="r-dissolve", name="Cross Dissolve", uid=CROSS_DISSOLVE
+        )
     assets: dict[str, str] = {}
     for event in timeline.events:
         if event.source not in assets:
@@ -44,7 +46,9 @@ def write_fcpxml(
     )  # fmt: skip
     ET.SubElement(sound, "media-rep", kind="original-media", src=_url(music.path))
     library = ET.SubElement(root, "library")
-    project = ET.SubElement(ET.SubElement(library, "event", name="montage-dask"), "project", name=_text(path.stem))
+    project = ET.SubElement(
+        ET.SubElement(library, "event", name="montage-dask"), "project", name=_text(path.stem)
+    )
     sequence = ET.SubElement(
         project, "sequence", format=sequence_format, tcStart="0s", duration=_time(timeline.duration_seconds),
         tcFormat="DF" if drops(timeline.fps) else "NDF", audioLayout="stereo", audioRate="48k",
@@ -79,11 +83,19 @@ def write_fcpxml(
 def _time(seconds: Fraction) -> str:
     """Seconds as FCPXML writes them: 1001/30000s."""
     exact = seconds.limit_denominator(1_000_000_000)
-    return f"{exact.numerator}s" if exact.denominator == 1 else f"{exact.numerator}/{exact.denominator}s"
+    return (
+        f"{exact.numerator}s"
+        if exact.denominator == 1
+        else f"{exact.numerator}/{exact.denominator}s"
+    )
 
 
 def _format(
-    resources: ET.Element, known: dict[tuple[int, int, Fraction], str], width: int, height: int, fps: Fraction
+    resources: ET.Element,
+    known: dict[tuple[int, int, Fraction], str],
+    width: int,
+    height: int,
+    fps: Fraction,
 ) -> str:
     key = (width, height, fps)
     if key not in known:
@@ -119,7 +131,9 @@ def _clip(spine: ET.Element, event: Event, asset: str, source: Source, fps: Frac
         timing = ET.SubElement(clip, "timeMap")
         end = source.duration_seconds
         ET.SubElement(timing, "timept", time="0s", value="0s", interp="linear")
-        ET.SubElement(timing, "timept", time=_time(end / event.speed), value=_time(end), interp="linear")
+        ET.SubElement(
+            timing, "timept", time=_time(end / event.speed), value=_time(end), interp="linear"
+        )
     return clip
 
 
@@ -137,7 +151,9 @@ def _markers(clip: ET.Element, event: Event, timeline: Timeline) -> None:
         frame = round((beat - timeline.music_start_seconds) * timeline.fps)
         if event.start_frame <= frame < event.stop_frame:
             at = event.in_seconds / event.speed + (frame - event.start_frame) / timeline.fps
-            ET.SubElement(clip, "marker", start=_time(at), duration=_time(1 / timeline.fps), value="beat")
+            ET.SubElement(
+                clip, "marker", start=_time(at), duration=_time(1 / timeline.fps), value="beat"
+            )
 
 
 def _url(path: str) -> str:

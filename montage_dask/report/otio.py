@@ -34,9 +34,7 @@ AGREEMENT_SECONDS = Fraction(1, 2000)
 """Doubles and exact fractions that differ by less mean the same time."""
 
 
-def write_otio(
-    timeline: Timeline, sources: Mapping[str, Source], music: Music, path: Path
-) -> None:
+def write_otio(timeline: Timeline, sources: Mapping[str, Source], music: Music, path: Path) -> None:
     """Write a timeline with clips, transitions, music, and markers on the beats.
 
     Raises:
@@ -80,15 +78,17 @@ def _range(start: Fraction, duration: Fraction | int, rate: Fraction) -> Any:
 
 
 def _reference(path: str, available: Any, folder: Path) -> Any:
-    reference = otio.schema.ExternalReference("file://" + quote(path, errors="surrogateescape"), available)
-    reference.metadata[NAMESPACE] = {"relative_path": quote(os.path.relpath(path, folder), errors="surrogateescape")}
+    reference = otio.schema.ExternalReference(
+        "file://" + quote(path, errors="surrogateescape"), available
+    )
+    reference.metadata[NAMESPACE] = {
+        "relative_path": quote(os.path.relpath(path, folder), errors="surrogateescape")
+    }
     return reference
 
 
 def _clip(event: Event, source: Source, fps: Fraction, folder: Path) -> Any:
-    available = _range(
-        Fraction(0), source.duration_seconds * source.frame_rate, source.frame_rate
-    )
+    available = _range(Fraction(0), source.duration_seconds * source.frame_rate, source.frame_rate)
     clip = otio.schema.Clip(
         name=printable(Path(source.path).name),
         media_reference=_reference(source.path, available, folder),
@@ -96,7 +96,9 @@ def _clip(event: Event, source: Source, fps: Fraction, folder: Path) -> Any:
         metadata={NAMESPACE: to_json(event)},
     )
     if event.speed != 1:
-        clip.effects.append(otio.schema.LinearTimeWarp(name="speed", time_scalar=float(event.speed)))
+        clip.effects.append(
+            otio.schema.LinearTimeWarp(name="speed", time_scalar=float(event.speed))
+        )
     return clip
 
 
@@ -124,7 +126,9 @@ def _mark_beats(document: Any, timeline: Timeline, music: Music) -> None:
             otio.schema.Marker(
                 name="downbeat" if down else "beat",
                 color=colours.RED if down else colours.YELLOW,
-                marked_range=_range((beat - timeline.music_start_seconds) * timeline.fps, 0, timeline.fps),
+                marked_range=_range(
+                    (beat - timeline.music_start_seconds) * timeline.fps, 0, timeline.fps
+                ),
                 metadata={NAMESPACE: {"beat_seconds": str(beat)}},
             )
         )
@@ -150,7 +154,9 @@ def _video_items(document: Any, name: str) -> Iterator[Any]:
             continue
         if not isinstance(item, otio.schema.Clip | otio.schema.Transition):
             kind = type(item).__name__.lower()
-            raise UsageError(f"{name}: a {kind} in the video track cannot be rendered; use clips only")
+            raise UsageError(
+                f"{name}: a {kind} in the video track cannot be rendered; use clips only"
+            )
         yield item
 
 
@@ -171,11 +177,17 @@ def _path_of(clip: Any, folder: Path, name: str) -> str:
         path = os.path.join(folder, path)
     if not os.path.exists(path):
         relative = dict(reference.metadata.get(NAMESPACE, {})).get("relative_path", "")
-        beside = [os.path.join(folder, unquote(str(relative), errors="surrogateescape"))] if relative else []
+        beside = (
+            [os.path.join(folder, unquote(str(relative), errors="surrogateescape"))]
+            if relative
+            else []
+        )
         beside.append(os.path.join(folder, os.path.basename(path)))
         path = next((p for p in beside if os.path.exists(p)), path)
     if not os.path.exists(path):
-        raise UsageError(f"{name}: media {printable(path)} does not exist; put it back or relink the clip")
+        raise UsageError(
+            f"{name}: media {printable(path)} does not exist; put it back or relink the clip"
+        )
     return os.path.abspath(path)
 
 
@@ -297,7 +309,13 @@ def _transition(item: Any, fps: Fraction) -> Transition:
 
 
 def _event(
-    item: Any, shown: Any, source: Source, fps: Fraction, start: int, stop: int, transition: Transition
+    item: Any,
+    shown: Any,
+    source: Source,
+    fps: Fraction,
+    start: int,
+    stop: int,
+    transition: Transition,
 ) -> Event:
     begins = _seconds(shown.start_time)
     if isinstance(item.media_reference, otio.schema.ExternalReference):
@@ -308,11 +326,15 @@ def _event(
         if isinstance(effect, otio.schema.LinearTimeWarp):
             speed = Fraction(effect.time_scalar).limit_denominator(1000)
     if speed <= 0:
-        raise UsageError(f"clip {printable(item.name)!r}: a speed of {float(speed):g} cannot be rendered")
+        raise UsageError(
+            f"clip {printable(item.name)!r}: a speed of {float(speed):g} cannot be rendered"
+        )
     own = _plain(item.metadata.get(NAMESPACE, {}))
     stored = from_json(Event, own) if own else None
     if stored is None:
-        return Event(start, stop, source.identity, 0, begins, speed, transition, reason="from the timeline")
+        return Event(
+            start, stop, source.identity, 0, begins, speed, transition, reason="from the timeline"
+        )
     exact = stored.in_seconds if abs(stored.in_seconds - begins) < AGREEMENT_SECONDS else begins
     same_place = stored.start_frame == start
     return Event(

@@ -64,7 +64,9 @@ def draw_run(
     for number in range(0, len(middles), stride):
         event = timeline.events[number]
         time = float(event.start_frame / timeline.fps)
-        captioned.append((shown[middles[number]], f"{number + 1}  {time:.2f} s  {names[event.source]}"))
+        captioned.append(
+            (shown[middles[number]], f"{number + 1}  {time:.2f} s  {names[event.source]}")
+        )
     contact_sheet(captioned, contact_sheet_path)
     wave = decode_mono(timeline.music_path, sample_rate=WAVE_RATE)
     draw_timeline(timeline, music, timeline_path, waveform=wave, names=names)
@@ -142,7 +144,9 @@ def draw_timeline(
     start = float(timeline.music_start_seconds)
     figure = Figure(figsize=(min(40.0, max(14.0, length / 5)), 5.6), dpi=110, facecolor=BACKGROUND)
     FigureCanvasAgg(figure)
-    top, events = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2.2, 1], "hspace": 0.06})
+    top, events = figure.subplots(
+        2, 1, sharex=True, gridspec_kw={"height_ratios": [2.2, 1], "hspace": 0.06}
+    )
     _draw_music(top, timeline, music, waveform, start, length)
     _draw_events(events, timeline, names)
     errors = [abs(e) for e in (timeline.error_ms(x) for x in timeline.events[1:]) if e is not None]
@@ -166,7 +170,12 @@ def _style(axes: Any) -> None:
 
 
 def _draw_music(
-    axes: Any, timeline: Timeline, music: Music, waveform: NDArray[np.float32], start: float, length: float
+    axes: Any,
+    timeline: Timeline,
+    music: Music,
+    waveform: NDArray[np.float32],
+    start: float,
+    length: float,
 ) -> None:
     _style(axes)
     for section in music.sections:
@@ -183,7 +192,9 @@ def _draw_music(
         cut = samples[: len(samples) // bins * bins].reshape(bins, -1)
         time = np.linspace(0, len(samples) / WAVE_RATE, bins)
         scale = float(np.abs(samples).max()) or 1.0
-        axes.fill_between(time, cut.min(1) / scale, cut.max(1) / scale, color="#8fb8de", alpha=0.55, lw=0)
+        axes.fill_between(
+            time, cut.min(1) / scale, cut.max(1) / scale, color="#8fb8de", alpha=0.55, lw=0
+        )
     energy = np.asarray(music.energy_curve, np.float32)
     times = np.arange(len(energy)) / 10 - start
     axes.plot(times, energy * 2 - 1, color="#f2c14e", lw=1.4, label="energy")
@@ -202,7 +213,12 @@ def _draw_music(
     axes.set_xlim(0, length)
     axes.set_ylim(-1.15, 1.35)
     axes.legend(
-        loc="upper right", fontsize=8, ncols=4, facecolor=BACKGROUND, edgecolor="none", labelcolor=INK
+        loc="upper right",
+        fontsize=8,
+        ncols=4,
+        facecolor=BACKGROUND,
+        edgecolor="none",
+        labelcolor=INK,
     )
 
 
@@ -221,7 +237,15 @@ def _draw_events(axes: Any, timeline: Timeline, names: Mapping[str, str]) -> Non
         room = int(width * per_second)
         if room >= 4:
             stem = Path(names[event.source]).stem
-            axes.text(left + width * 0.06, 0.5, _short(stem, room), color="#101010", fontsize=7, va="center", clip_on=True)
+            axes.text(
+                left + width * 0.06,
+                0.5,
+                _short(stem, room),
+                color="#101010",
+                fontsize=7,
+                va="center",
+                clip_on=True,
+            )
     axes.set_ylim(0, 1)
 
 

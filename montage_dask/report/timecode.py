@@ -29,4 +29,6 @@ def timecode(frame: int, fps: Fraction) -> str:
         minutes = 0 if rest < nominal * 60 else 1 + (rest - nominal * 60) // per_minute
         frame += dropped * (9 * tens + minutes)
     seconds, frames = divmod(frame, nominal)
-    return f"{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{mark}{frames:02d}"
+    return (
+        f"{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{mark}{frames:02d}"
+    )
