@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from montage_dask.analysis.beats import Indices, to_frames
+from montage_dask.analysis.beats import to_frames
 from montage_dask.analysis.onset import FRAME_RATE, Envelopes
-from montage_dask.analysis.tempo import Doubles, normalised, smoothed
+from montage_dask.analysis.tempo import Doubles, Indices, normalised, smoothed
 
 METRES = (4, 3)
 JUMP_COST = 12.0

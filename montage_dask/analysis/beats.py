@@ -8,13 +8,10 @@ breaks without drums are crossed at the pace that fits what comes before and beh
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from montage_dask.analysis.onset import FRAME_RATE, HOP
-from montage_dask.analysis.tempo import Doubles
+from montage_dask.analysis.tempo import Doubles, Indices
 from montage_dask.media.audio import ANALYSIS_RATE
-
-Indices = npt.NDArray[np.int64]
 
 TEMPO_COST = 60.0
 """Cost of an interval off the tempo path, times the squared natural logarithm of the ratio."""
@@ -27,7 +24,7 @@ TEMPO_RANGE = 1.25
 
 REFINE_FRAMES = 3
 """The attack of a beat is searched within this distance (35 ms)."""
-ATTACK_FRAMES = 0.0
+ATTACK_FRAMES = 0.35
 """Where the peak of the flux lies behind the attack, in frames; measured on exact truth."""
 NEIGHBOURS = 6
 """Beats on each side that vote where a weak beat must be."""

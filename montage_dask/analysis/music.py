@@ -12,8 +12,9 @@ import numpy as np
 
 from montage_dask.analysis.bars import Bars, between, find_bars, strength_at
 from montage_dask.analysis.beatfile import read_beats
-from montage_dask.analysis.beats import extended, regular_grid, to_samples, track_beats
+from montage_dask.analysis.beats import extended, regular_grid, to_samples
 from montage_dask.analysis.loudness import measure_loudness
+from montage_dask.analysis.octave import settle_octave
 from montage_dask.analysis.onset import Envelopes, onset_envelopes
 from montage_dask.analysis.structure import energy_curve, find_sections, frame_energy
 from montage_dask.analysis.tempo import Doubles, pulse, tempo_path
@@ -117,7 +118,7 @@ def _track(path: str, tracker: str, envelopes: Envelopes, strength: Doubles) -> 
 
         beats = extended(librosa_beats(decode_mono(path)), duration)
     else:
-        beats = track_beats(strength, tempo.bpm, envelopes.samples)
+        tempo, beats = settle_octave(envelopes, strength, tempo)
     confidence = _confidence(strength, beats, tempo.clarity)
     if len(beats) < 2 or confidence < NO_BEAT:
         return _fallback(duration, name, "no beat was found")

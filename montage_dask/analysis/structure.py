@@ -8,9 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from montage_dask.analysis.bars import between
-from montage_dask.analysis.beats import Indices
 from montage_dask.analysis.onset import FRAME_RATE, Envelopes
-from montage_dask.analysis.tempo import Doubles, smoothed
+from montage_dask.analysis.tempo import Doubles, Indices, smoothed
 from montage_dask.media.audio import ANALYSIS_RATE
 from montage_dask.records import Section
 

@@ -11,6 +11,7 @@ from montage_dask.analysis.onset import FRAME_RATE, Envelopes, Floats
 from montage_dask.records import TempoAlternative
 
 Doubles = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 SLOWEST_BPM, FASTEST_BPM = 50.0, 210.0
 STEP = 0.015
@@ -83,9 +84,20 @@ def tempo_path(strength: Doubles) -> TempoPath:
     octaves = np.log2(TEMPI / PREFERRED_BPM)
     prior = PRIOR_WEIGHT * -0.5 * (octaves / PREFERRED_OCTAVES) ** 2
     score = np.log(np.maximum(salience, 0.0) + 0.05) + prior
-    path = _viterbi(score)
+    return _described(salience, repetition, _viterbi(score), len(strength))
+
+
+def scaled(strength: Doubles, tempo: TempoPath, factor: float) -> TempoPath:
+    """The same course of the tempo, read as half (0.5) or double (2.0)."""
+    salience, repetition = _tempogram(strength)
+    centres = np.minimum(np.arange(len(salience)) * HOP_FRAMES, len(tempo.bpm) - 1)
+    path = np.abs(np.log(tempo.bpm[centres] * factor)[:, None] - np.log(TEMPI)).argmin(1)
+    return _described(salience, repetition, path, len(strength))
+
+
+def _described(salience: Doubles, repetition: Doubles, path: Indices, frames: int) -> TempoPath:
     centres = np.arange(len(path)) * HOP_FRAMES
-    bpm = np.exp(np.interp(np.arange(len(strength)), centres, np.log(TEMPI[path])))
+    bpm = np.exp(np.interp(np.arange(frames), centres, np.log(TEMPI[path])))
     clarity = float(np.clip(np.median(repetition[np.arange(len(path)), path]), 0.0, 1.0))
     return TempoPath(bpm, clarity, _alternatives(salience, path))
 
@@ -134,7 +146,7 @@ def _at(rows: Doubles, positions: Doubles) -> Doubles:
     return np.asarray(rows[:, whole] * (1 - part) + rows[:, whole + 1] * part)
 
 
-def _viterbi(score: Doubles) -> npt.NDArray[np.int64]:
+def _viterbi(score: Doubles) -> Indices:
     """The path of highest score minus cost of change; shape (readings,)."""
     distance = np.abs(np.arange(len(TEMPI))[:, None] - np.arange(len(TEMPI))[None, :]) * STEP
     cost = np.minimum(CHANGE_COST * distance / 0.1, JUMP_COST)
@@ -152,7 +164,7 @@ def _viterbi(score: Doubles) -> npt.NDArray[np.int64]:
     return path
 
 
-def _alternatives(salience: Doubles, path: npt.NDArray[np.int64]) -> tuple[TempoAlternative, ...]:
+def _alternatives(salience: Doubles, path: Indices) -> tuple[TempoAlternative, ...]:
     """Half, double and thirds of the tempo, with their salience relative to the chosen one."""
     chosen = float(np.median(salience[np.arange(len(path)), path]))
     found = []
