@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
@@ -176,17 +177,26 @@ def _measured(
 ) -> tuple[Floats, Floats, Floats]:
     """[C] mean quality, mean motion and greatest motion of each part, from the profiles."""
     quality, motion, peak = (np.empty(len(anchor)) for _ in range(3))
-    for row, (k, begin) in enumerate(zip(shot_of, anchor, strict=True)):
+    lengths = [float(s.duration_seconds) for s in shots]
+    sums = [
+        (
+            tuple(accumulate(s.quality_profile, initial=0.0)),
+            tuple(accumulate(s.motion_profile, initial=0.0)),
+        )
+        for s in shots
+    ]
+    for row, (k, begin) in enumerate(zip(shot_of.tolist(), anchor.tolist(), strict=True)):
         shot = shots[k]
         steps = len(shot.motion_profile)
-        if not steps or shot.duration_seconds <= 0:
+        if not steps:
             quality[row], motion[row], peak[row] = shot.quality, shot.motion, shot.motion
             continue
-        per_second = steps / float(shot.duration_seconds)
+        per_second = steps / lengths[k]
         first = min(int(begin * per_second), steps - 1)
         last = min(max(first + 1, math.ceil((begin + usual) * per_second)), steps)
-        quality[row] = np.mean(shot.quality_profile[first:last])
-        motion[row] = np.mean(shot.motion_profile[first:last])
+        good, moved = sums[k]
+        quality[row] = (good[last] - good[first]) / (last - first)
+        motion[row] = (moved[last] - moved[first]) / (last - first)
         peak[row] = max(shot.motion_profile[first:last])
     return quality, motion, peak
 

@@ -79,8 +79,9 @@ def edit(
     candidates = find_candidates(free, sources, _needs(slots, [CUT] * len(slots), fps), pins)
     in_order = style.order == "chronological"
     pinned = place_pins(slots, candidates, fps, len(pins), in_order)
+    longest_free = max(s.duration_seconds for s in usable)
     longest = [
-        max(s.duration_seconds for s in (pins[p].shots if p >= 0 else usable)) for p in pinned
+        max(s.duration_seconds for s in pins[p].shots) if p >= 0 else longest_free for p in pinned
     ]
     transitions = place_transitions(slots, style, transition, fps, longest, random)
     problem = make_problem(slots, candidates, _needs(slots, transitions, fps), style, pinned)

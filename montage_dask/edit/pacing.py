@@ -28,6 +28,9 @@ LENGTH_COST = 200.0
 LIMIT_COST = 1000.0
 """Per stretch that no footage can fill: the path avoids it wherever a beat allows."""
 LOOK_AHEAD_BEATS = 192
+PHRASE_BARS = 4
+HELD_BEATS = 2
+"""Shots up to this length last twice as long where a phrase begins: fast cutting needs breath."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class _Point:
     section: int
     opens_section: bool
     downbeat: bool
+    opens_phrase: bool
+    """Whether it is the first beat of every fourth bar."""
     strength: float
     energy: float
 
@@ -155,6 +160,7 @@ def _points(music: Music, start: Fraction, frames: int, fps: Fraction) -> list[_
     """The first frame, every beat that falls on a frame of its own, and the end."""
     beats = music.beats_seconds
     downbeats = set(music.downbeats)
+    phrases = set(music.downbeats[::PHRASE_BARS])
     openings = _openings(music)
 
     def point(frame: int, beat: int, on: bool) -> _Point:
@@ -171,6 +177,7 @@ def _points(music: Music, start: Fraction, frames: int, fps: Fraction) -> list[_
             section=max(section, 0) if music.sections else -1,
             opens_section=on and beat in openings,
             downbeat=on and beat in downbeats,
+            opens_phrase=on and beat in phrases,
             strength=music.beat_strength[beat]
             if on and 0 <= beat < len(music.beat_strength)
             else 0.0,
@@ -248,6 +255,8 @@ def _path(
         tense = tension(style.arc, point.frame / frames)
         intensity = _mixed(style, point.energy, tense)
         wanted = wanted_beats(style, label, intensity, music.beats_per_bar) * stretch
+        if point.opens_phrase and wanted <= HELD_BEATS:
+            wanted *= 2
         ideal = min(max(wanted * _period(music, point.beat), style.minimum_shot_seconds), longest)
         b = slice(a + 1, min(count, a + 1 + LOOK_AHEAD_BEATS))
         length = seconds[b] - seconds[a]
