@@ -220,13 +220,13 @@ class Driver:
                 return
             future = self._next(waiting, placements)
             request = waiting.pop(future)
-            outcome = self._outcome(future, request)
+            outcome, failure = self._outcome(future, request)
             if outcome is None:
                 attempts[request.key] += 1
                 if attempts[request.key] > self._retries:
                     raise ClusterError(
                         f"{request.operation} of {request.label} failed {attempts[request.key]} times: "
-                        f"{future.exception()!r}"
+                        f"{failure!r}"
                     )
                 self.progress.note(f"{request.operation} of {request.label} is tried again")
                 again.append(request)
@@ -290,14 +290,17 @@ class Driver:
                 for placement in placements.values():
                     self._check(placement)
 
-    def _outcome(self, future: Future, request: Request) -> Outcome | None:
-        """None: an unforeseen failure, worth another try."""
+    def _outcome(
+        self, future: Future, request: Request
+    ) -> tuple[Outcome | None, BaseException | None]:
+        """The outcome, or the unforeseen failure, which is worth another try."""
         try:
             if future.status == "finished":
                 result: Mapping[str, Any] = future.result()
-                return Outcome(request, result.get("record"), result.get("error"))
-            log.warning("%s: %r", request.task_name, future.exception())
-            return None
+                return Outcome(request, result.get("record"), result.get("error")), None
+            failure = future.exception()
+            log.warning("%s: %r", request.task_name, failure)
+            return None, failure
         finally:
             future.release()
 

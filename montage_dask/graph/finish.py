@@ -69,15 +69,19 @@ def _pictures(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str,
         "contact_sheet": str(made.run_dir / "contact_sheet.jpg"),
         "timeline": str(made.run_dir / "timeline.png"),
     }
-    timeline = to_json(made.timeline)
     request = Request(
         "pictures",
-        {"size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "timeline": timeline, **outputs},
+        {
+            "size_bytes": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+            "timeline": to_json(made.timeline),
+            "outputs": outputs,
+        },
         {
             "output": str(made.output),
             "sources": {k: Path(s.path).name for k, s in survey.sources.items()},
             "music": to_json(survey.music),
-            **outputs,
+            "outputs": outputs,
         },
         made.output.name,
     )

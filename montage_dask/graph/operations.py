@@ -150,8 +150,8 @@ def _pictures(request: Request, context: Context) -> dict[str, Any]:
         paths["sources"],
         from_json(Music, paths["music"]),
         Path(paths["output"]),
-        contact_sheet_path=Path(paths["contact_sheet"]),
-        timeline_path=Path(paths["timeline"]),
+        contact_sheet_path=Path(paths["outputs"]["contact_sheet"]),
+        timeline_path=Path(paths["outputs"]["timeline"]),
     )
     return {}
 
