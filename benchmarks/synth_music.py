@@ -116,7 +116,7 @@ def _drums(
         _add(out, time, _snare(random) * 0.5 * loud)
     if style.kick == "waltz" and place != 1:
         _add(out, time, _pluck(root * 4, 0.3) * 0.4 * loud)
-    if style.kick != "none" and place in (1, 3):
+    if style.kick != "none" and (place == 1 or place == 3 < style.beats_per_bar):
         _add(out, time, _pluck(root / 2, step) * 0.5)
     if style.hats in ("eighths", "quarters"):
         _add(out, time, _hat(random) * 0.2 * loud)

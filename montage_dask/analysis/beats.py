@@ -13,10 +13,10 @@ from montage_dask.analysis.onset import FRAME_RATE, HOP
 from montage_dask.analysis.tempo import Doubles, Indices
 from montage_dask.media.audio import ANALYSIS_RATE
 
-TEMPO_COST = 60.0
-"""Cost of an interval off the tempo path, times the squared natural logarithm of the ratio."""
+DRIFT_COST = 25.0
+"""Cost of running a whole beat ahead of the tempo path or behind it."""
 CHANGE_COST = 150.0
-"""Cost of an interval unlike the one before it, in the same unit."""
+"""Cost of an interval unlike the one before it, times the squared logarithm of the ratio."""
 WIDEST_CHANGE = 4
 """Neighbouring intervals differ by at most so many frames (46 ms)."""
 TEMPO_RANGE = 1.25
@@ -64,16 +64,17 @@ def _chain(strength: Doubles, period: Doubles) -> Indices:
     # Row t + longest is frame t; the rows before frame 0 say "no beat yet" at no cost.
     score = np.zeros((frames + longest, len(lags)), np.float32)
     back = np.zeros((frames, len(lags)), np.int8)
-    log_lags = np.log(lags)
     # Frames of one block are at least one interval away from the beats that they follow.
     for start in range(0, frames, shortest):
         at = np.arange(start, min(start + shortest, frames))
         previous = at[:, None] - lags + longest
         options = score[previous[:, :, None], before] - change
         chosen = options.argmax(2)
-        off = log_lags - np.log(period[at])[:, None]
+        # The whole number of frames next to the period costs nothing; beyond it every frame of drift
+        # costs the same, so that creeping over to the off-beat is as dear as jumping there.
+        off = np.maximum(np.abs(lags / period[at, None] - 1) - 0.5 / period[at, None], 0.0)
         reached = np.take_along_axis(options, chosen[:, :, None], 2)[:, :, 0]
-        score[at + longest] = reached + strength[at, None] - TEMPO_COST * off**2
+        score[at + longest] = reached + strength[at, None] - DRIFT_COST * off
         back[at] = chosen
     final = score[max(longest, frames) :]
     row, lag = np.unravel_index(int(final.argmax()), final.shape)
