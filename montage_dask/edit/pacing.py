@@ -247,6 +247,8 @@ def _path(
     # Passing over the start of a section costs; sums up to each point give it for any stretch.
     passed = np.cumsum([SECTION_COST * p.opens_section for p in points])
     longest = min(style.maximum_shot_seconds * max(1.0, stretch), limit_seconds)
+    # Where no shot is long, short ones must be allowed, or sections could not begin with a cut.
+    shortest = min(style.minimum_shot_seconds, longest / 2)
     cost = np.full(count, np.inf)
     cost[0] = 0.0
     before = np.zeros(count, np.intp)
@@ -257,13 +259,13 @@ def _path(
         wanted = wanted_beats(style, label, intensity, music.beats_per_bar) * stretch
         if point.opens_phrase and wanted <= HELD_BEATS:
             wanted *= 2
-        ideal = min(max(wanted * _period(music, point.beat), style.minimum_shot_seconds), longest)
+        ideal = min(max(wanted * _period(music, point.beat), shortest), longest)
         b = slice(a + 1, min(count, a + 1 + LOOK_AHEAD_BEATS))
         length = seconds[b] - seconds[a]
         step = np.log2(np.maximum(length, 1e-6) / ideal) ** 2 + ends[b]
         step += passed[b] - passed[a] - [SECTION_COST * p.opens_section for p in points[b]]
-        short = length < style.minimum_shot_seconds - 1e-9
-        step += np.where(short, LENGTH_COST * (1 + style.minimum_shot_seconds - length), 0)
+        short = length < shortest - 1e-9
+        step += np.where(short, LENGTH_COST * (1 + shortest - length), 0)
         step += np.where(length > longest + 1e-9, LENGTH_COST * (length - longest + 1), 0)
         step += np.where(length > limit_seconds + 1e-9, LIMIT_COST * (length - limit_seconds), 0)
         total = cost[a] + step

@@ -18,6 +18,7 @@ LEAST_GAIN = 1e-9
 SWAPS_TRIED = 3
 RUINED = 5
 """Slots that are emptied at once, at most."""
+ROUNDS_PER_SLOT = 12
 
 
 def improve(filling: Filling, random: np.random.Generator, work: int) -> None:
@@ -28,8 +29,8 @@ def improve(filling: Filling, random: np.random.Generator, work: int) -> None:
         _fill(filling, int(slot))
     _settle(filling, random)
     slots, candidates = filling.lack.shape
-    rounds = work // (candidates * 2 * min(RUINED, slots) + 2000) if slots > 1 else 0
-    for _ in range(rounds):
+    affordable = work // (candidates * 2 * min(RUINED, slots) + 2000)
+    for _ in range(min(affordable, ROUNDS_PER_SLOT * slots) if slots > 1 else 0):
         _rebuild(filling, random)
     _settle(filling, random)
 
