@@ -21,13 +21,19 @@ VERSION = 1
 MUXERS: Mapping[str, str] = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".m4v": "mp4"}
 
 
-def concat_list(parts: Sequence[Path], folder: Path) -> Path:
-    """A list file for ffmpeg's concat demuxer. The names in it are links of our own, so no name needs escaping."""
+def concat_list(parts: Sequence[Path], durations_seconds: Sequence[Fraction], folder: Path) -> Path:
+    """A list file for ffmpeg's concat demuxer.
+
+    The names in it are links of our own, so no name needs escaping. Durations are said, since a file knows its own only to a
+    millisecond; each is the difference of rounded ends, so that roundings do not add up.
+    """
     lines = ["ffconcat version 1.0"]
+    ends = [round(end * 1_000_000) for end in accumulate(durations_seconds)]
     for number, part in enumerate(parts):
         link = folder / f"part{number:06d}{part.suffix}"
         link.symlink_to(part.resolve())
-        lines.append(f"file {link.name}")
+        length = ends[number] - (ends[number - 1] if number else 0)
+        lines += [f"file {link.name}", f"duration {length // 1_000_000}.{length % 1_000_000:06d}"]
     path = folder / "parts.ffconcat"
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
     return path
@@ -63,7 +69,8 @@ def assemble(
     if free_bytes(output.parent) < needed:
         raise StoreError(f"cannot write {output}: the disk is full ({needed >> 20} MB are needed)")
     with tempfile.TemporaryDirectory(prefix="montage-") as folder, writing(output) as part:
-        listed = concat_list(segments, Path(folder))
+        lengths = [count_frames(s) for s in segments]
+        listed = concat_list(segments, [n / fps for n in lengths], Path(folder))
         sound = (
             [] if audio is None else ["-protocol_whitelist", "file", "-i", output_argument(audio)]
         )
@@ -88,6 +95,5 @@ def assemble(
                     "finished work is kept"
                 ) from error
             raise
-        joins = tuple(accumulate(count_frames(s) for s in segments))
-        check(part, frames=frames, fps=fps, joins=joins)
+        check(part, frames=frames, fps=fps, joins=tuple(accumulate(lengths)))
     return {"frames": frames, "duration_seconds": float(frames / fps)}

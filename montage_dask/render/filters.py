@@ -15,6 +15,12 @@ from montage_dask.render.mapping import FrameMap
 UNINDEXED = frozenset(["mpegts", "mpeg", "mpegvideo", "asf", "flv", "ogg", "nsv", "rm", "vob"])
 """Formats in which a seek may land behind the wanted keyframe: seek two keyframes earlier."""
 
+Colours = tuple[str, str]
+"""Matrix and range."""
+
+REC709: Colours = ("bt709", "tv")
+SCALER = "bicubic+accurate_rnd"
+
 BLUR_DIVISOR = 8
 """The blurred background is made at this fraction of the size: nobody sees the difference, and it costs next to nothing."""
 
@@ -108,13 +114,14 @@ def _coloured(
     }
     for name, argument in turns.get(source.rotation_degrees, []):
         stream = stream.filter(name, argument) if argument else stream.filter(name)
-    working = "gbrp" if cube else pixel_format
-    stream = _fitted(stream, source, size, fit, working)
-    if cube:
-        stream = stream.filter("lut3d", file=cube, interp="tetrahedral")
-        stream = stream.filter(
-            "scale", out_color_matrix="bt709", out_range="tv", flags="bicubic+accurate_rnd"
-        ).filter("format", pixel_format)
+    colours = _colours_of(source)
+    # A lookup costs by the pixel: do it on the smaller picture.
+    first = source.coded_width * source.coded_height <= size[0] * size[1]
+    if cube and first:
+        stream, colours = _graded(stream, colours, cube, pixel_format), REC709
+    stream = _fitted(stream, source, size, fit, colours, pixel_format)
+    if cube and not first:
+        stream = _graded(stream, REC709, cube, pixel_format)
     stream = stream.filter(
         "setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709"
     )
@@ -138,28 +145,51 @@ def _to_rec709(stream: Any, source: Source) -> Any:
     return stream
 
 
-def _scale(stream: Any, source: Source, width: int, height: int, working: str) -> Any:
-    ready = source.hdr or source.color_primaries == "bt2020"
-    matrix = "bt709" if ready else matrix_of(source)
-    full = not ready and (source.color_range == "pc" or source.pixel_format.startswith("yuvj"))
+def _colours_of(source: Source) -> Colours:
+    """Matrix and range of the pictures behind `_to_rec709`."""
+    if source.hdr or source.color_primaries == "bt2020":
+        return REC709
+    full = source.color_range == "pc" or source.pixel_format.startswith("yuvj")
+    return matrix_of(source), "pc" if full else "tv"
+
+
+def _graded(stream: Any, colours: Colours, cube: str, pixel_format: str) -> Any:
+    """Through the lookup table and back. In float, since only there ffmpeg's lookup is vectorised: half the time."""
+    stream = stream.filter(
+        "scale", flags=SCALER, in_color_matrix=colours[0], in_range=colours[1], out_range="pc"
+    )
+    stream = stream.filter("format", "gbrpf32le")
+    stream = stream.filter("lut3d", file=cube, interp="tetrahedral")
+    stream = stream.filter("scale", flags=SCALER, out_color_matrix="bt709", out_range="tv")
+    return stream.filter("format", pixel_format)
+
+
+def _scale(stream: Any, colours: Colours, width: int, height: int, pixel_format: str) -> Any:
     scaled = stream.filter(
         "scale",
         w=width,
         h=height,
-        flags="bicubic+accurate_rnd",
-        in_color_matrix=matrix,
+        flags=SCALER,
+        in_color_matrix=colours[0],
+        in_range=colours[1],
         out_color_matrix="bt709",
-        in_range="pc" if full else "tv",
-        out_range="pc" if working == "gbrp" else "tv",
+        out_range="tv",
     )
-    return scaled.filter("format", working)
+    return scaled.filter("format", pixel_format)
 
 
-def _fitted(stream: Any, source: Source, size: tuple[int, int], fit: str, working: str) -> Any:
+def _fitted(
+    stream: Any,
+    source: Source,
+    size: tuple[int, int],
+    fit: str,
+    colours: Colours,
+    pixel_format: str,
+) -> Any:
     width, height = size
     ratio = Fraction(source.width, source.height) / Fraction(width, height)
     if abs(ratio - 1) < Fraction(1, 100):
-        return _scale(stream, source, width, height, working)
+        return _scale(stream, colours, width, height, pixel_format)
     inside = (width, _even(width / Fraction(source.width, source.height)))
     if ratio < 1:
         inside = (_even(height * Fraction(source.width, source.height)), height)
@@ -167,25 +197,22 @@ def _fitted(stream: Any, source: Source, size: tuple[int, int], fit: str, workin
     if ratio < 1:
         outside = (width, _even(width / Fraction(source.width, source.height)))
     if fit == "cover":
-        scaled = _scale(stream, source, *_at_least(outside, size), working)
+        scaled = _scale(stream, colours, *_at_least(outside, size), pixel_format)
         return scaled.filter("crop", width, height)
     if fit == "contain":
-        scaled = _scale(stream, source, *inside, working)
+        scaled = _scale(stream, colours, *inside, pixel_format)
         return scaled.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")
     both = stream.filter_multi_output("split", 2)
     small = (_even(Fraction(width, BLUR_DIVISOR)), _even(Fraction(height, BLUR_DIVISOR)))
     cover = (_even(Fraction(outside[0], BLUR_DIVISOR)), _even(Fraction(outside[1], BLUR_DIVISOR)))
-    behind = _scale(both[0], source, *_at_least(cover, small), "yuv420p")
+    behind = _scale(both[0], colours, *_at_least(cover, small), "yuv420p")
     behind = behind.filter("crop", *small).filter("gblur", sigma=max(2, small[1] // 24))
     behind = behind.filter("lutyuv", y="(val-16)*0.6+16")
     behind = behind.filter("scale", w=width, h=height, flags="bilinear").filter("setsar", 1)
-    before = _scale(both[1], source, *inside, "yuv420p" if working == "gbrp" else working)
-    before = before.filter("setsar", 1)
-    pixels = "yuv420p10" if working.endswith("10le") else "yuv420"
+    before = _scale(both[1], colours, *inside, pixel_format).filter("setsar", 1)
+    pixels = "yuv420p10" if pixel_format.endswith("10le") else "yuv420"
     joined = ffmpeg.overlay(behind, before, x="(W-w)/2", y="(H-h)/2", format=pixels, shortest=1)
-    if working == "gbrp":
-        joined = joined.filter("scale", in_color_matrix="bt709", in_range="tv", out_range="pc")
-    return joined.filter("format", working)
+    return joined.filter("format", pixel_format)
 
 
 def _even(value: Fraction) -> int:

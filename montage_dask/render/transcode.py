@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import tempfile
 from fractions import Fraction
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
-import numpy as np
 
 from montage_dask.errors import FFmpegError, VerificationError
 from montage_dask.media.container import open_media
@@ -168,9 +168,11 @@ def join_transcode(
 def _join(
     source: Source, index: FrameIndex, parts: list[Path], output: Path, audio: str, work: Path
 ) -> None:
-    listed = concat_list(parts, work)
-    if not source.constant_frame_rate:
-        _add_durations(listed, index, [count_frames(p) for p in parts])
+    ends = list(accumulate(count_frames(p) for p in parts))
+    times = [index.time_seconds(n) for n in (0, *ends)]
+    if source.constant_frame_rate:
+        times = [n / source.frame_rate for n in (0, *ends)]
+    listed = concat_list(parts, [b - a for a, b in pairwise(times)], work)
     arguments = ["-protocol_whitelist", "file", "-f", "concat", "-safe", "1"]
     sound: list[str] = []
     if audio != "none":
@@ -196,15 +198,3 @@ def _join(
         about=source.path,
         cwd=work,
     )  # fmt: skip
-
-
-def _add_durations(listed: Path, index: FrameIndex, frames: list[int]) -> None:
-    """Say how long each part lasts: the file itself does not know how long its last frame is shown."""
-    starts = np.cumsum([0, *frames])
-    head, *files = listed.read_text(encoding="ascii").splitlines()
-    lines = [head]
-    for number, line in enumerate(files):
-        start, stop = int(starts[number]), int(starts[number + 1])
-        seconds = index.time_seconds(stop) - index.time_seconds(start)
-        lines += [line, f"duration {float(seconds):.6f}"]
-    listed.write_text("\n".join(lines) + "\n", encoding="ascii")
