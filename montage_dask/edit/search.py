@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from montage_dask.edit.candidates import Floats
     from montage_dask.edit.selection import Filling
 
 LEAST_GAIN = 1e-9
 SWAPS_TRIED = 3
 RUINED = 5
 """Slots that are emptied at once, at most."""
-ROUNDS_PER_SLOT = 12
+ROUNDS_PER_SLOT = 24
+LEAST_ROUNDS = 300
+HOT, COLD = 0.3, 0.01
+"""Spread of the randomness at the begin and at the end, in units of the objective."""
+LOSS = 0.5
+"""Share of it by which a filling may be worse."""
 
 
 def improve(filling: Filling, random: np.random.Generator, work: int) -> None:
@@ -29,16 +35,31 @@ def improve(filling: Filling, random: np.random.Generator, work: int) -> None:
         _fill(filling, int(slot))
     _settle(filling, random)
     slots, candidates = filling.lack.shape
-    affordable = work // (candidates * 2 * min(RUINED, slots) + 2000)
-    for _ in range(min(affordable, ROUNDS_PER_SLOT * slots) if slots > 1 else 0):
-        _rebuild(filling, random)
+    if slots > 1:
+        affordable = work // (candidates * 2 * min(RUINED, slots) + 2000)
+        _anneal(filling, random, min(affordable, max(LEAST_ROUNDS, ROUNDS_PER_SLOT * slots)))
     _settle(filling, random)
 
 
-def _fill(filling: Filling, slot: int) -> float:
-    """Put the cheapest candidate into an empty slot; returns its cost."""
+def _anneal(filling: Filling, random: np.random.Generator, rounds: int) -> None:
+    """Rebuild again and again, allowing ever smaller losses; end with the best that was seen."""
+    total = lowest = 0.0
+    best = filling.choice.copy()
+    for turn in range(rounds):
+        heat = HOT * (COLD / HOT) ** (turn / rounds)
+        total += _rebuild(filling, random, heat)
+        if total < lowest - LEAST_GAIN:
+            lowest, best = total, filling.choice.copy()
+    for slot in np.flatnonzero(filling.choice != best):
+        filling.take(int(slot))
+    for slot in np.flatnonzero(filling.choice < 0):
+        filling.put(int(slot), int(best[slot]))
+
+
+def _fill(filling: Filling, slot: int, blur: Floats | None = None) -> float:
+    """Put the cheapest candidate, give or take `blur`, into an empty slot; returns its cost."""
     costs = filling.costs(slot)
-    best = int(np.argmin(costs))
+    best = int(np.argmin(costs if blur is None else costs + blur))
     filling.put(slot, best)
     return float(costs[best])
 
@@ -100,9 +121,13 @@ def _exchange(filling: Filling, a: int, b: int) -> bool:
     return False
 
 
-def _rebuild(filling: Filling, random: np.random.Generator) -> None:
-    """Empty a few slots, neighbours or any, fill them anew, and keep it if it is better."""
-    slots = len(filling.choice)
+def _rebuild(filling: Filling, random: np.random.Generator, heat: float) -> float:
+    """Empty a few slots, neighbours or any, and fill them anew, a little at random.
+
+    Returns:
+        What it changed the objective by; 0 when the old filling was kept.
+    """
+    slots, candidates = filling.lack.shape
     count = int(random.integers(2, min(RUINED, slots) + 1))
     if random.random() < 0.5:
         first = int(random.integers(0, slots - count + 1))
@@ -116,9 +141,14 @@ def _rebuild(filling: Filling, random: np.random.Generator) -> None:
         before += filling.cost(int(slot), candidate)
         old.append(candidate)
     refill = random.permutation(order)
-    after = sum(_fill(filling, int(slot)) for slot in refill)
-    if after > before + LEAST_GAIN:
-        for slot in refill:
-            filling.take(int(slot))
-        for slot, candidate in zip(order, old, strict=True):
-            filling.put(int(slot), candidate)
+    blur: Floats = heat * np.asarray(random.standard_exponential(candidates))
+    after = 0.0
+    for slot in refill:
+        after += _fill(filling, int(slot), blur)
+    if after - before <= heat * random.standard_exponential() * LOSS:
+        return after - before
+    for slot in refill:
+        filling.take(int(slot))
+    for slot, candidate in zip(order, old, strict=True):
+        filling.put(int(slot), candidate)
+    return 0.0

@@ -22,7 +22,7 @@ PLACES = ("none", "sections", "all")
 ORDERS = ("free", "chronological")
 GRADES = (
     *("none", "vibrant", "warm", "cool", "teal-orange", "noir", "filmic-warm"),
-    *("high-contrast", "desaturated", "bleach", "vintage", "faded"),
+    *("high-contrast", "desaturated", "bleach", "vintage", "faded", "moonlight"),
 )
 FOLDER = Path(__file__).resolve().parent.parent / "styles"
 
