@@ -1,0 +1,126 @@
+"""Audio decoding: exact clock, odd files, clear refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from montage_dask.errors import MediaError
+from montage_dask.media.audio import decode_mono, has_audio, mono_blocks, probe_audio
+from montage_dask.media.ffmpeg import run_ffmpeg
+
+CLICK_SECONDS = 0.5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("audio")
+
+
+def make(folder, name, *arguments, source="aevalsrc=0.5*gt(t\\,0.5)*sin(3000*t):s=44100:d=2"):
+    path = folder / name
+    if not path.exists():
+        run_ffmpeg(["-f", "lavfi", "-i", source, *arguments, str(path)], about=path)
+    return path
+
+
+def onset_seconds(samples, rate=22050):
+    return float(np.flatnonzero(np.abs(samples) > 0.1)[0]) / rate
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.m4a", "a.ogg", "a.mp3", "a.opus"])
+def test_a_click_is_where_it_was_recorded(folder, name):
+    codec = {"a.ogg": ("-c:a", "vorbis", "-strict", "-2", "-ac", "2")}.get(name, ())
+    path = make(folder, name, *codec)
+    samples = decode_mono(path)
+    assert samples.dtype == np.float32
+    assert samples.ndim == 1
+    assert abs(onset_seconds(samples) - CLICK_SECONDS) < 0.005
+    assert abs(len(samples) / 22050 - 2) < 0.06
+
+
+def test_blocks_join_to_the_whole_and_are_deterministic(folder):
+    path = make(folder, "a.m4a")
+    whole = decode_mono(path)
+    np.testing.assert_array_equal(np.concatenate(list(mono_blocks(path))), whole)
+    assert len(decode_mono(path, 11025)) == pytest.approx(len(whole) / 2, abs=40)
+
+
+def test_information(folder):
+    info = probe_audio(make(folder, "a.m4a"))
+    assert (info.codec, info.sample_rate, info.channels) == ("aac", 44100, 1)
+    assert info.format_name == "mov"
+    assert float(info.duration_seconds) == pytest.approx(2, abs=0.1)
+    assert len(info.identity) == 32
+
+
+def test_audio_of_a_video(folder):
+    path = folder / "v.mp4"
+    run_ffmpeg(
+        [
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=s=64x64:d=1",
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=440:d=1",
+            str(path),
+        ],
+        about=path,
+    )
+    assert has_audio(path)
+    assert len(decode_mono(path)) == pytest.approx(22050, abs=1100)
+
+
+def test_a_video_without_sound_is_refused(folder):
+    path = make(folder, "mute.mp4", source="testsrc=s=64x64:d=1")
+    assert not has_audio(path)
+    with pytest.raises(MediaError, match="no audio"):
+        decode_mono(path)
+
+
+def test_a_gap_becomes_silence(folder):
+    gap = ("-af", "asetpts='if(gte(T,1),PTS+2/TB,PTS)'", "-c:a", "pcm_s16le")
+    path = make(folder, "gap.mkv", *gap, source="sine=440:r=44100:d=2")
+    samples = decode_mono(path)
+    assert len(samples) / 22050 == pytest.approx(4, abs=0.05)
+    assert np.abs(samples[int(1.2 * 22050) : int(2.8 * 22050)]).max() < 1e-3
+    assert np.abs(samples[int(3.2 * 22050) : int(3.8 * 22050)]).max() > 0.05
+
+
+def test_not_a_number_becomes_silence(folder):
+    path = folder / "nan.wav"
+    source = make(folder, "f32.wav", "-c:a", "pcm_f32le", source="sine=440:r=22050:d=0.5")
+    data = bytearray(source.read_bytes())
+    start = data.rindex(b"data") + 8
+    bad = np.frombuffer(data, "<f4", 400, start + 4000)
+    bad[:] = np.nan
+    path.write_bytes(bytes(data))
+    samples = decode_mono(path)
+    assert np.isfinite(samples).all()
+    assert not samples[1010:1390].any()
+
+
+def test_a_truncated_file_gives_what_it_has(folder):
+    whole = make(folder, "long.mp3", source="sine=440:d=20")
+    path = folder / "cut.mp3"
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert len(decode_mono(path)) / 22050 == pytest.approx(10, abs=0.5)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, this is a text\n" * 20, bytes(range(256)) * 8])
+def test_what_is_no_media_is_refused(folder, content):
+    path = folder / "bad.mp3"
+    path.write_bytes(content)
+    assert not has_audio(path)
+    with pytest.raises(MediaError, match=r"bad\.mp3"):
+        probe_audio(path)
+
+
+def test_a_missing_file_and_a_folder(folder):
+    assert not has_audio(folder / "none.wav")
+    assert not has_audio(folder)
+    with pytest.raises(MediaError, match="does not exist"):
+        decode_mono(folder / "none.wav")
