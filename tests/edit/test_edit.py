@@ -28,14 +28,14 @@ def make(shots, sources, track, style=STYLE, fps=Fraction(30), **options):
     return edit(shots, sources, track, style, fps=fps, width=640, height=360, **options)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     style=st.sampled_from(style_names()),
     clips=st.integers(1, 5),
     per_clip=st.integers(1, 5),
     shortest=st.floats(0.05, 3),
     spread=st.floats(0.1, 9),
-    seconds=st.floats(0.2, 40),
+    seconds=st.floats(0.2, 25),
     bpm=st.floats(60, 190),
     bar=st.sampled_from((0, 3, 4)),
     fps=st.sampled_from((Fraction(24), Fraction(25), NTSC, Fraction(60))),
@@ -57,12 +57,12 @@ def test_any_montage_is_contiguous_on_the_beat_and_inside_its_shots(
     assert from_json(Timeline, to_json(timeline)) == timeline
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     clips=st.integers(1, 6),
     per_clip=st.integers(1, 6),
     seed=st.integers(0, 1000),
-    seconds=st.floats(5, 40),
+    seconds=st.floats(5, 25),
     style=st.sampled_from([n for n in style_names() if load_style(n).order == "free"]),
 )
 def test_no_shot_comes_twice_before_every_good_one_that_fits_came(
