@@ -191,7 +191,7 @@ def _measured(
         if not steps:
             quality[row], motion[row], peak[row] = shot.quality, shot.motion, shot.motion
             continue
-        per_second = steps / lengths[k]
+        per_second = (shot.stop_frame - shot.start_frame) / shot.profile_step_frames / lengths[k]
         first = min(int(begin * per_second), steps - 1)
         last = min(max(first + 1, math.ceil((begin + usual) * per_second)), steps)
         good, moved = sums[k]

@@ -102,38 +102,38 @@ def _scores(use: Use, begin: Floats, weights: Mapping[str, float]) -> Floats:
     quality = np.array(shot.quality_profile or (shot.quality,))
     motion = np.array(shot.motion_profile or (shot.motion,))
     score = weights["quality"] * (
-        _mean(quality, duration, begin, begin + length)
-        + 0.5 * _least(quality, duration, begin, length)
+        _mean(quality, _step(shot, quality), begin, begin + length)
+        + 0.5 * _least(quality, _step(shot, quality), begin, length)
     )
-    usual = float(motion.mean())
-    on_cut = _mean(motion, duration, begin, begin + HIT_SECONDS) - usual
+    step, usual = _step(shot, motion), float(motion.mean())
+    on_cut = _mean(motion, step, begin, begin + HIT_SECONDS) - usual
     beat = min(use.beat_seconds, max(0.0, length - HIT_SECONDS))
-    on_beat = _mean(motion, duration, begin + beat, begin + beat + HIT_SECONDS) - usual
+    on_beat = _mean(motion, step, begin + beat, begin + beat + HIT_SECONDS) - usual
     score = score + (0.1 + weights["action"]) * (on_cut + 0.6 * on_beat)
     near = np.minimum(begin - float(use.lead_seconds), duration - begin - length)
     return score - 0.2 * np.clip(1 - near / EDGE_SECONDS, 0, 1)
 
 
-def _mean(
-    profile: Floats,
-    duration: float,
-    start: Floats,
-    stop: Floats,
-) -> Floats:
+def _step(shot: Shot, profile: Floats) -> float:
+    """Seconds that one value of a profile stands for; the last one may stand for less."""
+    if len(profile) == 1:
+        return float(shot.duration_seconds)
+    share = Fraction(shot.profile_step_frames, shot.stop_frame - shot.start_frame)
+    return float(shot.duration_seconds * share)
+
+
+def _mean(profile: Floats, step: float, start: Floats, stop: Floats) -> Floats:
     """Mean of a profile over each [start, stop) seconds, the profile being constant over a step."""
-    edges = np.linspace(0, duration, len(profile) + 1)
-    total = np.concatenate([[0.0], np.cumsum(profile) * (duration / len(profile))])
+    edges = np.arange(len(profile) + 1) * step
+    total = np.concatenate([[0.0], np.cumsum(profile) * step])
     area = np.interp(stop, edges, total) - np.interp(start, edges, total)
-    return area / np.maximum(np.minimum(stop, duration) - start, 1e-6)
+    mean: Floats = area / np.maximum(np.minimum(stop, edges[-1]) - start, 1e-6)
+    return mean
 
 
-def _least(
-    profile: Floats,
-    duration: float,
-    begin: Floats,
-    length: float,
-) -> Floats:
+def _least(profile: Floats, step: float, begin: Floats, length: float) -> Floats:
     """Least value of a profile over each [begin, begin + length), looked up at eight places."""
     places = begin[:, None] + np.linspace(0.02, 0.98, 8) * length
-    index = np.clip((places / duration * len(profile)).astype(int), 0, len(profile) - 1)
-    return profile[index].min(axis=1)
+    index = np.clip((places / step).astype(int), 0, len(profile) - 1)
+    least: Floats = profile[index].min(axis=1)
+    return least
