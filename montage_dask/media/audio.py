@@ -8,7 +8,7 @@ silence, so that sample n is n / rate seconds.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,6 +33,9 @@ GAP_SECONDS = 0.03
 
 LONGEST_GAP_SECONDS = 60.0
 """A larger jump is a broken clock, not a pause: the audio continues without it."""
+
+BLOCK_SAMPLES = 1 << 16
+"""A block is about so long: NumPy works on whole blocks, not on the small frames of codecs."""
 
 LOUDEST = 16.0
 """Float samples beyond this (+24 dBFS) are damage, and would drown everything else."""
@@ -110,12 +113,16 @@ def mono_blocks(path: str | Path, sample_rate: int = ANALYSIS_RATE) -> Iterator[
     Raises:
         MediaError: as `probe_audio`, or no sample could be decoded.
     """
-    full = os.path.abspath(path)
+    yield from _gathered(_pieces(os.path.abspath(path), sample_rate))
+
+
+def _pieces(full: str, sample_rate: int) -> Iterator[Samples]:
+    """The samples frame by frame, on the unbroken clock."""
     produced = 0
+    broken = ""
     with _opened(full) as (container, stream):
         stream.codec_context.thread_count = 1
         mixer = _Mixer(sample_rate)
-        broken = ""
         for packet in _packets(container, stream):
             try:
                 frames = packet.decode()
@@ -123,12 +130,12 @@ def mono_blocks(path: str | Path, sample_rate: int = ANALYSIS_RATE) -> Iterator[
                 broken = error.strerror or str(error)
                 continue
             for frame in frames:
-                for block in mixer.push(frame):
-                    produced += len(block)
-                    yield block
-        for block in mixer.finish():
-            produced += len(block)
-            yield block
+                for piece in mixer.push(frame):
+                    produced += len(piece)
+                    yield piece
+        for piece in mixer.finish():
+            produced += len(piece)
+            yield piece
     if produced == 0:
         raise MediaError(full, f"no audio could be decoded ({broken or 'the stream is empty'})")
 
@@ -164,8 +171,9 @@ class _Mixer:
         self._rate = sample_rate
         self._resampler: Any = None
         self._source: tuple[int, str, str] | None = None
-        self._start_seconds: Fraction | None = None
-        self._shift_seconds = Fraction(0)
+        self._start_seconds: float | None = None
+        self._shift_seconds = 0.0
+        self._due = 0.0
         self._written = 0
 
     def push(self, frame: Any) -> Iterator[Samples]:
@@ -174,10 +182,10 @@ class _Mixer:
             yield from self._flush()
             self._resampler = av.AudioResampler(format="flt", layout="mono", rate=self._rate)
             self._source = source
-            self._due = Fraction(self._written, self._rate)
+            self._due = self._written / self._rate
         drop = 0
         if frame.pts is not None and frame.time_base is not None:
-            at = frame.pts * frame.time_base
+            at = frame.pts * float(frame.time_base)
             if self._start_seconds is None:
                 self._start_seconds = at
             error = at - self._start_seconds - self._shift_seconds - self._due
@@ -202,7 +210,7 @@ class _Mixer:
                 np.ascontiguousarray(planes[:, drop * step :]), whole.format.name, whole.layout.name
             )
             frame.sample_rate = whole.sample_rate
-        self._due += Fraction(frame.samples, source[0])
+        self._due += frame.samples / source[0]
         frame.pts = None
         yield from self._take(self._resampler.resample(frame))
 
@@ -216,8 +224,26 @@ class _Mixer:
 
     def _take(self, frames: list[Any]) -> Iterator[Samples]:
         for frame in frames:
-            block = frame.to_ndarray().reshape(-1)[: frame.samples].astype(np.float32)
-            if len(block):
-                self._written += len(block)
-                np.nan_to_num(block, copy=False, nan=0.0, posinf=LOUDEST, neginf=-LOUDEST)
-                yield np.clip(block, -LOUDEST, LOUDEST)
+            block = frame.to_ndarray().reshape(-1)[: frame.samples]
+            self._written += len(block)
+            yield block
+
+
+def _gathered(pieces: Iterable[Samples]) -> Iterator[Samples]:
+    """Pieces of one frame each to blocks of about 3 s, without damage."""
+    held: list[Samples] = []
+    length = 0
+    for piece in pieces:
+        held.append(piece)
+        length += len(piece)
+        if length >= BLOCK_SAMPLES:
+            yield _cleaned(held)
+            held, length = [], 0
+    if length:
+        yield _cleaned(held)
+
+
+def _cleaned(pieces: list[Samples]) -> Samples:
+    block = np.concatenate(pieces).astype(np.float32, copy=False)
+    np.nan_to_num(block, copy=False, nan=0.0, posinf=LOUDEST, neginf=-LOUDEST)
+    return np.clip(block, -LOUDEST, LOUDEST)
