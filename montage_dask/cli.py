@@ -87,7 +87,7 @@ montage_options = _options(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(name="montage", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="montage-dask")
 def cli() -> None:
     """Automatic, beat-synced video montage on one Dask graph, from a laptop to a cluster."""

@@ -161,7 +161,7 @@ def _collect(stream: object, lines: deque[str], alive: _Watchdog) -> None:
 
 
 VAGUE = re.compile(
-    r"^(Conversion failed|Exiting|Terminating|Task finished|Error (while|sending|opening output|parsing global|submitting)|"
+    r"^(Conversion failed|frame=|Exiting|Terminating|Task finished|Error (while|sending|opening output|parsing global|submitting)|"
     r"Could not open encoder before EOF|Nothing was written|Last message repeated|\s*$)"
 )
 """What ffmpeg prints after the line that names the cause."""

@@ -14,8 +14,6 @@ from montage_dask.store import writing
 
 VERSION = 1
 
-DENSE_FRAMES = 40
-"""Frames less far apart than this are reached by decoding on, others by seeking."""
 JPEG_QUALITY = 92
 
 
@@ -50,11 +48,12 @@ def pictures(
 ) -> Iterable[tuple[int, Any]]:
     """Frames as they are meant to be seen: (number, uint8 RGB [height, width, 3]), ascending.
 
-    Frames close to each other share one decode.
+    Frames behind one keyframe share one decode.
     """
     runs: list[list[int]] = []
     for number in sorted(set(numbers)):
-        if runs and number - runs[-1][-1] <= DENSE_FRAMES:
+        # Decode on where that is shorter than starting again at the keyframe before.
+        if runs and index.keyframe_before(number) <= runs[-1][-1]:
             runs[-1].append(number)
         else:
             runs.append([number])

@@ -56,17 +56,19 @@ def draw_run(
     from montage_dask.render.stills import pictures
 
     source, index = probe(output)
-    # Past the transition, before the next one: what the event looks like.
-    middles = [min((e.start_frame + e.stop_frame) // 2, len(index) - 1) for e in timeline.events]
-    stride = -(-len(middles) // MAXIMUM_THUMBNAILS)
-    shown = dict(pictures(source, index, middles[::stride], max_width=THUMBNAIL_WIDTH))
+    # A cut is a keyframe: the first clean picture of an event costs one decoded frame.
+    moments = [
+        min(e.start_frame + e.transition.frames // 2, e.stop_frame - 1, len(index) - 1)
+        for e in timeline.events
+    ]
+    stride = -(-len(moments) // MAXIMUM_THUMBNAILS)
+    shown = dict(pictures(source, index, moments[::stride], max_width=THUMBNAIL_WIDTH))
     captioned = []
-    for number in range(0, len(middles), stride):
+    for number in range(0, len(moments), stride):
         event = timeline.events[number]
         time = float(event.start_frame / timeline.fps)
-        captioned.append(
-            (shown[middles[number]], f"{number + 1}  {time:.2f} s  {names[event.source]}")
-        )
+        caption = f"{number + 1}  {time:.2f} s  {names[event.source]}"
+        captioned.append((shown[moments[number]], caption))
     contact_sheet(captioned, contact_sheet_path)
     wave = decode_mono(timeline.music_path, sample_rate=WAVE_RATE)
     draw_timeline(timeline, music, timeline_path, waveform=wave, names=names)
