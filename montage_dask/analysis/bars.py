@@ -11,7 +11,7 @@ from montage_dask.analysis.onset import FRAME_RATE, Envelopes
 from montage_dask.analysis.tempo import Doubles, Indices, normalised, smoothed
 
 METRES = (4, 3)
-JUMP_COST = 12.0
+JUMP_COST = 30.0
 """Cost of a bar that is cut short or too long: only lasting evidence moves the downbeat."""
 HARMONY_WEIGHT = 1.0
 LOW_WEIGHT = 1.0
