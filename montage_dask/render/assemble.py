@@ -9,8 +9,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import FFmpegError, StoreError
-from montage_dask.media.ffmpeg import output_argument, run_ffmpeg
+from montage_dask.errors import StoreError, UsageError
+from montage_dask.media.ffmpeg import output_argument
+from montage_dask.render.running import make_file
 from montage_dask.render.segments import count_frames, timescale
 from montage_dask.render.verify import check
 from montage_dask.store import writing
@@ -64,7 +65,10 @@ def assemble(
     Raises:
         VerificationError: the joined file is not as promised; nothing appears then.
         StoreError: it cannot be written.
+        UsageError: the output has no suffix of a container.
     """
+    if output.suffix.lower() not in MUXERS:
+        raise UsageError(f"{output}: the output must end in {', '.join(MUXERS)}")
     needed = sum(p.stat().st_size for p in segments)
     if free_bytes(output.parent) < needed:
         raise StoreError(f"cannot write {output}: the disk is full ({needed >> 20} MB are needed)")
@@ -75,25 +79,18 @@ def assemble(
             [] if audio is None else ["-protocol_whitelist", "file", "-i", output_argument(audio)]
         )
         tags = [a for k, v in metadata.items() for a in ("-metadata", f"{k}={v}")]
-        try:
-            run_ffmpeg(
-                [
-                    "-protocol_whitelist", "file", "-f", "concat", "-safe", "1", "-i", listed.name,
-                    *sound, "-map", "0:v:0", *(["-map", "1:a:0"] if sound else []),
-                    "-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", *tags,
-                    "-fflags", "+bitexact", "-movflags", "+faststart",
-                    "-video_track_timescale", str(timescale(fps)),
-                    "-f", MUXERS[output.suffix.lower()], output_argument(part),
-                ],
-                about=output,
-                cwd=Path(folder),
-            )  # fmt: skip
-        except FFmpegError as error:
-            if "space" in " ".join(error.last_lines).lower():
-                raise StoreError(
-                    f"cannot write {output}: the disk is full: free some space and run again, "
-                    "finished work is kept"
-                ) from error
-            raise
+        make_file(
+            [
+                "-protocol_whitelist", "file", "-f", "concat", "-safe", "1", "-i", listed.name,
+                *sound, "-map", "0:v:0", *(["-map", "1:a:0"] if sound else []),
+                "-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", *tags,
+                "-fflags", "+bitexact", "-movflags", "+faststart",
+                "-video_track_timescale", str(timescale(fps)),
+                "-f", MUXERS[output.suffix.lower()], output_argument(part),
+            ],
+            output,
+            about=output,
+            cwd=Path(folder),
+        )  # fmt: skip
         check(part, frames=frames, fps=fps, joins=tuple(accumulate(lengths)))
     return {"frames": frames, "duration_seconds": float(frames / fps)}

@@ -13,6 +13,7 @@ from montage_dask.errors import MediaError
 from montage_dask.media.container import open_media
 from montage_dask.media.ffmpeg import input_arguments, output_argument, run_ffmpeg
 from montage_dask.records import Source, Timeline
+from montage_dask.render.running import make_file
 from montage_dask.render.source_sound import SAMPLE_RATE, lay_out
 
 VERSION = 1
@@ -173,11 +174,12 @@ def _mix(
             "[ducked][source]amix=inputs=2:duration=first:normalize=0[mixed]"
         )
         result = "mixed"
-    run_ffmpeg(
+    make_file(
         [
             *arguments, "-filter_complex_threads", "1", "-filter_complex", graph,
             "-map", f"[{result}]", "-c:a", "pcm_f32le", "-f", "wav", output_argument(output),
         ],
+        output,
         about=music_path,
     )  # fmt: skip
 
@@ -201,11 +203,12 @@ def _master(mixed: Path, output: Path, gain_db: float, ceiling_db: float, sample
         "apad",
         f"atrim=end_sample={samples}",
     ]
-    run_ffmpeg(
+    make_file(
         [
             "-protocol_whitelist", "file", "-i", output_argument(mixed), "-af", ",".join(chain),
             "-c:a", "aac", "-b:a", "256k", "-threads", "1", "-flags:a", "+bitexact",
             "-fflags", "+bitexact", "-map_metadata", "-1", "-f", "mp4", output_argument(output),
         ],
+        output,
         about=output,
     )  # fmt: skip

@@ -107,7 +107,7 @@ def _coloured(
     cube: str | None,
 ) -> Any:
     stream = _to_rec709(stream, source)
-    turns = {
+    turns: dict[int, list[tuple[str, str | None]]] = {
         90: [("transpose", "clock")],
         180: [("hflip", None), ("vflip", None)],
         270: [("transpose", "cclock")],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ import ffmpeg
 from montage_dask.errors import FFmpegError, MediaError, VerificationError
 from montage_dask.media.container import open_media
 from montage_dask.media.encoders import Encoding
-from montage_dask.media.ffmpeg import STALL_SECONDS, output_argument, run_ffmpeg
+from montage_dask.media.ffmpeg import STALL_SECONDS, output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Event, Source, Timeline
 from montage_dask.render.filters import open_input, picture_of
 from montage_dask.render.grade import cube_for
 from montage_dask.render.mapping import make_map
+from montage_dask.render.running import make_file
 
 VERSION = 1
 
@@ -132,13 +135,76 @@ def render_segment(
         A small record: frames, size_bytes.
 
     Raises:
-        MediaError: a source cannot be read; names it.
-        VerificationError: the file has another number of frames than it must have.
+        MediaError: a source cannot be read or gives no pictures; names it.
+        VerificationError: the file has another number of frames than it must have, and no source is to blame.
+        StoreError: the output cannot be written.
     """
-    cube = cube_for(grade, work)
+    encode = partial(
+        _encode,
+        sources=sources,
+        indexes=indexes,
+        output=output,
+        fit=fit,
+        grade=grade,
+        encoding=encoding,
+        threads=threads,
+        work=work,
+        stall_seconds=stall_seconds,
+    )
     try:
+        encode(segment, on_frame=on_frame)
+    except (FFmpegError, VerificationError) as error:
+        _blame(segment, sources, encode, error)
+        raise
+    return {"frames": segment.frames, "size_bytes": output.stat().st_size}
+
+
+def _blame(
+    segment: Segment,
+    sources: Mapping[str, Source],
+    encode: Callable[[Segment], None],
+    error: FFmpegError | VerificationError,
+) -> None:
+    """Raise the error with the file whose fault it is: each event alone shows it."""
+    for event in segment.events:
+        source = sources[event.source]
+        open_media(source.path, source.format_name).close()
+        try:
+            if len(segment.events) > 1:
+                alone = replace(event, start_frame=0, stop_frame=event.frames, transition=CUT)
+                encode(Segment((alone,), segment.fps, segment.width, segment.height))
+                continue
+        except (FFmpegError, VerificationError) as own:
+            error = own
+        if isinstance(error, FFmpegError):
+            raise FFmpegError(source.path, error.reason, error.last_lines, error.command) from error
+        raise MediaError(source.path, f"is damaged: {error}") from error
+
+
+def _encode(
+    segment: Segment,
+    *,
+    sources: Mapping[str, Source],
+    indexes: Mapping[str, FrameIndex],
+    output: Path,
+    fit: str,
+    grade: str,
+    encoding: Encoding,
+    threads: int,
+    work: Path,
+    stall_seconds: float,
+    on_frame: Callable[[int], None] | None = None,
+) -> None:
+    # A folder of its own: others may render into the same work folder at the same time.
+    with tempfile.TemporaryDirectory(prefix=".encode-", dir=work) as own:
+        folder = Path(own)
         pictures = _joined(
-            segment, sources, indexes, fit=fit, cube=cube, pixel_format=encoding.pixel_format
+            segment,
+            sources,
+            indexes,
+            fit=fit,
+            cube=cube_for(grade, folder),
+            pixel_format=encoding.pixel_format,
         )
         cuts = "+".join(f"eq(n,{e.start_frame})" for e in segment.events)
         options: dict[str, Any] = {
@@ -152,25 +218,17 @@ def render_segment(
             "f": "mp4",
         }
         arguments = ffmpeg.output(pictures, output_argument(output), **options).get_args()
-        run_ffmpeg(
+        make_file(
             ["-copyts", "-filter_complex_threads", str(threads), *arguments],
+            output,
             about=sources[segment.events[0].source].path,
             on_frame=on_frame,
-            cwd=work,
+            cwd=folder,
             stall_seconds=stall_seconds,
         )
-    except FFmpegError as error:
-        raise _blamed(error, segment, sources, indexes) from error
-    finally:
-        if cube is not None:
-            cube.unlink(missing_ok=True)
     frames = count_frames(output)
     if frames != segment.frames:
-        short = [sources[e.source].path for e in segment.events]
-        raise VerificationError(
-            f"a segment has {frames} frames instead of {segment.frames} (of {', '.join(dict.fromkeys(short))})"
-        )
-    return {"frames": frames, "size_bytes": output.stat().st_size}
+        raise VerificationError(f"{frames} frames instead of {segment.frames}")
 
 
 def timescale(fps: Fraction) -> int:
@@ -179,32 +237,13 @@ def timescale(fps: Fraction) -> int:
 
 
 def count_frames(path: Path) -> int:
-    """Video frames of a file that we wrote, by its packets."""
-    with av.open(f"file:{path}") as container:
-        stream = container.streams.video[0]
-        return sum(1 for packet in container.demux(stream) if packet.size)
-
-
-def _blamed(
-    error: FFmpegError,
-    segment: Segment,
-    sources: Mapping[str, Source],
-    indexes: Mapping[str, FrameIndex],
-) -> MediaError:
-    """The error with the file that it is about: the first that cannot be opened or seeked any more."""
-    for event in segment.events:
-        source = sources[event.source]
-        try:
-            open_media(source.path, source.format_name).close()
-        except MediaError as broken:
-            return broken
-    for line in error.last_lines:
-        for event in segment.events:
-            if sources[event.source].path in line:
-                return FFmpegError(
-                    sources[event.source].path, error.reason, error.last_lines, error.command
-                )
-    return error
+    """Video frames of a file that we wrote, by its packets; 0 for one that is no video at all."""
+    try:
+        with av.open(f"file:{path}") as container:
+            packets = container.demux(container.streams.video[0])
+            return sum(1 for packet in packets if packet.size)
+    except (av.FFmpegError, IndexError):
+        return 0
 
 
 def _joined(

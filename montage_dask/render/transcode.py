@@ -17,12 +17,13 @@ import ffmpeg
 from montage_dask.errors import FFmpegError, VerificationError
 from montage_dask.media.container import open_media
 from montage_dask.media.encoders import Encoding
-from montage_dask.media.ffmpeg import input_arguments, output_argument, run_ffmpeg
+from montage_dask.media.ffmpeg import input_arguments, output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.assemble import MUXERS, concat_list
 from montage_dask.render.filters import open_input
 from montage_dask.render.mapping import FrameMap
+from montage_dask.render.running import make_file
 from montage_dask.render.segments import count_frames, timescale
 from montage_dask.store import writing
 
@@ -98,7 +99,11 @@ def transcode_window(
         output_argument(output),
         **{**options, **timing, "video_track_timescale": ticks, "an": None, "f": "mp4"},
     ).get_args()
-    run_ffmpeg(["-copyts", "-filter_complex_threads", str(threads), *arguments], about=source.path)
+    make_file(
+        ["-copyts", "-filter_complex_threads", str(threads), *arguments],
+        output,
+        about=source.path,
+    )
     written = count_frames(output)
     if written != frames:
         raise VerificationError(
@@ -189,12 +194,13 @@ def _join(
         arguments += ["-map_metadata", "1", "-map_chapters", "1"]
     if source.constant_frame_rate:
         arguments += ["-video_track_timescale", str(timescale(source.frame_rate))]
-    run_ffmpeg(
+    make_file(
         [
             *arguments, "-map", "0:v:0", *sound, "-c:v", "copy", "-fflags", "+bitexact",
             "-metadata:s:v:0", "rotate=", "-movflags", "+faststart",
             "-f", MUXERS[output.suffix.lower()], output_argument(output),
         ],
+        output,
         about=source.path,
         cwd=work,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from itertools import accumulate
 
 import pytest
@@ -10,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_footage import HEIGHT, VFR_STEPS, WIDTH, luma_frames, number_of, numbered
 
-from montage_dask.errors import MediaError
+from montage_dask.errors import MediaError, StoreError
 from montage_dask.media.encoders import encoding
 from montage_dask.media.probe import probe
 from montage_dask.records import CUT, Event, Timeline, Transition, from_json, to_json
 from montage_dask.render.mapping import make_map, shown_frames
+from montage_dask.render.running import make_file
 from montage_dask.render.segments import Segment, plan_segments, render_segment
 
 ENCODING = encoding("h264", "preview", crf=16)
@@ -320,3 +322,33 @@ def test_file_names_need_no_escaping(tmp_path):
     work.mkdir()
     shown = luma_frames(_render(segment, {"x": found}, work, grade="warm"))
     assert [number_of(f) for f in shown] == list(range(5, 15))
+
+
+def test_a_damaged_part_is_blamed_on_its_file(footage, tmp_path):
+    """Behind the damage nothing decodes; the probe saw only intact packets' headers."""
+    good = footage["cfr25"]
+    path = numbered(tmp_path / "broken.mkv", 100, gop=10)
+    source, index = probe(path)
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    data[half:] = bytes(len(data) - half)
+    path.write_bytes(data)
+    events = (
+        Event(0, 10, good[0].identity, 0, Fraction(0)),
+        Event(10, 20, source.identity, 0, Fraction(7, 2)),
+    )
+    with pytest.raises(MediaError, match=r"broken\.mkv"):
+        _render(
+            Segment(events, Fraction(25), WIDTH, HEIGHT),
+            {"good": good, "broken": (source, index)},
+            tmp_path,
+        )
+
+
+def test_a_full_disk_is_not_the_clips_fault():
+    with pytest.raises(StoreError, match="disk is full"):
+        make_file(
+            ["-f", "lavfi", "-i", "color=size=64x64:duration=1", "-f", "rawvideo", "/dev/full"],
+            Path("/dev/full"),
+            about="clip.mp4",
+        )

@@ -1,0 +1,42 @@
+"""ffmpeg making a file of our own: when it cannot be written, the disk is to blame, and not the media."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from montage_dask.errors import FFmpegError
+from montage_dask.media.ffmpeg import STALL_SECONDS, run_ffmpeg
+from montage_dask.store.artefacts import storage_error
+
+WRITING_FAILED = {os.strerror(n): n for n in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)}
+"""What ffmpeg prints for errors that only writing can give."""
+
+
+def make_file(
+    arguments: Sequence[str],
+    output: Path,
+    *,
+    about: str | Path,
+    on_frame: Callable[[int], None] | None = None,
+    cwd: Path | None = None,
+    stall_seconds: float = STALL_SECONDS,
+) -> list[str]:
+    """Run ffmpeg to write `output`, which the arguments name; for the rest see `run_ffmpeg`.
+
+    Raises:
+        StoreError: the output cannot be written: full disk, read-only.
+        FFmpegError: anything else.
+    """
+    try:
+        return run_ffmpeg(
+            arguments, about=about, on_frame=on_frame, cwd=cwd, stall_seconds=stall_seconds
+        )
+    except FFmpegError as error:
+        said = "\n".join([error.reason, *error.last_lines])
+        for words, number in WRITING_FAILED.items():
+            if words in said:
+                raise storage_error(output, OSError(number, words)) from error
+        raise
