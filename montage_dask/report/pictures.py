@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,19 @@ def contact_sheet(
 
 
 def _short(text: str, length: int) -> str:
-    clean = printable(text).encode("utf-8", "replace").decode()
+    """A caption: one line, cut to a length, in letters that the font has."""
+    drawn = _letters()
+    clean = "".join(c if ord(c) in drawn else "□" for c in printable(text))
     return clean if len(clean) <= length else clean[: length - 1] + "…"
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Code points of the font: matplotlib warns of every other one."""
+    from matplotlib import font_manager
+
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    return frozenset(font.get_charmap())
 
 
 def draw_timeline(
@@ -155,8 +167,8 @@ def draw_timeline(
     worst = f"cuts at most {max(errors):.1f} ms from their beats" if errors else "no cut on a beat"
     top.set_title(
         f"{len(timeline.events)} events, {length:.1f} s, {music.tempo_bpm:.1f} BPM "
-        f"(confidence {music.confidence:.2f}), style {timeline.style}: {worst}",
-        color=INK, fontsize=11, loc="left",
+        f"(confidence {music.confidence:.2f}), style {_short(timeline.style, 40)}: {worst}",
+        color=INK, fontsize=11, loc="left", parse_math=False,
     )  # fmt: skip
     events.set_xlabel("seconds", color=INK)
     with writing(path) as part:
@@ -247,6 +259,7 @@ def _draw_events(axes: Any, timeline: Timeline, names: Mapping[str, str]) -> Non
                 fontsize=7,
                 va="center",
                 clip_on=True,
+                parse_math=False,
             )
     axes.set_ylim(0, 1)
 
