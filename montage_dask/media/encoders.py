@@ -84,7 +84,8 @@ def encoding(codec: str, quality: str, *, crf: int | None = None, threads: int =
     pixels = "yuv420p10le" if deep else "yuv420p"
     own: dict[str, dict[str, str]] = {
         "h264": {
-            "profile:v": "high",
+            # A rate factor of 0 is lossless, which the High profile does not know.
+            **({"profile:v": "high"} if factor else {}),
             "x264-params": "open-gop=0",
             "threads": str(threads),
         },

@@ -21,6 +21,8 @@ Colours = tuple[str, str]
 REC709: Colours = ("bt709", "tv")
 SCALER = "bicubic+accurate_rnd"
 
+WIDE_PRIMARIES = frozenset(["bt2020", "smpte431", "smpte432"])
+
 BLUR_DIVISOR = 8
 """The blurred background is made at this fraction of the size: nobody sees the difference, and it costs next to nothing."""
 
@@ -128,26 +130,42 @@ def _coloured(
     return stream.filter("setsar", 1)
 
 
+def _wide(source: Source) -> bool:
+    """Whether the colours, and not only their coding, must be converted."""
+    untagged = source.color_primaries == "unspecified" and source.color_space.startswith("bt2020")
+    return source.hdr or untagged or source.color_primaries in WIDE_PRIMARIES
+
+
 def _to_rec709(stream: Any, source: Source) -> Any:
     """Wide-gamut and HDR pictures are brought to Rec.709 light first; for others the matrix is enough."""
+    if not _wide(source):
+        return stream
+    # What the file does not say is said here: zscale refuses to guess.
+    matrix = "bt2020" if source.color_space == "unspecified" else matrix_of(source)
+    rgb = any(order in source.pixel_format for order in ("rgb", "bgr", "gbr"))
+    stream = stream.filter(
+        "setparams",
+        colorspace="gbr" if rgb else {"bt2020": "bt2020nc"}.get(matrix, matrix),
+        color_primaries=source.color_primaries
+        if source.color_primaries in WIDE_PRIMARIES
+        else "bt2020",
+        color_trc=source.color_transfer if source.hdr else "bt709",
+        range="pc" if rgb or source.color_range == "pc" else "tv",
+    )
     if source.hdr:
         stream = stream.filter("zscale", transfer="linear", npl=100)
         stream = stream.filter("format", "gbrpf32le")
         stream = stream.filter("zscale", primaries="bt709")
         stream = stream.filter("tonemap", tonemap="hable", desat=0)
-        stream = stream.filter("zscale", transfer="bt709", matrix="bt709", range="tv")
-        return stream.filter("format", "yuv444p")
-    if source.color_primaries == "bt2020":
-        stream = stream.filter(
-            "zscale", primaries="bt709", transfer="bt709", matrix="bt709", range="tv"
-        )
-        return stream.filter("format", "yuv444p")
-    return stream
+    stream = stream.filter(
+        "zscale", primaries="bt709", transfer="bt709", matrix="bt709", range="tv"
+    )
+    return stream.filter("format", "yuv444p")
 
 
 def _colours_of(source: Source) -> Colours:
     """Matrix and range of the pictures behind `_to_rec709`."""
-    if source.hdr or source.color_primaries == "bt2020":
+    if _wide(source):
         return REC709
     full = source.color_range == "pc" or source.pixel_format.startswith("yuvj")
     return matrix_of(source), "pc" if full else "tv"

@@ -128,6 +128,8 @@ def check_cube(path: Path) -> int:
                 raise UsageError(
                     f"{name}, line {number}: LUT_3D_SIZE must lie between 2 and {MAXIMUM_SIZE}"
                 )
+            if size:
+                raise UsageError(f"{name}, line {number}: LUT_3D_SIZE is there twice")
             size = int(words[1])
         elif words[0] == "LUT_1D_SIZE":
             raise UsageError(f"{name}: a 1-D table; only 3-D tables are grades")
@@ -136,8 +138,10 @@ def check_cube(path: Path) -> int:
                 row = [float(w) for w in words]
             except ValueError:
                 row = []
-            if len(row) != 3 or not np.isfinite(row).all():
-                raise UsageError(f"{name}, line {number}: must be three finite numbers")
+            if len(row) != 3 or not np.isfinite(row).all() or not size:
+                raise UsageError(
+                    f"{name}, line {number}: must be three finite numbers behind LUT_3D_SIZE"
+                )
             values += 1
     if not size or values != size**3:
         raise UsageError(f"{name}: holds {values} colours instead of {size or '?'}³")

@@ -1,4 +1,4 @@
-"""ffmpeg making a file of our own: when it cannot be written, the disk is to blame, and not the media."""
+"""ffmpeg making a file of our own: a full disk or a refused encoder is not the fault of the media that is read."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from montage_dask.errors import FFmpegError
+from montage_dask.errors import FFmpegError, MontageError
 from montage_dask.media.ffmpeg import STALL_SECONDS, run_ffmpeg
 from montage_dask.store.artefacts import storage_error
 
 WRITING_FAILED = {os.strerror(n): n for n in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)}
 """What ffmpeg prints for errors that only writing can give."""
+
+ENCODER_REFUSED = "Error while opening encoder"
 
 
 def make_file(
@@ -28,6 +30,7 @@ def make_file(
 
     Raises:
         StoreError: the output cannot be written: full disk, read-only.
+        MontageError: the encoder does not take its options, or does not run on this machine.
         FFmpegError: anything else.
     """
     try:
@@ -39,4 +42,6 @@ def make_file(
         for words, number in WRITING_FAILED.items():
             if words in said:
                 raise storage_error(output, OSError(number, words)) from error
+        if ENCODER_REFUSED in said:
+            raise MontageError(f"the encoder cannot be used: {error.reason}") from error
         raise

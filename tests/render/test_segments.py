@@ -3,8 +3,8 @@
 import random
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from itertools import accumulate
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
