@@ -8,6 +8,8 @@ from typing import Any
 
 import av
 import numpy as np
+
+from av.video.frame import PictureType
 from numpy.typing import NDArray
 
 from montage_dask.errors import MediaError
@@ -17,6 +19,8 @@ from montage_dask.records import Source
 
 SEEK_BACK_SECONDS = (0, 1, 5, 30, 300)
 """How far before a keyframe to seek when the demuxer lands behind it; then from the start of the file."""
+
+INTRA, UNTOLD = PictureType.I, PictureType.NONE
 
 Picture = NDArray[np.uint8]
 
@@ -91,7 +95,34 @@ def _from_key(
     threads: int,
     skip_loop_filter: bool,
 ) -> Any:
-    """Frames that a decoder started at a keyframe brings, by number, increasing; ends behind stop_frame."""
+    """Frames from a keyframe on, by number, increasing; ends behind stop_frame.
+
+    Behind damage every keyframe gets a fresh decoder: what a decoder makes up for lost data depends on all that it has seen,
+    and with it on where the window began.
+    """
+    last = -1
+    restart: int | None = key
+    while restart is not None:
+        key, restart = restart, None
+        run = _one_decoder(source, index, key, threads, skip_loop_filter)
+        for number, frame, damaged in run:
+            owner = index.key_before(number)
+            if number <= last or owner < key:
+                continue
+            if damaged and owner > key:
+                restart = owner
+                break
+            last = number
+            yield number, frame
+            if number >= stop_frame - 1:
+                break
+        run.close()
+
+
+def _one_decoder(
+    source: Source, index: FrameIndex, key: int, threads: int, skip_loop_filter: bool
+) -> Any:
+    """What one decoder brings from a keyframe on: (number, frame, whether there were signs of damage so far)."""
     with open_media(source.path, source.format_name) as container:
         try:
             stream = container.streams[source.stream_index]
@@ -101,22 +132,24 @@ def _from_key(
         context.thread_count = threads
         if skip_loop_filter:
             context.options = {"skip_loop_filter": "all"}
-        last = -1
+        last, damaged = -1, False
+        keys = frozenset(index.keyframes.tolist())
         for packet in _packets_from(container, stream, index, key):
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                continue  # damage: the frames around it repeat
+                damaged = True
+                continue
             for frame in frames:
                 if frame.pts is None:
                     continue
                 number = int(np.searchsorted(index.pts, frame.pts))
                 if number <= last or number >= len(index) or index.pts[number] != frame.pts:
                     continue
+                predicted = number in keys and frame.pict_type not in (INTRA, UNTOLD)
+                damaged |= bool(frame.is_corrupt) or predicted or (0 <= last < number - 1)
                 last = number
-                yield number, frame
-                if number >= stop_frame - 1:
-                    return
+                yield number, frame, damaged
 
 
 def _packets_from(container: Any, stream: Any, index: FrameIndex, key: int) -> Iterator[Any]:

@@ -83,7 +83,7 @@ def probe(path: str | Path) -> tuple[Source, FrameIndex]:
         packets = _demux(container, stream)
         index = _index(packets, stream, text)
         format_name = container.format.name.split(",")[0]
-        promised = container.duration
+        promised = _promised_seconds(container, stream)
         first = _first_frame(text, format_name, stream.index, index)
         _refuse_stills(text, container.format.name, index)
         rate, constant = _frame_rate(index, stream)
@@ -229,19 +229,25 @@ def _frame_rate(index: FrameIndex, stream: Any) -> tuple[Fraction, bool]:
     return average.limit_denominator(100_000), False
 
 
-def _warnings(packets: _Packets, index: FrameIndex, promised: int | None) -> tuple[str, ...]:
+def _promised_seconds(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
+    """The length that the header promises, and how much less is no wonder: a file is as long as its longest stream."""
+    if stream.duration:
+        return stream.duration * Fraction(stream.time_base), Fraction(1, 2)
+    return Fraction(container.duration or 0, av.time_base), Fraction(2)
+
+
+def _warnings(
+    packets: _Packets, index: FrameIndex, promised: tuple[Fraction, Fraction]
+) -> tuple[str, ...]:
     """Truncation: the header promises more than the packets hold."""
-    found = []
-    if promised:
-        lacking = Fraction(promised, av.time_base) - index.duration_seconds
-        if packets.error or lacking > max(Fraction(2), Fraction(promised, av.time_base) / 10):
-            found.append(
-                f"truncated or damaged: {float(index.duration_seconds):.1f} s "
-                f"of {promised / av.time_base:.1f} s can be used"
-            )
-    elif packets.error:
-        found.append(f"damaged: {packets.error}")
-    return tuple(found)
+    whole, usual = promised
+    lacking = whole - index.duration_seconds
+    if whole and (packets.error or lacking > max(usual, whole / 10)):
+        return (
+            f"truncated or damaged: {float(index.duration_seconds):.1f} s "
+            f"of {float(whole):.1f} s can be used",
+        )
+    return (f"damaged: {packets.error}",) if packets.error else ()
 
 
 def _source(

@@ -1,0 +1,1 @@
+"""Makes `makers` (beside this file) importable from the tests of every room."""

@@ -1,0 +1,60 @@
+"""Small media of every kind, made by ffmpeg; every frame differs from its neighbours."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from montage_dask.media.decode import decode_frames
+from montage_dask.media.ffmpeg import run_ffmpeg
+from montage_dask.media.index import FrameIndex
+from montage_dask.records import Source
+
+X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-threads", "1")
+
+
+def film(
+    path: Path,
+    *options: str,
+    frames: int = 60,
+    size: str = "160x90",
+    rate: str = "25",
+    filters: str = "null",
+    sound: bool = False,
+) -> Path:
+    """A test film; `options` are output options (the codec is H.264 without any)."""
+    tone = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000")
+    arguments = [
+        "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate},{filters}",
+        *(tone if sound else ()), "-frames:v", str(frames), *(("-shortest",) if sound else ()),
+        *(options or X264), f"file:{path}",
+    ]  # fmt: skip
+    run_ffmpeg(arguments, about=path)
+    return path
+
+
+def copied(source: Path, path: Path, *options: str, before: tuple[str, ...] = ()) -> Path:
+    """Another file with the same packets."""
+    run_ffmpeg([*before, "-i", f"file:{source}", *options, "-c", "copy", f"file:{path}"], about=path)
+    return path
+
+
+def flipped(source: Path, path: Path, start: float, length: int, step: int = 37) -> Path:
+    """A copy with damage: from a part of its length on, every so many bytes one is inverted."""
+    data = bytearray(source.read_bytes())
+    begin = int(len(data) * start)
+    for at in range(begin, min(len(data), begin + length), step):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+    return path
+
+
+def hashes(source: Source, index: FrameIndex, start: int, stop: int, **options: int) -> list[str]:
+    """Digest of each decoded picture of [start, stop); checks that the numbers are complete."""
+    found = []
+    numbers = []
+    for number, frame in decode_frames(source, index, start, stop, **options):
+        numbers.append(number)
+        found.append(hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest()[:16])
+    assert numbers == list(range(start, stop))
+    return found
