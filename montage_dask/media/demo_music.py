@@ -112,7 +112,8 @@ def _drums(rng: np.random.Generator, mix: _Mix) -> None:
     for beat in range(BEATS):
         bar = beat // 4
         full = _DROP <= bar < _OUTRO
-        if _BUILD <= bar < _OUTRO or (bar == 0 and beat == 0):
+        # The bar before the drop holds its breath.
+        if (_BUILD <= bar < _OUTRO and bar != _DROP - 1) or beat == 0:
             mix.add(beat, kick, 0.95 if full else 0.8)
         if bar == _OUTRO and beat % 4 in (0, 2):
             mix.add(beat, kick, 0.7)

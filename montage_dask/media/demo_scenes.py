@@ -1,95 +1,42 @@
-"""Moving pictures made of nothing, for the demo footage: each scene yields RGB frames.
+"""Landscapes and lights for the demo footage: each scene yields RGB frames.
 
-A scene is a function (rng, width, height, frames, fps) -> iterator of uint8 arrays (height, width, 3). Soft fields are computed
-small and enlarged; lines and shapes are drawn at full size. Positions follow seconds, so the rate does not change the speed.
+Soft fields are computed small and enlarged; lines and shapes are drawn at full size. Positions follow seconds, so the rate does
+not change the speed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-Picture = npt.NDArray[np.uint8]
-Field = npt.NDArray[np.float32]
-Scene = Callable[[np.random.Generator, int, int, int, float], Iterator[Picture]]
-Colour = tuple[int, int, int]
-
-
-def _cv2() -> Any:
-    # Imported late: workers that never draw start faster without it.
-    import cv2
-
-    return cv2
-
-
-def _ramp(*stops: Colour, size: int = 256) -> Picture:
-    """A colour ramp through evenly spaced stops, shape (size, 3)."""
-    at = np.linspace(0, len(stops) - 1, size)
-    known = np.arange(len(stops))
-    channels = [np.interp(at, known, [stop[c] for stop in stops]) for c in range(3)]
-    return np.stack(channels, axis=1).astype(np.uint8)
-
-
-def _paint(field: Field, ramp: Picture) -> Picture:
-    """Colours of a field of 0 … 1."""
-    return ramp[np.clip(field * 255, 0, 255).astype(np.uint8)]
-
-
-def _enlarge(picture: Picture, width: int, height: int) -> Picture:
-    cv2 = _cv2()
-    large: Picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
-    return large
-
-
-def _grid(width: int, height: int) -> tuple[Field, Field]:
-    """x and y of every pixel: y in -0.5 … 0.5, x in the same unit."""
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    return (x - (width - 1) / 2) / height, (y - (height - 1) / 2) / height
-
-
-def _bloom(picture: Picture, strength: float = 0.9) -> Picture:
-    """Add a glow around what is bright."""
-    cv2 = _cv2()
-    height, width = picture.shape[:2]
-    small = cv2.resize(picture, (width // 8, height // 8), interpolation=cv2.INTER_AREA)
-    wide = cv2.resize(cv2.GaussianBlur(small, (0, 0), 2.2), (width, height))
-    glowing: Picture = cv2.addWeighted(picture, 1.0, wide, strength, 0)
-    return glowing
-
-
-def _ridge(rng: np.random.Generator, length: int, roughness: float) -> Field:
-    """A periodic mountain line of 0 … 1, shape (length,)."""
-    x = np.linspace(0, 2 * np.pi, length, endpoint=False)
-    line = np.zeros(length)
-    for octave in range(1, 40):
-        line += rng.normal() * octave**-roughness * np.cos(octave * x + rng.uniform(0, 2 * np.pi))
-    line -= line.min()
-    return (line / line.max()).astype(np.float32)
-
-
-def _fill_below(canvas: Picture, line: Field, colour: Colour) -> None:
-    """Fill everything below a line of y coordinates (one per column step)."""
-    height, width = canvas.shape[:2]
-    x = np.linspace(0, width - 1, len(line))
-    points = np.stack([x, line], axis=1)
-    outline = np.concatenate([points, [[width - 1, height], [0, height]]])
-    cv2 = _cv2()
-    cv2.fillPoly(canvas, [np.round(outline * 8).astype(np.int32)], colour, cv2.LINE_AA, 3)
+from montage_dask.media.demo_draw import (
+    Picture,
+    add_sprite,
+    bloom,
+    colour_ramp,
+    enlarged,
+    fill_below,
+    light_spot,
+    opencv,
+    out_of_focus,
+    painted,
+    pixel_grid,
+    ridge,
+)
 
 
 def aurora(
     rng: np.random.Generator, width: int, height: int, frames: int, fps: float
 ) -> Iterator[Picture]:
     """Northern lights over a dark forest; calm."""
-    cv2 = _cv2()
+    cv2 = opencv()
     columns, rows = 240, 240 * height // width
-    x, y = _grid(columns, rows)
+    x, y = pixel_grid(columns, rows)
     x0 = x[0]
-    night = _paint(
-        np.linspace(0, 1, rows, dtype=np.float32)[:, None] + 0 * x, _ramp((4, 6, 26), (14, 30, 66))
+    night = painted(
+        np.linspace(0, 1, rows, dtype=np.float32)[:, None] + 0 * x,
+        colour_ramp((4, 6, 26), (14, 30, 66)),
     )
     stars = np.zeros((height, width, 3), np.uint8)
     for _ in range(220):
@@ -102,7 +49,7 @@ def aurora(
         trees = np.minimum(
             trees, top + np.abs(across - rng.uniform(0, width)) * rng.uniform(2.2, 4.0)
         )
-    hills = height * (0.93 - 0.05 * _ridge(rng, width, 2.0))
+    hills = height * (0.93 - 0.05 * ridge(rng, width, 2.0))
     trees = np.minimum(trees, hills).astype(np.float32)
     phase = rng.uniform(0, 6, 12)
     curtains = [
@@ -134,8 +81,8 @@ def aurora(
             light += (
                 veil[..., None] * np.array(colour, np.float32) * (0.75 + 0.25 * np.sin(0.9 * t + k))
             )
-        picture = cv2.add(_enlarge(np.clip(light, 0, 255).astype(np.uint8), width, height), stars)
-        _fill_below(picture, trees, (3, 6, 12))
+        picture = cv2.add(enlarged(np.clip(light, 0, 255).astype(np.uint8), width, height), stars)
+        fill_below(picture, trees, (3, 6, 12))
         yield picture
 
 
@@ -143,79 +90,58 @@ def sunset(
     rng: np.random.Generator, width: int, height: int, frames: int, fps: float
 ) -> Iterator[Picture]:
     """A drive into a striped sun, over a neon grid."""
-    cv2 = _cv2()
+    cv2 = opencv()
     horizon = int(height * 0.62)
-    ramp = _ramp((22, 8, 60), (96, 20, 110), (226, 60, 110), (255, 150, 90), (255, 214, 140))
-    sky = np.repeat(ramp[np.linspace(0, 255, horizon).astype(int)][:, None], width, axis=1)
-    sun = sky.copy()
-    radius = int(height * 0.27)
-    centre = (width // 2, int(horizon * 0.72))
-    disc = np.zeros((horizon, width, 3), np.uint8)
-    tall = np.clip((np.arange(horizon) - centre[1] + radius) / (2 * radius), 0, 1)
-    disc[:] = _ramp((255, 240, 120), (255, 120, 110), (240, 40, 150))[(tall * 255).astype(int)][
-        :, None
-    ]
-    mask = np.zeros((horizon, width), np.uint8)
-    cv2.circle(mask, centre, radius, 255, -1, cv2.LINE_AA)
-    layers = [(_ridge(rng, 4 * width, 1.5), 0.30, 22, (92, 24, 104)), (_ridge(rng, 4 * width, 1.3), 0.19, 60, (54, 14, 82)),
-              (_ridge(rng, 4 * width, 1.2), 0.10, 150, (24, 8, 52))]  # fmt: skip
-    floor_ramp = _ramp((70, 14, 92), (12, 6, 34))
-    floor = np.repeat(
-        floor_ramp[np.linspace(0, 255, height - horizon).astype(int)][:, None], width, axis=1
+    ramp = colour_ramp((16, 8, 56), (84, 20, 110), (214, 56, 116), (255, 140, 92), (255, 206, 136))
+    backdrop = np.zeros((height, width, 3), np.uint8)
+    backdrop[:horizon] = ramp[np.linspace(0, 255, horizon).astype(int)][:, None]
+    backdrop[horizon:] = colour_ramp((64, 12, 88), (10, 6, 32))[
+        np.linspace(0, 255, height - horizon).astype(int)
+    ][:, None]
+    for _ in range(90):
+        spot = (int(rng.integers(width)), int(rng.integers(horizon // 2)))
+        cv2.circle(backdrop, spot, 1, [int(rng.integers(90, 220))] * 3, -1, cv2.LINE_AA)
+    radius = int(height * 0.24)
+    top, left = int(horizon * 0.62) - radius, width // 2 - radius
+    rows = np.linspace(0, 1, 2 * radius)
+    disc = np.repeat(
+        colour_ramp((255, 244, 130), (255, 130, 100), (240, 40, 150))[(rows * 255).astype(int)][
+            :, None
+        ],
+        2 * radius,
+        axis=1,
     )
+    round_mask = np.zeros((2 * radius, 2 * radius), np.uint8)
+    cv2.circle(round_mask, (radius, radius), radius - 1, 255, -1, cv2.LINE_AA)
+    behind = backdrop[top : top + 2 * radius, left : left + 2 * radius].copy()
+    layers = [
+        (ridge(rng, 1600, 1.5), 0.20, 8, (92, 24, 104)),
+        (ridge(rng, 1600, 1.3), 0.13, 24, (54, 14, 82)),
+        (ridge(rng, 1600, 1.1), 0.07, 64, (24, 8, 52)),
+    ]
     for frame in range(frames):
         t = frame / fps
-        slit = ((tall * 9 + 0.35 * t) % 1 < 0.12 + 0.4 * np.maximum(tall - 0.4, 0)) & (tall > 0.42)
-        alpha = (mask * ~slit[:, None])[..., None].astype(np.uint16)
-        sun = ((disc * alpha + sky * (255 - alpha)) // 255).astype(np.uint8)
-        picture = np.concatenate([sun, floor])
+        picture = backdrop.copy()
+        slit = (rows > 0.40) & ((rows * 8 - 0.5 * t) % 1 < 0.10 + 0.55 * (rows - 0.40))
+        alpha = (round_mask * ~slit[:, None]).astype(np.uint16)[..., None]
+        blend = (disc * alpha + behind * (255 - alpha)) >> 8
+        picture[top : top + 2 * radius, left : left + 2 * radius] = blend
         for line, tallness, speed, colour in layers:
-            shift = int(speed * t * height / 540)
-            part = np.take(line, np.arange(shift, shift + width), mode="wrap")
-            _fill_below(picture[:horizon], horizon - height * tallness * part, colour)
-        neon = np.zeros_like(picture)
+            part = np.take(line, np.arange(400) + int(speed * t), mode="wrap")
+            fill_below(picture[:horizon], horizon - height * tallness * part, colour)
+        neon = np.zeros((height - horizon, width, 3), np.uint8)
         for k in range(-14, 15):
             foot = width / 2 + (k + 0.35 * np.sin(0.6 * t)) * width * 0.22
-            cv2.line(
-                neon,
-                (int(width / 2 + k * width * 0.035), horizon),
-                (int(foot), height),
-                (255, 70, 200),
-                1,
-                cv2.LINE_AA,
-            )
-        for k in range(14):
+            head = (int(width / 2 + k * width * 0.035), 0)
+            cv2.line(neon, head, (int(foot), height), (220, 60, 190), 1, cv2.LINE_AA)
+        for k in range(12):
             depth = (k + 1 - (1.8 * t) % 1) / 2.2
-            if depth > 0.4:
-                row = horizon + (height - horizon) * 0.42 / depth
-                cv2.line(
-                    neon,
-                    (0, int(row)),
-                    (width, int(row)),
-                    (90, 220, 255),
-                    1 + int(1 / depth),
-                    cv2.LINE_AA,
-                )
-        cv2.line(neon, (0, horizon), (width, horizon), (255, 190, 240), 2)
-        yield cv2.add(picture, _bloom(neon, 1.4))
-
-
-def _sprite(radius: int, rim: float) -> Field:
-    """A soft disc of 0 … 1, brighter at its rim, shape (2r+1, 2r+1)."""
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32) / radius
-    r = np.hypot(x, y)
-    inside: Field = np.clip((1 - r) * max(radius / 3, 2), 0, 1) * (1 - rim + rim * r**4)
-    return inside
-
-
-def _add_sprite(canvas: Field, sprite: Field, x: int, y: int, colour: Sequence[float]) -> None:
-    """Add a coloured sprite centred at (x, y); what lies outside is cut off."""
-    r = sprite.shape[0] // 2
-    top, left = max(y - r, 0), max(x - r, 0)
-    bottom, right = min(y + r + 1, canvas.shape[0]), min(x + r + 1, canvas.shape[1])
-    if top < bottom and left < right:
-        part = sprite[top - y + r : bottom - y + r, left - x + r : right - x + r]
-        canvas[top:bottom, left:right] += part[..., None] * np.asarray(colour, np.float32)
+            row = int((height - horizon) * 0.42 / max(depth, 0.05))
+            thick = 1 + int(0.9 / max(depth, 0.2))
+            cv2.line(neon, (0, row), (width, row), (70, 190, 240), thick, cv2.LINE_AA)
+        picture[horizon:] = cv2.add(picture[horizon:], bloom(neon, 0.9))
+        cv2.line(picture, (0, horizon), (width, horizon), (255, 190, 240), 2)
+        yield picture
 
 
 def city_lights(
@@ -231,11 +157,17 @@ def city_lights(
         (255, 220, 150),
         (80, 255, 200),
     ]
-    lights = [(rng.uniform(-0.1, 1.1), rng.uniform(0.25, 0.95), rng.uniform(0.4, 1.0), colours[rng.integers(6)], rng.uniform(0, 6))
-              for _ in range(46)]  # fmt: skip
+    lights = [
+        (
+            *rng.uniform((-0.1, 0.12, 0.4), (1.1, 0.95, 1.0)),
+            colours[rng.integers(6)],
+            rng.uniform(0, 6),
+        )
+        for _ in range(54)
+    ]
     rows = np.linspace(0, 1, h, dtype=np.float32)[:, None]
-    ground = _paint(
-        rows + np.zeros((h, w), np.float32), _ramp((6, 8, 22), (20, 16, 44), (48, 22, 40))
+    ground = painted(
+        rows + np.zeros((h, w), np.float32), colour_ramp((6, 8, 22), (20, 16, 44), (48, 22, 40))
     ).astype(np.float32)
     for frame in range(frames):
         t = frame / fps
@@ -244,145 +176,101 @@ def city_lights(
         for x, y, near, colour, phase in lights:
             radius = max(3, int(h * 0.10 * near * (0.35 + focus)))
             at = (x + 0.06 * t * near) % 1.2 - 0.1
-            glow = (0.34 + 0.1 * np.sin(2.5 * t + phase)) / (0.45 + 0.6 * focus)
+            glow = (0.42 + 0.1 * np.sin(2.5 * t + phase)) / (0.42 + 0.58 * focus)
             sway = int(h * (y + 0.01 * np.sin(t + phase)))
-            _add_sprite(
-                canvas, _sprite(radius, 0.35), int(w * at), sway, [c * glow for c in colour]
-            )
-        yield _enlarge(np.clip(canvas, 0, 255).astype(np.uint8), width, height)
+            add_sprite(canvas, out_of_focus(radius), int(w * at), sway, [c * glow for c in colour])
+        yield enlarged(np.clip(canvas, 0, 255).astype(np.uint8), width, height)
 
 
 def lanterns(
     rng: np.random.Generator, width: int, height: int, frames: int, fps: float
 ) -> Iterator[Picture]:
     """Paper lanterns that rise over still water at dusk; calm, made for upright pictures."""
-    w, h = width // 2, height // 2
+    cv2 = opencv()
+    w, h = width // 4, height // 4
     shore = int(h * 0.74)
-    ramp = _ramp((12, 14, 48), (48, 30, 92), (150, 60, 110), (244, 134, 96))
+    ramp = colour_ramp((8, 12, 44), (30, 26, 84), (104, 48, 104), (226, 116, 92))
     sky = np.repeat(ramp[np.linspace(0, 255, shore).astype(int)][:, None], w, axis=1)
-    _fill_below(sky, shore - 0.07 * h * _ridge(rng, 200, 1.6) - 0.02 * h, (26, 16, 50))
+    sky = sky.astype(np.float32)
+    hills = 4 * (shore - 0.02 * h - 0.07 * h * ridge(rng, 200, 1.6))
     items = sorted(
         (rng.uniform(0.25, 1.0), rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0, 6))
-        for _ in range(34)
+        for _ in range(30)
     )
-    rows = np.arange(h - shore)
+    body = np.array(
+        [[-0.8, 1.0], [-1.0, -0.9], [-0.5, -1.25], [0.5, -1.25], [1.0, -0.9], [0.8, 1.0]]
+    )
+    rows = np.arange(height - 4 * shore)
     for frame in range(frames):
         t = frame / fps
-        canvas = sky.astype(np.float32)
+        air = sky.copy()
+        placed = []
         for near, x, y, phase in items:
-            up = (y + 0.10 * near * t) % 1.0
-            px, py = int(w * (x + 0.02 * np.sin(0.9 * t + phase))), int(shore * (1.02 - 1.1 * up))
-            size = int(4 + 13 * near)
-            flicker = 0.8 + 0.2 * np.sin(9 * t + 5 * phase)
-            _add_sprite(
-                canvas,
-                _sprite(4 * size, 0.0) ** 2,
-                px,
-                py,
-                [70 * flicker * near, 30 * flicker * near, 8 * near],
+            up = (y + 0.09 * near * t) % 1.0
+            spot = (w * (x + 0.025 * np.sin(0.9 * t + phase)), shore * (1.04 - 1.12 * up))
+            flicker = near * (0.8 + 0.2 * np.sin(9 * t + 5 * phase))
+            light = [150 * flicker, 78 * flicker, 24 * flicker]
+            add_sprite(air, light_spot(int(6 + 22 * near)), int(spot[0]), int(spot[1]), light)
+            placed.append((near, 4 * spot[0], 4 * spot[1], phase))
+        picture = enlarged(np.clip(air, 0, 255).astype(np.uint8), width, 4 * shore)
+        fill_below(picture, hills, (22, 14, 46))
+        for near, px, py, phase in placed:
+            size, sway = height * 0.021 * near, 0.10 * np.sin(1.3 * t + phase)
+            shape = body * size + [px, py]
+            shape[:, 0] += sway * (py - shape[:, 1])
+            dusk = 0.7 + 0.3 * near
+            outer, inner = (
+                [int(c * dusk) for c in (246, 138, 58)],
+                [int(c * dusk) for c in (255, 226, 150)],
             )
-            cube = canvas[
-                max(py - size, 0) : max(py + size, 0),
-                max(px - size * 2 // 3, 0) : max(px + size * 2 // 3, 0),
-            ]
-            heat = (
-                np.linspace(0.55, 1.0, cube.shape[0], dtype=np.float32)[:, None, None]
-                if cube.size
-                else 0
-            )
-            cube[:] = np.array([255, 176, 84], np.float32) * heat * flicker
-        mirrored = np.clip(
-            shore - 1 - rows * 2 - (2.5 * np.sin(rows * 0.8 - 4 * t)).astype(int), 0, shore - 1
+            cv2.fillPoly(picture, [np.round(shape * 8).astype(np.int32)], outer, cv2.LINE_AA, 3)
+            flame = (round(8 * px), round(8 * (py + 0.45 * size)))
+            axes = (round(8 * 0.5 * size), round(8 * 0.55 * size))
+            cv2.ellipse(picture, flame, axes, 0, 0, 360, inner, -1, cv2.LINE_AA, 3)
+        lap = (5 * np.sin(rows * (0.35 - 0.0005 * rows) - 4 * t) * (0.3 + rows / len(rows))).astype(
+            int
         )
-        water = canvas[mirrored] * 0.55 + np.array([4, 6, 20], np.float32)
-        ripple = np.roll(water, 1, axis=1) * 0.5 + water * 0.5
-        yield _enlarge(
-            np.clip(np.concatenate([canvas, ripple]), 0, 255).astype(np.uint8), width, height
-        )
-
-
-def kaleidoscope(
-    rng: np.random.Generator, width: int, height: int, frames: int, fps: float
-) -> Iterator[Picture]:
-    """A turning mandala of six mirrors; wild."""
-    cv2 = _cv2()
-    size = 512
-    texture = _paint(
-        np.linspace(0, 1, size, dtype=np.float32)[:, None] + np.zeros((size, size), np.float32),
-        _ramp((20, 10, 60), (120, 20, 110), (20, 60, 110), (20, 10, 60)),
-    )
-    paints = [
-        (255, 200, 60),
-        (255, 80, 120),
-        (60, 220, 220),
-        (250, 250, 240),
-        (140, 90, 255),
-        (255, 130, 40),
-        (30, 200, 140),
-    ]
-    for _ in range(70):
-        spot = (int(rng.integers(size)), int(rng.integers(size)))
-        colour = paints[rng.integers(len(paints))]
-        radius = int(rng.integers(8, 46))
-        if rng.random() < 0.5:
-            cv2.circle(texture, spot, radius, colour, int(rng.choice([-1, 4, 8])), cv2.LINE_AA)
-        else:
-            turn = rng.uniform(0, 6) + np.array([0, 2.1, 4.2])
-            points = np.stack([np.cos(turn), np.sin(turn)], 1) * radius + spot
-            cv2.fillPoly(texture, [points.astype(np.int32)], colour, cv2.LINE_AA)
-    x, y = _grid(width, height)
-    r = np.hypot(x, y)
-    sector = np.pi / 6
-    folded = np.abs((np.arctan2(y, x) + sector) % (2 * sector) - sector)
-    shade = np.clip(1.15 - 0.75 * r, 0, 1)[..., None]
-    along, aside = r * np.cos(folded), r * np.sin(folded)
-    for frame in range(frames):
-        t = frame / fps
-        turn, zoom = 0.9 * t, 420 + 130 * np.sin(1.7 * t)
-        c, s = np.float32(zoom * np.cos(turn)), np.float32(zoom * np.sin(turn))
-        u = c * along - s * aside + np.float32(60 * t)
-        v = s * along + c * aside + np.float32(size / 2 + 90 * np.sin(0.8 * t))
-        picture = cv2.remap(texture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-        yield (picture * shade).astype(np.uint8)
+        water = picture[np.clip(4 * shore - 1 - rows * 2 - lap, 0, 4 * shore - 1)]
+        water = cv2.addWeighted(water, 0.5, water, 0, 6)
+        yield np.concatenate([picture, water])
 
 
 def starfield(
     rng: np.random.Generator, width: int, height: int, frames: int, fps: float
 ) -> Iterator[Picture]:
     """A jump through the stars, past a nebula; wild."""
-    cv2 = _cv2()
-    x, y = _grid(160, 160 * height // width)
+    cv2 = opencv()
+    x, y = pixel_grid(160, 160 * height // width)
     cloud = np.zeros_like(x)
     for octave in range(1, 7):
         a, b, p, q = rng.normal(0, 2.2 * octave, 2).tolist() + rng.uniform(0, 6, 2).tolist()
         cloud += np.sin(a * x + p + np.sin(b * y + q)) * np.sin(b * x - a * y + q) / octave
-    nebula = _paint(
-        np.clip(0.22 + 0.26 * cloud, 0, 1) * np.exp(-1.2 * np.hypot(x, y)),
-        _ramp((2, 2, 12), (30, 14, 90), (150, 30, 130), (255, 120, 110)),
+    haze = np.clip(0.42 + 0.34 * cloud, 0, 1) * np.exp(-0.5 * np.hypot(x, y))
+    nebula = painted(
+        haze, colour_ramp((4, 3, 20), (34, 16, 96), (170, 34, 130), (255, 120, 90), (255, 226, 170))
     )
-    backdrop = _enlarge(nebula, width * 5 // 4, height * 5 // 4)
-    stars = np.stack(
-        [rng.uniform(-1.6, 1.6, 420), rng.uniform(-1, 1, 420), rng.uniform(0.05, 1, 420)], axis=1
-    )
-    tints = np.array([(255, 255, 255), (170, 200, 255), (255, 220, 180)])[rng.integers(3, size=420)]
+    backdrop = enlarged(nebula, width * 5 // 4, height * 5 // 4)
+    count = 360
+    stars = np.stack([rng.uniform(-1.7, 1.7, count), rng.uniform(-1, 1, count)], axis=1)
+    stars += 0.06 * np.sign(stars)  # none comes straight at the viewer
+    start = rng.uniform(0, 1, count)
+    tints = np.array([(255, 255, 255), (150, 200, 255), (255, 214, 160)])[
+        rng.integers(3, size=count)
+    ]
+    middle = np.array([width / 2, height / 2])
     for frame in range(frames):
         t = frame / fps
-        speed = 0.35 + 0.45 * (0.5 - 0.5 * np.cos(1.6 * t))
-        drift = int(width / 16 * (1 + np.sin(0.5 * t))), int(height / 16 * (1 + np.cos(0.4 * t)))
-        picture = backdrop[drift[1] : drift[1] + height, drift[0] : drift[0] + width].copy()
-        depth = (stars[:, 2] - speed * t) % 1.0 * 0.98 + 0.02
-        tail = depth + speed * 0.055
-        for k in range(len(stars)):
-            near, far = stars[k, :2] / depth[k] * height / 3, stars[k, :2] / tail[k] * height / 3
-            head = (int(width / 2 + near[0]), int(height / 2 + near[1]))
-            if 0 <= head[0] < width and 0 <= head[1] < height:
-                colour = (tints[k] * min(1.0, 1.25 - depth[k])).tolist()
-                cv2.line(
-                    picture,
-                    (int(width / 2 + far[0]), int(height / 2 + far[1])),
-                    head,
-                    colour,
-                    1 + int(0.25 / depth[k]) // 2,
-                    cv2.LINE_AA,
-                )
-        yield _bloom(picture, 0.7)
+        # The way flown is the integral of a speed that surges.
+        speed = 0.7 - 0.5 * np.cos(1.6 * t)
+        way = 0.7 * t - 0.5 / 1.6 * np.sin(1.6 * t)
+        left, top = int(width / 8 * (1 + np.sin(0.5 * t))), int(height / 8 * (1 + np.cos(0.4 * t)))
+        picture = backdrop[top : top + height, left : left + width].copy()
+        depth = (start - way) % 1.0 * 0.97 + 0.03
+        heads = stars / depth[:, None] * height * 0.42 + middle
+        tails = stars / (depth + 0.11 * speed)[:, None] * height * 0.42 + middle
+        seen = ((heads > 0) & (heads < [width, height])).all(axis=1)
+        for k in np.flatnonzero(seen):
+            colour = (tints[k] * min(1.0, 1.3 - depth[k])).tolist()
+            tail, head = tuple(tails[k].astype(int).tolist()), tuple(heads[k].astype(int).tolist())
+            cv2.line(picture, tail, head, colour, 1 + int(0.3 / depth[k] > 1), cv2.LINE_AA)
+        yield bloom(picture, 0.5)
