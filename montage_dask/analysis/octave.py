@@ -12,7 +12,7 @@ import numpy as np
 from montage_dask.analysis.bars import strength_at
 from montage_dask.analysis.beats import track_beats
 from montage_dask.analysis.onset import Envelopes
-from montage_dask.analysis.tempo import Doubles, TempoPath, scaled
+from montage_dask.analysis.tempo import Doubles, TempoPath, loudness_rise, scaled
 
 GROUP = 16
 """Beats that are compared at once; long enough for four bars, short enough for one section."""
@@ -33,7 +33,7 @@ def settle_octave(
     beats = track_beats(strength, tempo.bpm, envelopes.samples)
     if len(beats) < GROUP:
         return tempo, beats
-    turn, middle = _evenness(_rise(envelopes), beats)
+    turn, middle = _evenness(loudness_rise(envelopes), beats)
     median = float(np.median(tempo.bpm))
     factor = 1.0
     if turn < SOFT_TURN and median / 2 >= SLOWEST_BPM:
@@ -44,14 +44,6 @@ def settle_octave(
         return tempo, beats
     settled = scaled(strength, tempo, factor)
     return settled, track_beats(strength, settled.bpm, envelopes.samples)
-
-
-def _rise(envelopes: Envelopes) -> Doubles:
-    """Growth of the amplitude over 46 ms around each frame, ≥ 0."""
-    amplitude = np.sqrt(envelopes.power.astype(np.float64))
-    rise = np.zeros(len(amplitude))
-    rise[3:-1] = np.maximum(amplitude[4:] - amplitude[:-4], 0.0)
-    return rise
 
 
 def _evenness(rise: Doubles, beats: Doubles) -> tuple[float, float]:

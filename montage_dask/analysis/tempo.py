@@ -30,6 +30,9 @@ PREFERRED_BPM, PREFERRED_OCTAVES = 118.0, 0.9
 """Where people tap (a normal curve over octaves): decides between a tempo, its half, its double."""
 PRIOR_WEIGHT = 0.5
 
+LOUDNESS_WEIGHT = 0.5
+"""Of the rise of loudness in the pulse."""
+
 CHANGE_COST = 2.5
 """Cost of a tempo step of 10 % between two readings; slow ramps cost next to nothing."""
 JUMP_COST = 6.0
@@ -70,8 +73,25 @@ def smoothed(values: Doubles, seconds: float) -> Doubles:
 
 
 def pulse(envelopes: Envelopes) -> Doubles:
-    """One envelope of all onsets, in which the low ones weigh more. Shape (frames,)."""
-    return normalised(envelopes.flux) + 0.5 * normalised(envelopes.low_flux)
+    """One envelope of all onsets, in which the low and the loud ones weigh more. Shape (frames,).
+
+    In log spectra a soft hi-hat, which fills many bands, outweighs a kick drum, which fills few: without the third term the
+    beat of a kick without click and hats between falls on the hats.
+    """
+    rise = loudness_rise(envelopes).astype(np.float32)
+    return (
+        normalised(envelopes.flux)
+        + 0.5 * normalised(envelopes.low_flux)
+        + LOUDNESS_WEIGHT * normalised(rise)
+    )
+
+
+def loudness_rise(envelopes: Envelopes) -> Doubles:
+    """Growth of the amplitude over 46 ms around each frame, ≥ 0. Shape (frames,)."""
+    amplitude = np.sqrt(envelopes.power.astype(np.float64))
+    rise = np.zeros(len(amplitude))
+    rise[3:-1] = np.maximum(amplitude[4:] - amplitude[:-4], 0.0)
+    return rise
 
 
 def tempo_path(strength: Doubles) -> TempoPath:

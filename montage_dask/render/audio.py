@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import MediaError
-from montage_dask.media.container import open_media
+from montage_dask.media.audio import probe_audio
 from montage_dask.media.ffmpeg import input_arguments, output_argument, run_ffmpeg
 from montage_dask.records import Source, Timeline
 from montage_dask.render.running import make_file
@@ -140,7 +139,10 @@ def _mix(
     start = round(timeline.music_start_seconds * SAMPLE_RATE)
     fade = timeline.fade_out_frames / timeline.fps
     chain = [
-        f"aresample={SAMPLE_RATE}:async=1:first_pts=0",
+        # Music times count from its first sample, also where a video's sound starts late.
+        "asetpts=PTS-STARTPTS",
+        "asetpts=PTS-STARTPTS",  # music time 0 is the first sample, as in the analysis
+        f"aresample={SAMPLE_RATE}:async=1",
         "aformat=sample_fmts=flt:channel_layouts=stereo",
         f"atrim=start_sample={start}",
         "asetpts=PTS-STARTPTS",
@@ -153,22 +155,14 @@ def _mix(
         chain.append(
             f"afade=t=out:st={float(timeline.duration_seconds - fade):.6f}:d={float(fade):.6f}:curve=hsin"
         )
-    format_name, stream = _music_stream(music_path)
-    arguments = input_arguments(music_path, format_name)
-    graph = f"[0:{stream}]{','.join(chain)}[music]"
+    music = probe_audio(music_path)
+    arguments = input_arguments(music_path, music.format_name)
+    graph = f"[0:{music.stream_index}]{','.join(chain)}[music]"
     result = "music"
     raw = output.with_name("sources.f32")
     if keep_audio and lay_out(timeline, sources, raw):
-        arguments += [
-            "-f",
-            "f32le",
-            "-ar",
-            str(SAMPLE_RATE),
-            "-ac",
-            "2",
-            "-i",
-            output_argument(raw),
-        ]
+        pcm = ["-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "2"]
+        arguments += [*pcm, "-i", output_argument(raw)]
         graph += (
             f";[1:a]asplit=2[key][source];[music][key]sidechaincompress={DUCKING}[ducked];"
             "[ducked][source]amix=inputs=2:duration=first:normalize=0[mixed]"
@@ -182,14 +176,6 @@ def _mix(
         output,
         about=music_path,
     )  # fmt: skip
-
-
-def _music_stream(path: str) -> tuple[str, int]:
-    """Demuxer and stream of the music."""
-    with open_media(path) as container:
-        if not container.streams.audio:
-            raise MediaError(path, "has no sound to use as music")
-        return container.format.name.split(",")[0], container.streams.audio[0].index
 
 
 def _master(mixed: Path, output: Path, gain_db: float, ceiling_db: float, samples: int) -> None:
