@@ -15,9 +15,9 @@ from montage_dask.errors import printable
 from montage_dask.records import Music, Timeline
 from montage_dask.store import writing
 
-VERSION = 1
+VERSION = 2
 
-BACKGROUND, INK, FAINT = "#15181d", "#e8e6e1", "#6b7280"
+BACKGROUND, INK, FAINT, CUT = "#15181d", "#e8e6e1", "#8b94a3", "#7df0c8"
 SECTION_COLOURS: Mapping[str, str] = {
     "intro": "#3b5b7a", "low": "#3f6f5f", "build": "#8a6d2f", "high": "#a3552f", "drop": "#b03a48", "outro": "#5a4a78",
 }  # fmt: skip
@@ -25,6 +25,9 @@ WAVE_RATE = 4000
 """Samples a second from which the waveform is drawn."""
 THUMBNAIL_WIDTH = 320
 MAXIMUM_THUMBNAILS = 120
+BAR = 0.12
+"""Part of an event's box that shows the colour of its source."""
+LEGEND_SOURCES = 23
 
 Picture = NDArray[np.uint8]
 
@@ -72,7 +75,8 @@ def draw_run(
         captioned.append((shown[moments[number]], caption))
     contact_sheet(captioned, contact_sheet_path)
     wave = decode_mono(timeline.music_path, sample_rate=WAVE_RATE)
-    draw_timeline(timeline, music, timeline_path, waveform=wave, names=names)
+    thumbnails = {n: shown[moments[n]] for n in range(0, len(moments), stride)}
+    draw_timeline(timeline, music, timeline_path, waveform=wave, names=names, thumbnails=thumbnails)
 
 
 def contact_sheet(
@@ -138,6 +142,7 @@ def draw_timeline(
     *,
     waveform: NDArray[np.float32],
     names: Mapping[str, str],
+    thumbnails: Mapping[int, Picture] | None = None,
 ) -> None:
     """Waveform, energy, sections, beats and cuts over the output's time.
 
@@ -147,6 +152,7 @@ def draw_timeline(
         path: a .png.
         waveform: mono samples of the whole track at WAVE_RATE.
         names: file names of the sources, by identity.
+        thumbnails: uint8 RGB [height, width, 3] by number of the event.
 
     Raises:
         StoreError: it cannot be written.
@@ -156,13 +162,14 @@ def draw_timeline(
 
     length = float(timeline.duration_seconds)
     start = float(timeline.music_start_seconds)
-    figure = Figure(figsize=(min(40.0, max(14.0, length / 5)), 5.6), dpi=110, facecolor=BACKGROUND)
+    figure = Figure(figsize=(min(40.0, max(14.0, length / 5)), 6.2), dpi=110, facecolor=BACKGROUND)
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.015, right=0.985, top=0.93, bottom=0.2)
     top, events = figure.subplots(
-        2, 1, sharex=True, gridspec_kw={"height_ratios": [2.2, 1], "hspace": 0.06}
+        2, 1, sharex=True, gridspec_kw={"height_ratios": [2.4, 1], "hspace": 0.05}
     )
     _draw_music(top, timeline, music, waveform, start, length)
-    _draw_events(events, timeline, names)
+    sources = _draw_events(events, timeline, names, thumbnails or {})
     errors = [abs(e) for e in (timeline.error_ms(x) for x in timeline.events[1:]) if e is not None]
     worst = f"cuts at most {max(errors):.1f} ms from their beats" if errors else "no cut on a beat"
     top.set_title(
@@ -170,9 +177,16 @@ def draw_timeline(
         f"(confidence {music.confidence:.2f}), style {_short(timeline.style, 40)}: {worst}",
         color=INK, fontsize=11, loc="left", parse_math=False,
     )  # fmt: skip
-    events.set_xlabel("seconds", color=INK)
+    look = {"fontsize": 8, "facecolor": BACKGROUND, "edgecolor": "none", "labelcolor": INK}
+    lines, _ = top.get_legend_handles_labels()
+    figure.legend(handles=lines, loc="upper right", bbox_to_anchor=(0.985, 0.165), ncols=4, **look)
+    legend = figure.legend(
+        handles=sources, loc="upper left", bbox_to_anchor=(0.01, 0.125), ncols=8, **look
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     with writing(path) as part:
-        figure.savefig(part, facecolor=BACKGROUND, bbox_inches="tight", format="png")
+        figure.savefig(part, facecolor=BACKGROUND, format="png")
 
 
 def _style(axes: Any) -> None:
@@ -220,51 +234,57 @@ def _draw_music(
             color=INK if down else FAINT, lw=1.4 if down else 0.9,
         )  # fmt: skip
     for event in timeline.events[1:]:
-        axes.axvline(float(event.start_frame / timeline.fps), color="#ff6b5e", lw=0.9, alpha=0.9)
-    axes.plot([], [], color="#ff6b5e", lw=1.2, label="cut")
+        axes.axvline(float(event.start_frame / timeline.fps), color=CUT, lw=0.9, alpha=0.8)
+    axes.plot([], [], color=CUT, lw=1.2, label="cut")
     axes.plot([], [], color=INK, lw=1.4, label="downbeat")
     axes.plot([], [], color=FAINT, lw=0.9, label="beat")
     axes.set_xlim(0, length)
     axes.set_ylim(-1.15, 1.35)
-    axes.legend(
-        loc="upper right",
-        fontsize=8,
-        ncols=4,
-        facecolor=BACKGROUND,
-        edgecolor="none",
-        labelcolor=INK,
-    )
 
 
-def _draw_events(axes: Any, timeline: Timeline, names: Mapping[str, str]) -> None:
+def _draw_events(
+    axes: Any, timeline: Timeline, names: Mapping[str, str], thumbnails: Mapping[int, Picture]
+) -> list[Any]:
+    """A box per event: its picture, over a bar in the colour of its source. Returns the legend of the sources."""
     from matplotlib import colormaps
+    from matplotlib.patches import Patch
 
     _style(axes)
-    order = list(dict.fromkeys(e.source for e in timeline.events))
-    palette = colormaps["tab20"]
-    per_second = figure_characters(timeline)
-    for event in timeline.events:
-        left = float(event.start_frame / timeline.fps)
-        width = float(event.frames / timeline.fps)
-        colour = palette(order.index(event.source) % 20)
-        axes.barh(0.5, width, left=left, height=0.9, color=colour, edgecolor=BACKGROUND, lw=0.8)
-        room = int(width * per_second)
-        if room >= 4:
-            stem = Path(names[event.source]).stem
-            axes.text(
-                left + width * 0.06,
-                0.5,
-                _short(stem, room),
-                color="#101010",
-                fontsize=7,
-                va="center",
-                clip_on=True,
-                parse_math=False,
-            )
-    axes.set_ylim(0, 1)
-
-
-def figure_characters(timeline: Timeline) -> float:
-    """Letters of a caption that fit into a second of the picture."""
     length = float(timeline.duration_seconds)
-    return min(40.0, max(14.0, length / 5)) * 14.5 / length
+    order = list(dict.fromkeys(e.source for e in timeline.events))
+    colours = {k: colormaps["tab20"](n % 20) for n, k in enumerate(order)}
+    extent = axes.get_window_extent()
+    for number, event in enumerate(timeline.events):
+        left, width = float(event.start_frame / timeline.fps), float(event.frames / timeline.fps)
+        picture = thumbnails.get(number)
+        foot = BAR if picture is not None else 1.0
+        axes.barh(
+            0, width, left=left, height=foot, align="edge",
+            color=colours[event.source], edgecolor=BACKGROUND, lw=0.8,
+        )  # fmt: skip
+        if picture is not None:
+            shape = (extent.width * width / length) / (extent.height * (1 - BAR))
+            axes.imshow(
+                _middle(picture, shape), extent=(left, left + width, BAR, 1), aspect="auto",
+                interpolation="bilinear",
+            )  # fmt: skip
+            axes.axvline(left, color=BACKGROUND, lw=1.2)
+    axes.set_xlim(0, length)
+    axes.set_ylim(0, 1)
+    # A label that begins with an underscore would be left out.
+    labels = [
+        Patch(color=colours[k], label=" " + _short(names[k], 24)) for k in order[:LEGEND_SOURCES]
+    ]
+    if len(order) > LEGEND_SOURCES:
+        labels.append(
+            Patch(color=BACKGROUND, label=f"… and {len(order) - LEGEND_SOURCES} more sources")
+        )
+    return labels
+
+
+def _middle(picture: Picture, aspect: float) -> Picture:
+    """The middle of a picture, cut to width / height = aspect."""
+    height, width = picture.shape[:2]
+    w, h = min(width, max(1, round(height * aspect))), min(height, max(1, round(width / aspect)))
+    left, top = (width - w) // 2, (height - h) // 2
+    return picture[top : top + h, left : left + w]
