@@ -10,15 +10,15 @@ import argparse
 import json
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 import wave
 from pathlib import Path
 
 import numpy as np
-from synth_music import RATE, STYLES, Style, render
+
+from benchmarks.measure import measure, say
+from benchmarks.synth_music import RATE, STYLES, Style, render
 
 TRACKERS = ("own", "librosa")
 COLUMNS = ("F ±70 ms", "F ±35 ms", "offset ms", "CPU s, whole process", "peak MB")
@@ -26,7 +26,7 @@ COLUMNS = ("F ±70 ms", "F ±35 ms", "offset ms", "CPU s, whole process", "peak 
 
 def main(arguments: list[str]) -> None:
     """Run all and print a markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks beats", description=__doc__)
     parser.add_argument("music", nargs="*", type=Path, help="audio files with .beats beside them")
     parser.add_argument("--styles", action="store_true", help="also all rendered styles")
     parser.add_argument("--minutes", type=int, nargs="*", default=[3, 60], help="rendered tracks")
@@ -71,9 +71,9 @@ def _rendered(styles: list[Style], folder: Path, name: str) -> tuple[str, Path, 
 def _row(tracker: str, path: Path, truth: np.ndarray) -> list[str]:
     import mir_eval.beat
 
-    command = [sys.executable, __file__, "--one", tracker, str(path)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    result = json.loads(done.stdout.splitlines()[-1])
+    say(f"{path.stem}: {tracker}")
+    used = measure([sys.executable, "-m", "benchmarks.beats", "--one", tracker, str(path)])
+    result = json.loads(used.output.splitlines()[-1])
     beats = np.array(result["beats"])
     beats = beats[beats < truth[-1] + 0.2]
     errors = [1000 * float(min(truth - b, key=abs)) for b in beats]
@@ -82,7 +82,7 @@ def _row(tracker: str, path: Path, truth: np.ndarray) -> list[str]:
         f"{mir_eval.beat.f_measure(truth, beats, 0.07):.3f}",
         f"{mir_eval.beat.f_measure(truth, beats, 0.035):.3f}",
         f"{statistics.median(near):+.1f}" if near else "-",
-        f"{result['cpu_seconds']:.2f}",
+        f"{used.cpu_seconds:.2f}",
         f"{result['peak_mb']:.0f}",
     ]
 
@@ -100,13 +100,13 @@ def _one(tracker: str, path: str) -> dict[str, object]:
         _, beats = settle_octave(envelopes, strength, tempo_path(strength))
     else:
         import librosa
+        from librosa.beat import beat_track
 
         samples, rate = librosa.load(path, sr=22050)
-        _, beats = librosa.beat.beat_track(y=samples, sr=rate, units="time")
+        _, beats = beat_track(y=samples, sr=rate, units="time")
     return {
         "beats": [float(b) for b in beats],
-        "cpu_seconds": time.process_time(),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
     }
 
 

@@ -13,15 +13,13 @@ import itertools
 import json
 import os
 import random
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.measure import Usage, cpu, measure, say, table, wall
 from montage_dask.media.ffmpeg import binary, input_arguments, output_argument, run_ffmpeg
 
 RATE = 25
@@ -42,8 +40,7 @@ GENERATED = (
 class Result:
     """One run of one program."""
 
-    cpu_seconds: float
-    wall_seconds: float
+    usage: Usage
     cuts: tuple[int, ...] | None
     """None for a program that finds none."""
 
@@ -72,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         runs: dict[str, list[Result]] = {name: [] for name in programs}
         for _ in range(options.repeats):
             for name in programs:
+                say(name)
                 with tempfile.TemporaryDirectory() as work:
                     runs[name].append(_run(name, path, Path(work)))
     print(_table(runs, cuts, frames))
@@ -130,14 +128,7 @@ def _run(name: str, path: Path, work: Path) -> Result:
             "detect-adaptive", "list-scenes", "-f", "scenes.csv",
         ],
     }[name]  # fmt: skip
-    began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{name} failed ({process.returncode}): {command}")
-    return Result(usage.ru_utime + usage.ru_stime, wall, _cuts(work))
+    return Result(measure(command), _cuts(work))
 
 
 def _cuts(work: Path) -> tuple[int, ...] | None:
@@ -191,22 +182,18 @@ def score(found: Sequence[int], truth: Sequence[int]) -> tuple[float, float, flo
 
 
 def _table(runs: dict[str, list[Result]], truth: Sequence[int], frames: int) -> str:
-    peer = statistics.median(r.cpu_seconds for r in runs["scenedetect detect-adaptive"])
-    repeats = len(next(iter(runs.values())))
-    lines = [
-        f"1920×1080, {frames} frames, {len(truth)} cuts, {repeats} interleaved rounds, medians",
-        "",
-        "| program | CPU-ms per frame | wall s | × scenedetect | precision | recall | F1 |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    peer = cpu([r.usage for r in runs["scenedetect detect-adaptive"]])
+    rounds = len(next(iter(runs.values())))
+    rows = []
     for name, results in runs.items():
-        cpu = statistics.median(r.cpu_seconds for r in results)
-        wall = statistics.median(r.wall_seconds for r in results)
-        cuts = results[-1].cuts
+        usages, cuts = [r.usage for r in results], results[-1].cuts
         found = ["–"] * 3 if cuts is None else [f"{v:.3f}" for v in score(cuts, truth)]
-        values = [f"{cpu / frames * 1000:.2f}", f"{wall:.1f}", f"{peer / cpu:.2f}", *found]
-        lines.append(f"| {name} | " + " | ".join(values) + " |")
-    return "\n".join(lines)
+        spent = cpu(usages)
+        values = [f"{spent / frames * 1000:.2f}", f"{wall(usages):.1f}", f"{peer / spent:.2f}"]
+        rows.append([name, *values, *found])
+    title = f"1920×1080, {frames} frames, {len(truth)} cuts, {rounds} interleaved rounds, medians"
+    header = ("program", "CPU-ms per frame", "wall s", "× scenedetect", "precision", "recall", "F1")
+    return f"{title}\n\n{table(header, rows)}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,31 @@
+"""`python -m benchmarks NAME [arguments]`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+NAMES = {
+    "montage": "the whole job against decoding all footage and encoding the result once",
+    "scenes": "shot detection against PySceneDetect",
+    "beats": "beat tracking against librosa",
+    "transcode": "windowed transcoding against one ffmpeg",
+    "memory": "memory of workers and client as the source grows",
+    "graph": "tasks, scheduler and client time for many clips",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the benchmark that the first argument names."""
+    name = arguments[0] if arguments else "list"
+    if name in NAMES:
+        return int(importlib.import_module(f"benchmarks.{name}").main(arguments[1:]) or 0)
+    lines = (f"  {n:<10} {what}\n" for n, what in NAMES.items())
+    known = name in ("list", "-h", "--help")
+    stream = sys.stdout if known else sys.stderr
+    stream.write("usage: python -m benchmarks NAME [arguments]\n" + "".join(lines))
+    return 0 if known else 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
