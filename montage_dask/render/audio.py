@@ -19,8 +19,10 @@ VERSION = 1
 
 SILENCE_LUFS = -60.0
 """What is quieter is taken for silence, and not made loud."""
-MAXIMUM_GAIN_DB = 30.0
-ATTEMPTS = 5
+MAXIMUM_GAIN_DB = 46.0
+MAXIMUM_LIMITING_DB = 15.0
+"""Peaks are not pressed down more than this: music of single beats stays quieter rather than get distorted."""
+ATTEMPTS = 6
 TOLERANCE_LU = 0.25
 HEADROOM_DB = 0.6
 """The limiter stays this far below the true peak that is wanted: the encoder overshoots."""
@@ -97,29 +99,42 @@ def render_audio(
     with tempfile.TemporaryDirectory(prefix="montage-", dir=output.parent) as folder:
         mixed = Path(folder) / "mixed.wav"
         _mix(timeline, music_path, sources, mixed, keep_audio=keep_audio)
-        before = measure(mixed)
-        gain = 0.0
-        if before.lufs > SILENCE_LUFS:
-            gain = min(loudness_lufs - before.lufs, MAXIMUM_GAIN_DB)
-        ceiling = true_peak_db - HEADROOM_DB
-        for _ in range(ATTEMPTS):
-            _master(mixed, output, gain, ceiling, _samples(timeline))
-            level = measure(output)
-            if before.lufs <= SILENCE_LUFS:
-                break
-            lacking = loudness_lufs - level.lufs
-            over = level.true_peak_db - true_peak_db
-            if over <= 0 and (abs(lacking) <= TOLERANCE_LU or gain >= MAXIMUM_GAIN_DB):
-                break
-            if over > 0:
-                ceiling -= over + 0.1
-            gain = min(gain + lacking, MAXIMUM_GAIN_DB)
+        level, gain = _mastered(mixed, output, _samples(timeline), loudness_lufs, true_peak_db)
     return {
         "loudness_lufs": level.lufs,
         "true_peak_db": level.true_peak_db,
         "gain_db": round(gain, 2),
         "size_bytes": output.stat().st_size,
     }
+
+
+def _mastered(
+    mixed: Path, output: Path, samples: int, loudness_lufs: float, true_peak_db: float
+) -> tuple[Level, float]:
+    """Bring the mix to its loudness, encode it, and go on until the decoded result is right.
+
+    Returns:
+        The level of the result, and the gain in dB.
+    """
+    before = measure(mixed)
+    ceiling = true_peak_db - HEADROOM_DB
+    most = min(MAXIMUM_GAIN_DB, ceiling - before.true_peak_db + MAXIMUM_LIMITING_DB)
+    silent = before.lufs <= SILENCE_LUFS
+    gain = 0.0 if silent else min(loudness_lufs - before.lufs, most)
+    limited = mixed.with_name("limited.wav")
+    for attempt in range(1, ATTEMPTS + 1):
+        level = _limit(mixed, limited, gain, ceiling, samples)
+        lacking = loudness_lufs - level.lufs
+        reached = silent or abs(lacking) <= TOLERANCE_LU or (lacking > 0 and gain >= most)
+        if not reached and attempt < ATTEMPTS:  # encoding costs most: not before the level is right
+            gain = min(gain + lacking, most)
+            continue
+        _encode(limited, output)
+        level = measure(output)
+        if level.true_peak_db <= true_peak_db:
+            break
+        ceiling -= level.true_peak_db - true_peak_db + 0.1
+    return level, gain
 
 
 def _samples(timeline: Timeline) -> int:
@@ -178,8 +193,8 @@ def _mix(
     )  # fmt: skip
 
 
-def _master(mixed: Path, output: Path, gain_db: float, ceiling_db: float, samples: int) -> None:
-    """Gain, then a look-ahead limiter at four times the rate, so that it sees peaks between samples."""
+def _limit(mixed: Path, output: Path, gain_db: float, ceiling_db: float, samples: int) -> Level:
+    """Gain, then a look-ahead limiter at four times the rate, so that it sees peaks between samples; measured."""
     limit = 10 ** (ceiling_db / 20)
     chain = [
         f"volume={gain_db:.3f}dB:precision=float",
@@ -188,10 +203,23 @@ def _master(mixed: Path, output: Path, gain_db: float, ceiling_db: float, sample
         f"aresample={SAMPLE_RATE}",
         "apad",
         f"atrim=end_sample={samples}",
+        "ebur128=peak=true:framelog=quiet",
     ]
-    make_file(
+    lines = make_file(
         [
             "-protocol_whitelist", "file", "-i", output_argument(mixed), "-af", ",".join(chain),
+            "-c:a", "pcm_f32le", "-f", "wav", output_argument(output),
+        ],
+        output,
+        about=output,
+    )  # fmt: skip
+    return parse_level("\n".join(lines))
+
+
+def _encode(limited: Path, output: Path) -> None:
+    make_file(
+        [
+            "-protocol_whitelist", "file", "-i", output_argument(limited),
             "-c:a", "aac", "-b:a", "256k", "-threads", "1", "-flags:a", "+bitexact",
             "-fflags", "+bitexact", "-map_metadata", "-1", "-f", "mp4", output_argument(output),
         ],

@@ -69,7 +69,7 @@ def rendered(path, tmp_path, size=(640, 360), fit="contain", grade="none", quali
     return planes_of(output, 2)
 
 
-def columns(plane, count=len(PATCHES)):
+def columns(plane, count=8):
     """The value in the middle of each column."""
     step = plane.shape[1] / count
     row = plane[plane.shape[0] // 2].astype(float)
@@ -116,9 +116,23 @@ def test_rgb_and_alpha(tmp_path, pixels):
     raw.write_bytes(image.tobytes() * 5)
     path = tmp_path / "in.mkv"
     run_ffmpeg(
-        ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "640x360", "-r", "25", "-i", str(raw)]
-        + ["-c:v", "ffv1" if pixels != "rgb24" else "qtrle", "-pix_fmt", pixels]
-        + [str(path.with_suffix(".mov") if pixels == "rgb24" else path)],
+        [
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-s",
+            "640x360",
+            "-r",
+            "25",
+            "-i",
+            str(raw),
+            "-c:v",
+            "ffv1" if pixels != "rgb24" else "qtrle",
+            "-pix_fmt",
+            pixels,
+            str(path.with_suffix(".mov") if pixels == "rgb24" else path),
+        ],
         about=path,
     )
     if pixels == "rgb24":
