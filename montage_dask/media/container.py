@@ -13,10 +13,15 @@ import av
 from montage_dask.errors import MediaError
 
 REFERRING = frozenset(
-    "hls applehttp dash webm_dash_manifest concat concatf imf sdp rtsp rtp rtp_mpegts sap lavfi image2 image2pipe "
-    "alias_pix brender_pix tty ffmetadata mpjpeg avisynth vapoursynth libopenmpt bin xbin adf idf srt ass webvtt "
-    "x11grab kmsgrab fbdev v4l2 video4linux2 alsa pulse oss jack openal dvbsub dvbtxt data bfstm ircam codec2raw".split()
-)
+    [
+        "hls", "applehttp", "dash", "webm_dash_manifest", "concat", "concatf", "imf", "sdp",
+        "rtsp", "rtp", "rtp_mpegts", "sap", "lavfi", "image2", "image2pipe", "alias_pix",
+        "brender_pix", "tty", "ffmetadata", "mpjpeg", "avisynth", "vapoursynth", "libopenmpt",
+        "bin", "xbin", "adf", "idf", "srt", "ass", "webvtt", "x11grab", "kmsgrab", "fbdev",
+        "v4l2", "video4linux2", "alsa", "pulse", "oss", "jack", "openal", "dvbsub", "dvbtxt",
+        "data", "bfstm", "ircam", "codec2raw",
+    ]
+)  # fmt: skip
 """Demuxers that open other files or devices, read a single picture, or take any text for video."""
 
 PLAYLIST_HEADS = (

@@ -10,12 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VIDEO = frozenset(
-    "3g2 3gp asf avi divx dv f4v flv gif gxf h264 hevc ivf m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts mxf "
-    "nut ogm ogv qt rm rmvb ts vob webm wmv y4m".split()
-)
-AUDIO = frozenset("aac ac3 aif aiff alac ape flac m4a mka mp2 mp3 oga ogg opus wav wma wv".split())
-IMAGE = frozenset("avif bmp heic heif jpeg jpg jxl png tif tiff webp".split())
-PLAYLIST = frozenset("asx ffconcat m3u m3u8 mpd pls sdp smil xspf".split())
+    [
+        "3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "gxf", "h264", "hevc",
+        "ivf", "m2ts", "m2v", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg",
+        "mts", "mxf", "nut", "ogm", "ogv", "qt", "rm", "rmvb", "ts", "vob", "webm", "wmv", "y4m",
+    ]
+)  # fmt: skip
+AUDIO = frozenset(
+    [
+        "aac", "ac3", "aif", "aiff", "alac", "ape", "flac", "m4a", "mka", "mp2", "mp3", "oga",
+        "ogg", "opus", "wav", "wma", "wv",
+    ]
+)  # fmt: skip
+IMAGE = frozenset(
+    [
+        "avif", "bmp", "heic", "heif", "jpeg", "jpg", "jxl", "png", "tif", "tiff", "webp",
+    ]
+)  # fmt: skip
+PLAYLIST = frozenset(
+    [
+        "asx", "ffconcat", "m3u", "m3u8", "mpd", "pls", "sdp", "smil", "xspf",
+    ]
+)  # fmt: skip
 MEDIA = VIDEO | AUDIO | IMAGE | PLAYLIST
 
 
@@ -90,7 +106,7 @@ def _expand(pattern: str, skipped: list[Skipped]) -> Iterator[tuple[str, bool]]:
 
 
 def _below(path: str, folder: str) -> bool:
-    return os.path.abspath(path).startswith(os.path.abspath(folder))
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
 
 
 def _walk(folder: str, skipped: list[Skipped]) -> Iterator[str]:
@@ -109,14 +125,23 @@ def _walk(folder: str, skipped: list[Skipped]) -> Iterator[str]:
         visited.add(real)
         # Artefacts of earlier runs (`name.montage`, `.montage`) are no footage.
         folders[:] = [f for f in folders if not f.startswith(".") and not _is_run(parent, f)]
-        for name in names:
-            if not name.startswith(".") and name.rpartition(".")[2].lower() in MEDIA:
-                files.append(os.path.join(parent, name))
+        files += [
+            os.path.join(parent, name)
+            for name in names
+            if not name.startswith(".") and name.rpartition(".")[2].lower() in MEDIA
+        ]
         for name in list(folders):
             inside = os.path.join(parent, name)
-            if name.rpartition(".")[2].lower() in VIDEO and not any(os.scandir(inside)):
+            if name.rpartition(".")[2].lower() in VIDEO and _is_empty(inside):
                 skipped.append(Skipped(inside, "is an empty folder, not a video"))
     yield from sorted(files, key=natural)
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return False  # the walk into it tells why
 
 
 def _is_run(parent: str, name: str) -> bool:
