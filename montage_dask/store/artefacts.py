@@ -14,7 +14,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def writing(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: the folder cannot be made or written, or the disk is full.
     """
-    part = path.with_name(f".{path.stem[:80]}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
+    part = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,8 @@ def writing(path: Path) -> Iterator[Path]:
                 raise
             raise storage_error(path, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # never hide why it failed
+            part.unlink(missing_ok=True)
 
 
 def storage_error(path: Path, error: OSError) -> StoreError:
@@ -74,6 +75,7 @@ def storage_error(path: Path, error: OSError) -> StoreError:
         errno.EROFS: "the file system is read-only: choose another --output or --run-dir",
         errno.EACCES: "no permission to write: choose another --output or --run-dir",
         errno.EPERM: "no permission to write: choose another --output or --run-dir",
+        errno.EEXIST: "a part of the path is a file, not a folder",
         errno.ENOTDIR: "a part of the path is a file, not a folder",
         errno.ENAMETOOLONG: "the name is too long",
     }.get(error.errno or 0, error.strerror or str(error))
@@ -110,11 +112,18 @@ class Store:
         return self.root / "records" / operation / key[:2] / f"{key}.json"
 
     def load(self, operation: str, key: str) -> dict[str, Any] | None:
-        """The record of a finished operation, or None. A damaged record counts as none."""
+        """The record of a finished operation, or None. A damaged record counts as none.
+
+        Raises:
+            StoreError: it is there, but cannot be read.
+        """
         try:
             record = json.loads(self.record_path(operation, key).read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
             return None
+        except OSError as error:
+            path = printable(str(self.record_path(operation, key)))
+            raise StoreError(f"cannot read {path}: {error.strerror}") from error
         return record if isinstance(record, dict) else None
 
     def save(self, operation: str, key: str, record: Mapping[str, Any]) -> None:
