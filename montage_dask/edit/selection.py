@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from montage_dask.edit.candidates import TICKS_PER_SECOND, Candidates, Floats, Ints
+from montage_dask.edit.introduce import introduce
 from montage_dask.edit.pacing import Slot
 from montage_dask.edit.search import improve
 from montage_dask.edit.styles import WEIGHTS, Style
@@ -208,4 +209,5 @@ def select(problem: Problem, seed: int, work: int = WORK) -> Ints:
     liked = random.normal(0, TASTE, len(c.shots))[c.shot] + random.normal(0, TASTE, len(c.shot))
     filling = Filling(problem, problem.lack + np.clip(liked, -2 * TASTE, 2 * TASTE))
     improve(filling, random, work)
+    introduce(filling)
     return filling.choice.copy()

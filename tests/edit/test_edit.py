@@ -28,7 +28,7 @@ def make(shots, sources, track, style=STYLE, fps=Fraction(30), **options):
     return edit(shots, sources, track, style, fps=fps, width=640, height=360, **options)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     style=st.sampled_from(style_names()),
     clips=st.integers(1, 5),
