@@ -133,7 +133,8 @@ def try_encoder(name: str) -> tuple[bool, str]:
                 stall_seconds=30,
             )  # fmt: skip
         except FFmpegError as error:
-            return False, error.reason
+            unknown = [line for line in error.last_lines if "Unknown encoder" in line]
+            return False, "this ffmpeg was built without it" if unknown else error.reason
         return (True, "") if output.stat().st_size else (False, "it wrote nothing")
 
 

@@ -252,7 +252,11 @@ def test_blur_of_a_tall_picture_at_ten_bits(tmp_path):
         work=tmp_path,
     )
     assert record["frames"] == 4
-    assert probe(output)[0].bit_depth == 10
+    made = probe(output)[0]
+    assert made.bit_depth == 10
+    tags = (made.color_space, made.color_primaries, made.color_transfer, made.color_range)
+    assert tags == ("bt709", "bt709", "bt709", "tv")
+    assert (made.width, made.height, made.sample_aspect) == (320, 180, 1)
 
 
 def test_sample_aspect_makes_anamorphic_pictures_wide(tmp_path):
