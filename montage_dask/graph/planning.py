@@ -106,7 +106,7 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
     shared = sum(s for name, _, s in rows if name in ("strip", "scores", "shots", "encode"))
     alone = sum(s for name, _, s in rows if name in ("audio", "assemble"))
     output = frames * pixels * OUTPUT_BYTES_PER_PIXEL * QUALITY_BYTES[job["quality"]]
-    strips = sum(c["frames"] for c in clips) * STRIP_BYTES_PER_FRAME
+    strips = sum(c.source.frames for c in survey.clips.values()) * STRIP_BYTES_PER_FRAME
     return {
         "output": str(job.output),
         "run_dir": str(job.run_dir),
