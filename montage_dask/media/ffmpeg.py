@@ -126,16 +126,15 @@ def run_ffmpeg(
     reader = threading.Thread(target=_collect, args=(process.stderr, lines, alive), daemon=True)
     reader.start()
     try:
-        last = ""
+        position: dict[str, str] = {}
         for raw in process.stdout:
             name, _, value = raw.decode("ascii", "replace").strip().partition("=")
             # The progress block repeats while ffmpeg hangs: only a changed position is progress.
-            if name in ("frame", "out_time_us", "total_size") and value != last:
+            if name in ("frame", "out_time_us", "total_size") and position.get(name) != value:
+                position[name] = value
                 alive.feed()
             if name == "frame" and on_frame is not None and value.isdigit():
                 on_frame(int(value))
-            if name == "out_time_us":
-                last = value
         returncode = process.wait()
         reader.join(timeout=5)
     finally:
@@ -161,8 +160,9 @@ def _collect(stream: object, lines: deque[str], alive: _Watchdog) -> None:
 
 
 VAGUE = re.compile(
-    r"^(Conversion failed|frame=|Exiting|Terminating|Task finished|Error (while|sending|opening output|parsing global|submitting)|"
-    r"Could not open encoder before EOF|Nothing was written|Last message repeated|\s*$)"
+    r"^(Conversion failed|Exiting|Terminating|Task finished|Error (while|sending|parsing global|submitting|selecting|splitting|"
+    r"reinitializing)|Error opening output files: |Error opening output file .*\.$|Failed to configure \w+ pad|"
+    r"Could not open encoder before EOF|Nothing was written|Last message repeated|  Stream #|\s*$)"
 )
 """What ffmpeg prints after the line that names the cause."""
 
@@ -171,7 +171,7 @@ def _cause(tail: Sequence[str]) -> str:
     """The line that most likely names the cause: the last ones say only that ffmpeg gave up."""
     lines = [re.sub(r"^(\[[^\]]*\]\s*)+", "", line) for line in tail]
     useful = [line for line in lines if not VAGUE.match(line)]
-    telling = r"error|invalid|failed|no such|unable|denied|space|cannot|not found|no device"
+    telling = r"error|invalid|unknown|unrecognized|failed|no such|unable|denied|space|cannot|not found|no device"
     worded = [line for line in useful if re.search(telling, line, re.I)]
     return (worded or useful or lines or ["ffmpeg failed without a message"])[-1][:300]
 

@@ -87,7 +87,7 @@ def test_a_damaged_record_counts_as_none_and_is_replaced(tmp_path, damage):
 def test_a_failed_writer_leaves_what_was_there(tmp_path):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="mine"), writing(path) as part:
+    with pytest.raises(RuntimeError, match="mine"), writing(path) as part:  # noqa: PT012
         part.write_bytes(b"half")
         raise RuntimeError("mine")
     assert path.read_bytes() == b"old"
