@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -56,7 +57,7 @@ def seconds(value: Any) -> Fraction:
         raise ValueError("not a time")
     for part in parts:
         number = Fraction(part)
-        if number < 0:
+        if number < 0 or part.startswith("-"):
             raise ValueError("a time cannot be negative")
         total = total * 60 + number
     if total > 24 * 3600:
@@ -268,7 +269,14 @@ def checked(name: str, value: Any, origin: str) -> Any:
         detail = str(error) if type(error) is ValueError else "has the wrong form"
         if detail.startswith(("invalid literal", "could not convert", "Invalid literal")):
             detail = "has the wrong form"
-        raise UsageError(f"{name} = {value!r} ({origin}): {detail}") from error
+        raise UsageError(f"{name} = {_shown(value)} ({origin}): {detail}") from error
+
+
+def _shown(value: Any) -> str:
+    """A value as it was given, cut short: a message is one line."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 60
+    return short.repr(value)
 
 
 def resolve(

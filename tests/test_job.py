@@ -1,0 +1,175 @@
+"""Jobs: options are checked before anything runs, and a job file cannot reach outside its folder."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import dask.config
+import pytest
+
+from montage_dask.config import CHECKS
+from montage_dask.errors import UsageError
+from montage_dask.job import make_job, read_job
+
+EXAMPLE = Path(__file__).parents[1] / "specs" / "jobs" / "example.yaml"
+GIVEN = {"footage": ["clips"], "music": "track.mp3"}
+
+WRONG = {
+    "duration": ["nan", "inf", -1, 0, "-0:30", "1:2:3:4", "1e9", "abc", "", True, [], float("nan"), "1/0", "٣x"],
+    "start": ["nan", -1, "1e300", "x", float("inf"), "9" * 400],
+    "size": ["0x0", "1920", "1920x", "x1080", "-2x4", "99999x99999", "1921x1080", "nanxnan", "1920x1080x3", 1e9, "²x²"],
+    "fps": ["0", "-25", "nan", "inf", "1e12", "1/0", "abc", "", True, "0.5", 241],
+    "fit": ["stretch", 1, ""],
+    "quality": ["best", 7],
+    "codec": ["mpeg2", "libx264; rm", None.__class__],
+    "crf": [-1, 64, "nan", 1.5, "x", True, float("inf"), 10**400],
+    "seed": [-1, "nan", 2**31, 1.5, "x", float("nan")],
+    "variants": [0, -1, 21, 10**9, "many"],
+    "transition": ["wipe", 3],
+    "bpm": [0, -120, "nan", "inf", 1e9, "fast"],
+    "beats-per-bar": [0, 1, 99, "x"],
+    "window-frames": [0, -50, "nan", 10**9],
+    "n-workers": [0, -1, 10**6, "x"],
+    "memory-limit": ["-1GB", "1", "huge", "nan", 10**30],
+    "threshold": ["nan", -1, "x"],
+    "loudness-lufs": ["nan", 0, -100],
+    "placement": ["cpu", {"strip": "moon"}, {"strip": None}, 3],
+    "keep-audio": ["maybe", 2],
+    "cluster": ["", 3],
+    "style": ["", 5],
+    "no-such-option": [1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG.items() for v in values])
+def test_wrong_values_are_named_in_one_line(name, value):
+    with pytest.raises(UsageError) as caught:
+        make_job({**GIVEN, name: value})
+    message = str(caught.value)
+    assert name in message
+    assert "\n" not in message
+    assert len(message) < 300, len(message)
+
+
+def test_an_output_that_no_montage_fits_into(tmp_path):
+    for output in ("out", "out.txt", "out.mp4.exe", "", "."):
+        with pytest.raises(UsageError, match="must end in"):
+            make_job({**GIVEN, "output": output})
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(UsageError, match="is a folder"):
+        make_job({**GIVEN, "output": tmp_path / "folder.mp4"})
+
+
+def test_what_must_be_there():
+    with pytest.raises(UsageError, match="no footage"):
+        make_job({"music": "a.mp3"})
+    with pytest.raises(UsageError, match="no music"):
+        make_job({"footage": ["a"]})
+    assert make_job({"from-timeline": "x.otio"}).music is None
+
+
+def test_a_job_is_absolute_and_converted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = make_job(
+        {
+            **GIVEN,
+            "output": "a/b.mp4",
+            "fps": "29.97",
+            "duration": "1:30",
+            "size": "640x360",
+            "pin": "x@3",
+        }
+    )
+    assert job.output == tmp_path / "a" / "b.mp4"
+    assert job.run_dir == tmp_path / "a" / "b.montage"
+    assert job.store == tmp_path / "a" / ".montage"
+    assert job.footage == (str(tmp_path / "clips"),)
+    assert (job.fps, job["duration"], job.width, job.height) == (
+        Fraction(30000, 1001),
+        90,
+        640,
+        360,
+    )
+    assert job.pins == ("x@3",)
+    assert make_job({**GIVEN, "run-dir": "r"}).store == tmp_path / "r" / "store"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for a job file, with another one beside it."""
+    inside = tmp_path / "jobs"
+    (inside / "clips").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    return inside
+
+
+def job_file(folder: Path, text: str) -> Path:
+    path = folder / "job.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_example_loads_beside_its_files(folder):
+    job = read_job(job_file(folder, EXAMPLE.read_text(encoding="utf-8")), {"seed": 7})
+    assert job.footage == (str(folder / "clips"), str(folder / "more" / "*.mov"))
+    assert job.music == str(folder / "track.mp3")
+    assert job.output == folder / "montage.mp4"
+    assert job["duration"] == 60
+    assert (job["seed"], job.settings["seed"].origin) == (7, "command line")
+    assert (job["style"], job.settings["style"].origin) == ("travel", "job file")
+    assert job.exclude == ("blurred.mp4",)
+
+
+def test_every_key_of_the_example_is_one(folder):
+    """Those in comments too."""
+    keys = re.findall(r"^(?:# )?([a-z-]+):(?= |$)", EXAMPLE.read_text(encoding="utf-8"), re.M)
+    assert len(keys) > 20
+    assert set(keys) <= {*CHECKS, "footage", "music", "output", "include", "exclude", "pin"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["footage", "music", "output", "run-dir", "grade", "style", "beats-file", "from-timeline"],
+)
+@pytest.mark.parametrize(
+    "where", ["../outside/x{}", "/etc/x{}", "clips/../../outside/x{}", "link/x{}"]
+)
+def test_a_job_file_cannot_reach_outside(folder, key, where):
+    (folder / "link").symlink_to(folder.parent / "outside")
+    ending = {"output": ".mp4", "grade": ".cube", "style": ".yaml"}.get(key, "")
+    text = f"{key}: {where.format(ending)}\n"
+    for name, value in {"footage": "clips", "music": "track.mp3"}.items():
+        text += "" if name == key else f"{name}: {value}\n"
+    with pytest.raises(UsageError, match="outside the job file's folder"):
+        read_job(job_file(folder, text), {})
+
+
+def test_roots_let_more_folders_in_and_only_from_outside_the_file(folder):
+    text = "footage: ../outside\nmusic: track.mp3\n"
+    with dask.config.set({"montage.roots": [str(folder.parent / "outside")]}):
+        assert read_job(job_file(folder, text), {}).footage == (str(folder.parent / "outside"),)
+    with pytest.raises(UsageError, match="roots and store"):
+        read_job(job_file(folder, text + f"roots: [{folder.parent}]\n"), {})
+    with pytest.raises(UsageError, match="roots and store"):
+        read_job(job_file(folder, text + f"store: {folder.parent}\n"), {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "- a\n", "just words\n", "1: 2\n", "footage: {a: b}\nmusic: x\n", "a: [\n",
+        "footage: !!python/object:os.system x\n", "\x00", "musik: x\n"],
+)  # fmt: skip
+def test_files_that_are_no_job(folder, text):
+    with pytest.raises(UsageError) as caught:
+        read_job(job_file(folder, text), {"footage": ["x"]})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_job_file_that_cannot_be_read(folder):
+    with pytest.raises(UsageError, match=r"nothing\.yaml: cannot read"):
+        read_job(folder / "nothing.yaml", {})
+    (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="not a YAML file"):
+        read_job(folder / "binary.yaml", {})
