@@ -1,0 +1,297 @@
+"""An OpenTimelineIO file as a timeline, whoever wrote it (see `report.otio`). It is not trusted: only local media, only what
+can be rendered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import opentimelineio as otio
+
+from montage_dask.config import rate as parse_rate
+from montage_dask.config import size as parse_size
+from montage_dask.errors import UsageError, printable
+from montage_dask.records import CUT, Event, Source, Timeline, Transition, from_json
+from montage_dask.report._otio_write import NAMESPACE
+
+AGREEMENT_SECONDS = Fraction(1, 2000)
+"""Doubles and exact fractions that differ by less mean the same time."""
+
+TRANSITIONS = ("crossfade", "dip-to-black", "dip-to-white")
+
+
+def _load(path: Path) -> Any:
+    name = printable(str(path))
+    try:
+        document = otio.adapters.read_from_file(str(path), adapter_name="otio_json")
+    except Exception as error:  # the library raises many kinds
+        raise UsageError(f"{name}: not an OpenTimelineIO file: {str(error)[:200]}") from error
+    if not isinstance(document, otio.schema.Timeline):
+        raise UsageError(f"{name}: holds no timeline")
+    return document
+
+
+def _video_items(document: Any, name: str) -> Iterator[Any]:
+    tracks = [t for t in document.video_tracks() if len(t) and t.enabled]
+    if len(tracks) != 1:
+        raise UsageError(f"{name}: must have one video track with clips, has {len(tracks)}")
+    for item in tracks[0]:
+        if isinstance(item, otio.schema.Gap) and not item.duration().value:
+            continue
+        if not isinstance(item, otio.schema.Clip | otio.schema.Transition):
+            kind = type(item).__name__.lower()
+            raise UsageError(
+                f"{name}: a {kind} in the video track cannot be rendered; use clips only"
+            )
+        if isinstance(item, otio.schema.Clip) and not item.enabled:
+            raise UsageError(f"{name}: clip {printable(item.name)!r} is disabled; remove it")
+        yield item
+
+
+def _path_of(clip: Any, folder: Path, name: str) -> str:
+    """The media file of a clip: a local one, here or beside the timeline."""
+    reference = clip.media_reference
+    if not isinstance(reference, otio.schema.ExternalReference) or not reference.target_url:
+        raise UsageError(f"{name}: clip {printable(clip.name)!r} names no media file")
+    url = reference.target_url
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        path = unquote(parts.path, errors="surrogateescape")
+    elif "://" not in url:
+        path = url if os.path.exists(os.path.join(folder, url)) else unquote(url)
+    else:
+        raise UsageError(f"{name}: {printable(url)} is not a local file; only local media are used")
+    if not os.path.isabs(path):
+        path = os.path.join(folder, path)
+    if not os.path.exists(path):
+        relative = dict(reference.metadata.get(NAMESPACE, {})).get("relative_path", "")
+        beside = (
+            [os.path.join(folder, unquote(str(relative), errors="surrogateescape"))]
+            if relative
+            else []
+        )
+        beside.append(os.path.join(folder, os.path.basename(path)))
+        path = next((p for p in beside if os.path.exists(p)), path)
+    if not os.path.exists(path):
+        raise UsageError(
+            f"{name}: media {printable(path)} does not exist; put it back or relink the clip"
+        )
+    return os.path.abspath(path)
+
+
+def media_of(path: Path) -> tuple[str, ...]:
+    """The video files that a timeline uses, each once.
+
+    Raises:
+        UsageError: the file is no timeline, or names media that are not there or not local.
+    """
+    name, document = printable(str(path)), _load(path)
+    clips = [i for i in _video_items(document, name) if isinstance(i, otio.schema.Clip)]
+    return tuple(dict.fromkeys(_path_of(c, path.parent, name) for c in clips))
+
+
+def read_otio(
+    path: Path, sources: Mapping[str, Source], *, fps: Fraction, width: int, height: int
+) -> Timeline:
+    """The timeline of a file: one of ours, edited or not, or one from another program.
+
+    Args:
+        path: the file.
+        sources: the probed media (`media_of`), by identity.
+        fps: output rate, for a file that is not ours.
+        width: likewise.
+        height: likewise.
+
+    Raises:
+        UsageError: it holds what cannot be rendered; says what and where.
+    """
+    name, document = printable(str(path)), _load(path)
+    own = _plain(document.metadata.get(NAMESPACE, {}))
+    try:
+        fps = parse_rate(own.get("fps", fps))
+        frame = parse_size(f"{own.get('width', width)}x{own.get('height', height)}")
+        width, height = (int(side) for side in frame.split("x"))
+        music_path, start = _music_of(document, path.parent, name)
+        if "music_start_seconds" in own:
+            exact = Fraction(own["music_start_seconds"])
+            start = exact if abs(exact - start) < AGREEMENT_SECONDS else start
+        beats = tuple(
+            Fraction(_plain(m.metadata[NAMESPACE])["beat_seconds"])
+            for m in document.tracks.markers
+            if NAMESPACE in m.metadata
+        )
+        on_beat = {round((beat - start) * fps): beat for beat in beats}
+        events = tuple(_events(document, name, path.parent, sources, fps, on_beat))
+        _check(events, sources, fps, name)
+        return Timeline(
+            fps=fps,
+            width=width,
+            height=height,
+            events=events,
+            music_path=music_path,
+            music_start_seconds=start,
+            style=str(own.get("style", "timeline")),
+            seed=int(own.get("seed", 0)),
+            beats_seconds=beats,
+            grade=str(own.get("grade", "none")),
+            fade_out_frames=int(own.get("fade_out_frames", 0)),
+            notes=tuple(str(n) for n in own.get("notes", ())),
+        )
+    except UsageError:
+        raise
+    except (ValueError, TypeError, KeyError, ArithmeticError, otio.exceptions.OTIOError) as error:
+        raise UsageError(f"{name}: damaged timeline: {printable(str(error))[:200]}") from error
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """OTIO's own dictionaries and lists as Python's."""
+
+    def convert(v: Any) -> Any:
+        if hasattr(v, "items"):
+            return {str(k): convert(x) for k, x in v.items()}
+        if isinstance(v, str) or not hasattr(v, "__iter__"):
+            return v
+        return [convert(x) for x in v]
+
+    result = convert(value)
+    return result if isinstance(result, dict) else {}
+
+
+def _seconds(time: Any) -> Fraction:
+    """A RationalTime in exact seconds; rates such as 29.97 mean 30000/1001, those of sound are samples a second."""
+    value = Fraction(time.value).limit_denominator(1_000_000)
+    fps = time.rate <= 240
+    return value / (parse_rate(time.rate) if fps else Fraction(time.rate).limit_denominator(1000))
+
+
+def _in_media(clip: Any) -> Fraction:
+    """Where a clip begins, in seconds from the first frame of its media, which may carry another timecode."""
+    begins = _seconds(clip.trimmed_range().start_time)
+    available = clip.media_reference.available_range
+    return begins - _seconds(available.start_time) if available is not None else begins
+
+
+def _events(
+    document: Any,
+    name: str,
+    folder: Path,
+    sources: Mapping[str, Source],
+    fps: Fraction,
+    on_beat: Mapping[int, Fraction],
+) -> Iterator[Event]:
+    by_path = {s.path: s for s in sources.values()}
+    transition, elapsed, start = CUT, Fraction(0), 0
+    for item in _video_items(document, name):
+        if isinstance(item, otio.schema.Transition):
+            transition = _transition(item, fps)
+            continue
+        shown = item.trimmed_range()
+        elapsed += _seconds(shown.duration)
+        stop = round(elapsed * fps)  # from the running total: roundings do not add up
+        if stop <= start:
+            continue
+        path = _path_of(item, folder, name)
+        stored = _plain(item.metadata.get(NAMESPACE, {}))
+        # A copy of a file has the identity of the file, and only one of them was kept.
+        source = by_path.get(path) or sources.get(str(stored.get("source")))
+        if source is None:
+            raise UsageError(f"{name}: media {printable(path)} cannot be used")
+        yield _event(item, source, start, stop, transition, on_beat.get(start))
+        transition, start = CUT, stop
+
+
+def _check(
+    events: Sequence[Event], sources: Mapping[str, Source], fps: Fraction, name: str
+) -> None:
+    """Every event must find its pictures in its media, those under a crossfade included, and transitions must not meet.
+
+    Raises:
+        UsageError: one does not; says which.
+    """
+    if not events:
+        raise UsageError(f"{name}: holds no clip")
+    for number, event in enumerate(events):
+        following = events[number + 1].transition if number + 1 < len(events) else CUT
+        source = sources[event.source]
+        where = f"{name}: clip {printable(Path(source.path).name)!r} at frame {event.start_frame}"
+        if (event.transition.frames + following.frames) // 2 > event.frames:
+            raise UsageError(f"{where} is shorter than its transitions; shorten them")
+        before, after = (
+            t.frames // 2 if t.kind == "crossfade" else 0 for t in (event.transition, following)
+        )
+        first = event.in_seconds - before / fps * event.speed
+        end = event.in_seconds + (event.frames + after) / fps * event.speed
+        if first < -AGREEMENT_SECONDS or end > source.duration_seconds + 1 / source.frame_rate:
+            raise UsageError(
+                f"{where} reaches beyond its media: it needs {float(first):.2f} … {float(end):.2f} s "
+                f"of {float(source.duration_seconds):.2f} s"
+            )
+
+
+def _transition(item: Any, fps: Fraction) -> Transition:
+    own = _plain(item.metadata.get(NAMESPACE, {}))
+    half = min(_seconds(item.in_offset), _seconds(item.out_offset))
+    frames = 2 * round(half * fps)
+    kind = str(own.get("kind", "crossfade"))
+    if kind not in TRANSITIONS:
+        raise UsageError(f"unknown transition {printable(kind)!r}; known: {', '.join(TRANSITIONS)}")
+    return Transition(kind, frames) if frames else CUT
+
+
+def _event(
+    item: Any,
+    source: Source,
+    start: int,
+    stop: int,
+    transition: Transition,
+    beat_seconds: Fraction | None,
+) -> Event:
+    """A clip as an event; where it disagrees with our metadata, it was edited and counts."""
+    begins = _in_media(item)
+    speed = Fraction(1)
+    for effect in item.effects:
+        if isinstance(effect, otio.schema.LinearTimeWarp):
+            speed = Fraction(effect.time_scalar).limit_denominator(1000)
+    if speed <= 0:
+        raise UsageError(
+            f"clip {printable(item.name)!r}: a speed of {float(speed):g} cannot be rendered"
+        )
+    own = _plain(item.metadata.get(NAMESPACE, {}))
+    stored = from_json(Event, own) if own else None
+    if stored is None:
+        return Event(
+            start,
+            stop,
+            source.identity,
+            0,
+            begins,
+            speed,
+            transition,
+            beat_seconds,
+            "from the timeline",
+        )
+    exact = stored.in_seconds if abs(stored.in_seconds - begins) < AGREEMENT_SECONDS else begins
+    return Event(
+        start_frame=start,
+        stop_frame=stop,
+        source=source.identity,
+        shot=stored.shot,
+        in_seconds=exact,
+        speed=stored.speed if abs(stored.speed - speed) < Fraction(1, 500) else speed,
+        transition=transition,
+        beat_seconds=stored.beat_seconds if stored.start_frame == start else beat_seconds,
+        reason=stored.reason,
+        scores=stored.scores,
+    )
+
+
+def _music_of(document: Any, folder: Path, name: str) -> tuple[str, Fraction]:
+    for track in document.audio_tracks():
+        for item in track:
+            if isinstance(item, otio.schema.Clip):
+                return _path_of(item, folder, name), max(Fraction(0), _in_media(item))
+    return "", Fraction(0)
