@@ -61,7 +61,7 @@ def _survey(clips: int, frames: int, workers: int, folder: Path) -> str:
     seen: Counter[str] = Counter()
     most = 0
 
-    class Watch(SchedulerPlugin):
+    class Watch(SchedulerPlugin):  # type: ignore[misc]
         """Counts tasks as they reach the scheduler."""
 
         def transition(
