@@ -1,15 +1,19 @@
-"""Frames by number: any frame is decoded the same, whoever decodes it and from whichever window."""
+"""Frames by number: any frame is decoded the same, whoever decodes it and from whichever window.
+
+A decoder is emptied and starts afresh at every keyframe, wherever it began. So a frame depends on nothing but the packets
+from the keyframe before it on, and damage in one group of pictures cannot show in another.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
+from math import inf
 from typing import Any
 
 import av
 import numpy as np
-
-from av.video.frame import PictureType
 from numpy.typing import NDArray
 
 from montage_dask.errors import MediaError
@@ -20,7 +24,6 @@ from montage_dask.records import Source
 SEEK_BACK_SECONDS = (0, 1, 5, 30, 300)
 """How far before a keyframe to seek when the demuxer lands behind it; then from the start of the file."""
 
-INTRA, UNTOLD = PictureType.I, PictureType.NONE
 
 Picture = NDArray[np.uint8]
 
@@ -56,18 +59,18 @@ def decode_frames(
     """
     if not 0 <= start_frame < stop_frame <= len(index):
         raise ValueError(f"frames {start_frame}…{stop_frame} of {len(index)}")
-    key = index.key_before(start_frame)
+    stamps = _Stamps(index)
+    key, back = stamps.key_before(start_frame), 1
     while True:
-        frames = _from_key(source, index, key, stop_frame, threads, skip_loop_filter)
-        held = _first(frames)
-        # The run-up must reach the first wanted frame; where it is damaged, the one before it must do.
-        if held is not None and (held[0] <= start_frame or key == 0):
+        frames = _from_key(source, stamps, key, stop_frame, threads, skip_loop_filter)
+        held = next(frames, None)
+        # Where this group is damaged at its start, the picture to hold comes from an earlier one.
+        if key == 0 or (held is not None and held[0] <= start_frame):
             break
-        if key == 0:
-            raise MediaError(source.path, "is damaged: nothing of it can be decoded")
         frames.close()
-        key -= 1
-    assert held is not None
+        key, back = max(0, key - back), back * 2
+    if held is None:
+        raise MediaError(source.path, "is damaged: nothing of it can be decoded")
     wanted = start_frame
     for number, frame in frames:
         # held is on screen until the next one appears
@@ -83,13 +86,119 @@ def decode_frames(
         wanted += 1
 
 
-def _first(frames: Iterator[tuple[int, Any]]) -> tuple[int, Any] | None:
-    return next(frames, None)
+class _Stamps:
+    """What tells the packets and pictures of a source apart: PTS or, where these cannot be trusted, packet numbers.
+
+    The *place* of a packet or picture says when it is shown: its PTS, or the number of its frame.
+    """
+
+    def __init__(self, index: FrameIndex) -> None:
+        self._index = index
+        self._timed = index.packets is None
+        # Arrays and binary search, no dictionaries: a window must not cost more because its source is long.
+        self.pts = index.pts
+        self.keys = index.key_pts if self._timed else index.keyframes
+        """Places of the keyframes, increasing."""
+        self.places = index.pts if self._timed else np.arange(len(index))
+        """Of every frame."""
+        known = index.pts if index.packets is None else index.packets
+        self._frames = np.argsort(known, kind="stable")
+        self._stamps = known[self._frames]
+
+    def number(self, stamp: int | None) -> int | None:
+        """The frame that a packet or a decoded picture brings; None when it is none that is shown."""
+        at = _found(self._stamps, stamp)
+        return None if at is None else int(self._frames[at])
+
+    def key_before(self, frame: int) -> int:
+        """Which keyframe, counted from 0, decoding for a frame starts at."""
+        return max(0, bisect_right(self.keys, self.places[frame]) - 1)
+
+    def key_after(self, place: float) -> float:
+        """The place of the next keyframe."""
+        at = bisect_right(self.keys, place)
+        return float(self.keys[at]) if at < len(self.keys) else inf
+
+    def between(self, low: float, end: float) -> int:
+        """How many frames have places in [low, end)."""
+        return bisect_left(self.places, end) - bisect_left(self.places, low)
+
+    def packets(self, container: Any, stream: Any, key: int) -> Iterator[_Placed]:
+        """A keyframe and all packets behind it, in decoding order: (place, whether decoding can restart there, packet)."""
+        if self._timed:
+            for packet in _packets_from(container, stream, self._index, key):
+                if packet.size:
+                    known = packet.is_keyframe and _found(self.keys, packet.pts) is not None
+                    yield packet.pts, known, packet
+            return
+        started = False
+        for count, packet in enumerate(p for p in _demuxed(container, stream) if p.size):
+            # The decoder hands the PTS of a packet on to its picture.
+            packet.pts = packet.dts = count
+            place = self.number(count)
+            started = started or place == self.keys[key]
+            if started:
+                yield place, _found(self.keys, place) is not None, packet
+
+
+def _found(values: NDArray[np.int64], value: int | None) -> int | None:
+    """Where a value is in an increasing array; None when it is not."""
+    if value is None:
+        return None
+    at = int(np.searchsorted(values, value))
+    return at if at < len(values) and values[at] == value else None
+
+
+_Placed = tuple[int | None, bool, Any]
+
+
+def _groups(packets: Iterator[_Placed], low: float) -> Iterator[tuple[Any, float, float]]:
+    """What to decode, group by group: (packet, or None to empty the decoder; first place and end of places of the group).
+
+    Pictures that come behind a keyframe in the file and precede it on screen (an open group) need the group before it. For
+    them the keyframe is decoded with that one, and they are decoded again, in vain, as part of its own: so every group is
+    decoded as if it were the first.
+
+    Args:
+        packets: from a keyframe on.
+        low: the place of that keyframe.
+    """
+    held: list[_Placed] = []  # a keyframe and the pictures behind it that precede it on screen
+    begun = False
+    for place, restart, packet in packets:
+        if held and place is not None and place < _key_place(held):
+            if len(held) == 1:
+                yield held[0][2], low, _key_place(held)
+            yield packet, low, _key_place(held)
+            held.append((place, restart, packet))
+            continue
+        if held:
+            yield None, low, _key_place(held)
+            low = _key_place(held)
+            for _, _, again in held:
+                yield again, low, inf
+            held = []
+        if begun and restart and place is not None and place > low:
+            held = [(place, restart, packet)]
+        else:
+            begun = True
+            yield packet, low, inf
+    if held:
+        yield None, low, _key_place(held)
+        low = _key_place(held)
+        for _, _, again in held:
+            yield again, low, inf
+    yield None, low, inf
+
+
+def _key_place(held: list[_Placed]) -> float:
+    place = held[0][0]
+    return -inf if place is None else place
 
 
 def _from_key(
     source: Source,
-    index: FrameIndex,
+    stamps: _Stamps,
     key: int,
     stop_frame: int,
     threads: int,
@@ -97,32 +206,29 @@ def _from_key(
 ) -> Any:
     """Frames from a keyframe on, by number, increasing; ends behind stop_frame.
 
-    Behind damage every keyframe gets a fresh decoder: what a decoder makes up for lost data depends on all that it has seen,
-    and with it on where the window began.
+    Behind a damaged group the file is opened again: an emptied decoder still remembers some of what damage taught it.
     """
     last = -1
-    restart: int | None = key
-    while restart is not None:
-        key, restart = restart, None
-        run = _one_decoder(source, index, key, threads, skip_loop_filter)
-        for number, frame, damaged in run:
-            owner = index.key_before(number)
-            if number <= last or owner < key:
-                continue
-            if damaged and owner > key:
-                restart = owner
+    following: int | None = key
+    while following is not None:
+        key, following = following, None
+        run = _groups_from(source, stamps, key, threads, skip_loop_filter)
+        for number, picture in run:
+            if number is None:
+                following = picture
                 break
-            last = number
-            yield number, frame
-            if number >= stop_frame - 1:
-                break
+            if number > last:
+                last = number
+                yield number, picture
+                if number >= stop_frame - 1:
+                    break
         run.close()
 
 
-def _one_decoder(
-    source: Source, index: FrameIndex, key: int, threads: int, skip_loop_filter: bool
+def _groups_from(
+    source: Source, stamps: _Stamps, key: int, threads: int, skip_loop_filter: bool
 ) -> Any:
-    """What one decoder brings from a keyframe on: (number, frame, whether there were signs of damage so far)."""
+    """Pictures of a decoder started at a keyframe: (number, picture); at last (None, next key) behind a damaged group."""
     with open_media(source.path, source.format_name) as container:
         try:
             stream = container.streams[source.stream_index]
@@ -132,24 +238,30 @@ def _one_decoder(
         context.thread_count = threads
         if skip_loop_filter:
             context.options = {"skip_loop_filter": "all"}
-        last, damaged = -1, False
-        keys = frozenset(index.keyframes.tolist())
-        for packet in _packets_from(container, stream, index, key):
+        brought, damaged = 0, False
+        packets = stamps.packets(container, stream, key)
+        for packet, low, end in _groups(packets, int(stamps.keys[key])):
             try:
-                frames = packet.decode()
+                pictures = context.decode(packet)
             except av.FFmpegError:
-                damaged = True
-                continue
-            for frame in frames:
-                if frame.pts is None:
+                pictures, damaged = (), True
+            limit = min(
+                end, stamps.key_after(low)
+            )  # pictures with damaged time stamps must not run ahead
+            for picture in pictures:
+                number = stamps.number(picture.pts)
+                if number is None or not low <= stamps.places[number] < limit:
                     continue
-                number = int(np.searchsorted(index.pts, frame.pts))
-                if number <= last or number >= len(index) or index.pts[number] != frame.pts:
-                    continue
-                predicted = number in keys and frame.pict_type not in (INTRA, UNTOLD)
-                damaged |= bool(frame.is_corrupt) or predicted or (0 <= last < number - 1)
-                last = number
-                yield number, frame, damaged
+                brought += 1
+                damaged |= picture.is_corrupt
+                picture.pts = int(stamps.pts[number])
+                yield number, picture
+            if packet is None:
+                if end < inf and (damaged or brought != stamps.between(low, limit)):
+                    yield None, bisect_left(stamps.keys, end)
+                    return
+                context.flush_buffers()
+                brought, damaged = 0, False
 
 
 def _packets_from(container: Any, stream: Any, index: FrameIndex, key: int) -> Iterator[Any]:
@@ -182,8 +294,8 @@ def _packets_from(container: Any, stream: Any, index: FrameIndex, key: int) -> I
 def _demuxed(container: Any, stream: Any) -> Iterator[Any]:
     try:
         yield from container.demux(stream)
-    except av.FFmpegError:
-        return  # a damaged tail: what was read so far counts
+    except (av.FFmpegError, IndexError):
+        return  # a damaged tail, or a stream that PyAV did not know of: what was read so far counts
 
 
 def _after(packets: Iterator[Any], wanted: int) -> Iterator[Any]:

@@ -1,10 +1,10 @@
-"""What a video file is, found by demuxing all of it and decoding one frame."""
+"""What a video file is, found by demuxing all of it and decoding its first frames."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import av
 import numpy as np
 
 from montage_dask.errors import MediaError
-from montage_dask.media.container import open_media
-from montage_dask.media.index import FrameIndex, Ticks
+from montage_dask.media.container import is_image, open_media
+from montage_dask.media.index import FrameIndex
+from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import AudioStream, Source
 
-VERSION = 1
+VERSION = 2
 
 MAXIMUM_PIXELS = 100_000_000
 """A larger picture is refused: it would not fit into a worker's memory a few times over."""
@@ -31,10 +32,35 @@ SPACES = {
     9: "bt2020nc",
     10: "bt2020c",
 }
-PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 11: "smpte431", 12: "smpte432"}  # fmt: skip
-TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"}  # fmt: skip
+PRIMARIES = {
+    1: "bt709",
+    4: "bt470m",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    9: "bt2020",
+    11: "smpte431",
+    12: "smpte432",
+}
+TRANSFERS = {
+    1: "bt709",
+    4: "gamma22",
+    5: "gamma28",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    18: "arib-std-b67",
+}
 RANGES = {1: "tv", 2: "pc"}
 UNSPECIFIED = "unspecified"
+
+USUAL_RATES = tuple(
+    rate for n in (24, 30, 48, 60, 120) for rate in (Fraction(n), Fraction(n * 1000, 1001))
+) + (Fraction(25), Fraction(50), Fraction(100))
 
 
 def stat_key(path: str | Path) -> dict[str, Any]:
@@ -57,15 +83,6 @@ def fingerprint(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
-@dataclass(slots=True)
-class _Packets:
-    pts: list[int] = field(default_factory=list)
-    key_pts: list[int] = field(default_factory=list)
-    without_pts: int = 0
-    last_duration: int = 0
-    error: str = ""
-
-
 def probe(path: str | Path) -> tuple[Source, FrameIndex]:
     """Probe a video.
 
@@ -80,17 +97,11 @@ def probe(path: str | Path) -> tuple[Source, FrameIndex]:
     try:
         stream = _video_stream(container, text)
         audio = _audio_stream(container)
-        packets = _demux(container, stream)
-        index = _index(packets, stream, text)
         format_name = container.format.name.split(",")[0]
         promised = _promised_seconds(container, stream)
-        first = _first_frame(text, format_name, stream.index, index)
-        _refuse_stills(text, container.format.name, index)
-        rate, constant = _frame_rate(index, stream)
-        warnings = _warnings(packets, index, promised)
-        return _source(
-            text, format_name, stream, audio, first, index, rate, constant, warnings
-        ), index
+        timing = find_timing(container, stream, text, format_name)
+        _refuse_stills(text, container.format.name, timing.index)
+        return _source(text, format_name, stream, audio, timing, promised), timing.index
     except (av.FFmpegError, UnicodeError) as error:
         raise MediaError(
             text, f"is damaged: {getattr(error, 'strerror', None) or error}"
@@ -131,83 +142,13 @@ def _audio_stream(container: Any) -> AudioStream | None:
     return AudioStream(best.index, context.name, context.sample_rate, context.channels)
 
 
-def _demux(container: Any, stream: Any) -> _Packets:
-    """PTS of all packets that are shown, in decoding order up to the end or the first damage."""
-    found = _Packets()
-    vp8 = stream.codec_context.name == "vp8"
-    started = False
-    try:
-        for packet in container.demux(stream):
-            if not packet.size:
-                continue
-            if vp8 and not bytes(packet)[0] & 0x10:
-                continue  # an alternate reference frame: decoded, never shown
-            pts = packet.pts
-            if pts is None:
-                found.without_pts += 1
-                continue
-            if packet.is_keyframe:
-                started = True
-                found.key_pts.append(pts)
-            # What comes before the first keyframe refers to pictures that are not there.
-            if not started or pts < found.key_pts[0] or packet.is_discard:
-                continue
-            found.pts.append(pts)
-            if packet.duration:
-                found.last_duration = packet.duration
-    except av.FFmpegError as error:
-        found.error = error.strerror or str(error)
-    return found
-
-
-def _index(packets: _Packets, stream: Any, path: str) -> FrameIndex:
-    if packets.without_pts > len(packets.pts):
-        raise MediaError(
-            path,
-            "has no time stamps (a raw stream); put it into a container first: "
-            "ffmpeg -i IN -c:v libx264 OUT.mp4",
-        )
-    if not packets.pts:
-        damage = f": {packets.error}" if packets.error else ""
-        raise MediaError(path, f"holds no video frame that can be decoded{damage}")
-    pts: Ticks = np.unique(np.array(packets.pts, np.int64))
-    duration = packets.last_duration
-    if duration < 1:
-        duration = (
-            int(np.median(np.diff(pts))) if len(pts) > 1 else round(1 / (25 * stream.time_base))
-        )
-    return FrameIndex(
-        pts,
-        np.unique(np.array(packets.key_pts, np.int64)),
-        Fraction(stream.time_base),
-        max(1, duration),
-    )
-
-
-def _first_frame(path: str, format_name: str, stream_index: int, index: FrameIndex) -> Any:
-    """The first frame, decoded: a stream whose decoder gives nothing is found out now, not in mid-job."""
-    with open_media(path, format_name) as container:
-        stream = container.streams[stream_index]
-        stream.codec_context.thread_count = 1
-        for number, packet in enumerate(container.demux(stream)):
-            try:
-                for frame in packet.decode():
-                    if frame.pts is not None and frame.pts >= index.pts[0]:
-                        return frame
-            except av.FFmpegError as error:
-                if number > 300:
-                    raise MediaError(
-                        path, f"cannot be decoded ({stream.codec_context.name}): {error.strerror}"
-                    ) from error
-    raise MediaError(
-        path, f"cannot be decoded: its {stream.codec_context.name} stream gives no frame"
-    )
-
-
 def _refuse_stills(path: str, format_names: str, index: FrameIndex) -> None:
-    if len(index) == 1 and (
-        "gif" in format_names or "image" in format_names or "png" in format_names
-    ):
+    """A single frame is a picture, unless it is in a container for video."""
+    if len(index) > 1:
+        return
+    with open(path, "rb") as file:
+        head = file.read(64)
+    if is_image(head) or any(n in format_names for n in ("gif", "image", "png")):
         raise MediaError(path, "is a still image, not a video")
 
 
@@ -220,8 +161,11 @@ def _frame_rate(index: FrameIndex, stream: Any) -> tuple[Fraction, bool]:
         return (Fraction(named) if named else average.limit_denominator(1001)), True
     steps = np.arange(frames, dtype=np.float64)
     offsets = (index.pts - index.pts[0]).astype(np.float64)
-    for named in (stream.guessed_rate, stream.average_rate, stream.base_rate):
-        if not named or not 1 <= named <= 1000:
+    told = [r for r in (stream.guessed_rate, stream.average_rate, stream.base_rate) if r]
+    # Millisecond ticks make FFmpeg guess rates like 19001/317: a usual rate that fits as well is what was meant.
+    usual = [r for r in told if r in USUAL_RATES]
+    for named in (*usual, *USUAL_RATES, *told):
+        if not 1 <= named <= 1000:
             continue
         ticks = float(1 / (Fraction(named) * index.time_base))
         if np.abs(offsets - steps * ticks).max() <= 1.0:
@@ -229,25 +173,30 @@ def _frame_rate(index: FrameIndex, stream: Any) -> tuple[Fraction, bool]:
     return average.limit_denominator(100_000), False
 
 
-def _promised_seconds(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
-    """The length that the header promises, and how much less is no wonder: a file is as long as its longest stream."""
+def _promised_seconds(container: Any, stream: Any) -> Fraction | None:
+    """How long the file says that its pictures last; None when it does not, or sound may be what lasts."""
     if stream.duration:
-        return stream.duration * Fraction(stream.time_base), Fraction(1, 2)
-    return Fraction(container.duration or 0, av.time_base), Fraction(2)
+        return Fraction(stream.duration) * stream.time_base
+    tag = re.fullmatch(
+        r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "").strip()
+    )
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
+    if container.duration and len(container.streams) == 1:
+        return Fraction(container.duration, av.time_base)
+    return None
 
 
-def _warnings(
-    packets: _Packets, index: FrameIndex, promised: tuple[Fraction, Fraction]
-) -> tuple[str, ...]:
+def _warnings(timing: Timing, promised: Fraction | None, promised_frames: int) -> tuple[str, ...]:
     """Truncation: the header promises more than the packets hold."""
-    whole, usual = promised
-    lacking = whole - index.duration_seconds
-    if whole and (packets.error or lacking > max(usual, whole / 10)):
-        return (
-            f"truncated or damaged: {float(index.duration_seconds):.1f} s "
-            f"of {float(whole):.1f} s can be used",
-        )
-    return (f"damaged: {packets.error}",) if packets.error else ()
+    there = timing.index.duration_seconds
+    lost_frames = promised_frames - timing.packets
+    if lost_frames > max(1, promised_frames // 100):
+        return (f"truncated: {timing.packets} of {promised_frames} frames can be used",)
+    # Only in files without a count of frames: an edit list makes the shown part shorter than the whole.
+    if not promised_frames and promised and promised - there > max(Fraction(1, 2), promised / 50):
+        return (f"incomplete: {float(there):.1f} s of {float(promised):.1f} s can be used",)
+    return (f"damaged: {timing.error}",) if timing.error else ()
 
 
 def _source(
@@ -255,12 +204,11 @@ def _source(
     format_name: str,
     stream: Any,
     audio: AudioStream | None,
-    first: Any,
-    index: FrameIndex,
-    rate: Fraction,
-    constant: bool,
-    warnings: tuple[str, ...],
+    timing: Timing,
+    promised: Fraction | None,
 ) -> Source:
+    first, index = timing.first, timing.index
+    rate, constant = _frame_rate(index, stream)
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if not Fraction(1, 10) <= aspect <= 10:
         aspect = Fraction(1)
@@ -295,5 +243,5 @@ def _source(
         start_pts=int(index.pts[0]),
         duration_seconds=index.duration_seconds,
         audio=audio,
-        warnings=warnings,
+        warnings=_warnings(timing, promised, stream.frames),
     )
