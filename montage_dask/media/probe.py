@@ -58,6 +58,12 @@ TRANSFERS = {
 RANGES = {1: "tv", 2: "pc"}
 UNSPECIFIED = "unspecified"
 
+USUAL_RATES = (
+    *(Fraction(n) for n in (24, 25, 30, 48, 50, 60, 100, 120)),
+    *(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)),
+)
+"""Rates of cameras, in frames per second."""
+
 USUAL_RATES = tuple(
     rate for n in (24, 30, 48, 60, 120) for rate in (Fraction(n), Fraction(n * 1000, 1001))
 ) + (Fraction(25), Fraction(50), Fraction(100))
