@@ -73,6 +73,8 @@ def picture_of(
     """
     end = {"end_pts": int(index.pts[shown.last + 1])} if shown.last + 1 < len(index) else {}
     stream = stream.filter("trim", start_pts=int(index.pts[shown.first]), **end)
+    # Rotation, HDR metadata, captions: done here, or untrue of the result.
+    stream = stream.filter("sidedata", mode="delete")
     stream = stream.filter("settb", expr="1/1000000000")
     tick = Fraction(10**9) / fps
     stream = stream.filter("setpts", expr=f"round({shown.expression()}*{float(tick)!r})")

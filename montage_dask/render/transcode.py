@@ -113,6 +113,8 @@ def transcode_window(
 
 
 def _sized(stream: Any, source: Source, size: tuple[int, int] | None) -> Any:
+    # It is turned here; what says so must not stay, or players turn it again.
+    stream = stream.filter("sidedata", mode="delete", type="DISPLAYMATRIX")
     turns = {90: ["clock"], 180: ["clock", "clock"], 270: ["cclock"]}
     for turn in turns.get(source.rotation_degrees, []):
         stream = stream.filter("transpose", turn)

@@ -280,6 +280,7 @@ def test_rotation_is_applied(tmp_path, degrees):
     )
     assert probe(path)[0].rotation_degrees == degrees
     luma = rendered(path, tmp_path, size=(320, 320))[0].astype(float)
+    assert probe(tmp_path / "out.mp4")[0].rotation_degrees == 0
     edges = {
         90: luma[:40],  # the left edge turned clockwise is the top
         180: luma[:, -40:],
