@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 CAPACITY_SECONDS = 1.0
 """How long a look at the workers counts: asking costs the scheduler a message."""
 
+JOINING_SECONDS = 20.0
+"""Workers of a cluster that was just started may still be on their way."""
+
 WORKER_WAIT_SECONDS = 60.0
 """How long a job waits for a lost worker to come back before it gives up."""
 
@@ -173,6 +176,13 @@ class Driver:
         if time.monotonic() - self._seen[0] > CAPACITY_SECONDS:
             self._seen = (time.monotonic(), capacity_of(self.client))
         return self._seen[1]
+
+    def expect(self, target: str) -> Capacity:
+        """What the cluster offers, as soon as a worker of a target is there, or after `JOINING_SECONDS` without one."""
+        deadline = time.monotonic() + JOINING_SECONDS
+        while not self.capacity().offers(target) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return self.capacity()
 
     def run(
         self,

@@ -96,7 +96,7 @@ def place_on(
     return place(
         operation,
         {"cpu": Cost(work_seconds)},
-        driver.capacity(),
+        driver.expect("cpu"),
         wanted=settings.placement.get(operation, "auto"),
     )
 
