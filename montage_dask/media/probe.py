@@ -64,10 +64,6 @@ USUAL_RATES = (
 )
 """Rates of cameras, in frames per second."""
 
-USUAL_RATES = tuple(
-    rate for n in (24, 30, 48, 60, 120) for rate in (Fraction(n), Fraction(n * 1000, 1001))
-) + (Fraction(25), Fraction(50), Fraction(100))
-
 
 def stat_key(path: str | Path) -> dict[str, Any]:
     """What tells a file from another before its content is known: path, size and time of change.
