@@ -1,7 +1,8 @@
-"""The frame index: times and numbers are exact inverses of each other, and survive the disk."""
+"""The frame index: exact times, the frame on screen, saved and read back."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from fractions import Fraction
 
 import numpy as np
@@ -11,75 +12,110 @@ from hypothesis import strategies as st
 
 from montage_dask.media.index import FrameIndex
 
-
-def made(pts, keys, base=Fraction(1, 1000), last=40):
-    return FrameIndex(np.array(pts, np.int64), np.array(keys, np.int64), base, last)
+BASE = Fraction(1, 90_000)
 
 
-@st.composite
-def indexes(draw):
-    steps = draw(st.lists(st.integers(1, 10_000), max_size=40))
-    start = draw(st.integers(-(10**6), 10**9))
-    pts = np.cumsum([start, *steps]).tolist()
-    keys = [pts[0], *sorted(draw(st.sets(st.sampled_from(pts), max_size=5)) - {pts[0]})]
-    base = draw(st.sampled_from([Fraction(1, 1000), Fraction(1, 90000), Fraction(1001, 30000)]))
-    return made(pts, keys, base, draw(st.integers(1, 500)))
+def ticks(*values: int):
+    return np.array(values, np.int64)
 
 
-@given(index=indexes(), data=st.data())
-def test_times_and_numbers_belong_together(index, data):
-    n = data.draw(st.integers(0, len(index) - 1))
-    time, after = index.time_seconds(n), index.time_seconds(n + 1)
-    assert time < after
-    assert index.frame_at(time) == n
-    assert index.frame_at((time + after) / 2) == n
-    assert index.frame_at(after - Fraction(1, 10**12)) == n
-    assert index.frame_at(after) == min(n + 1, len(index) - 1)
-    assert index.frame_at(Fraction(-5)) == 0
-    assert index.frame_at(Fraction(10**9)) == len(index) - 1
+def made(pts=(100, 140, 260, 300), keys=(100, 260), last=40, **more):
+    return FrameIndex(ticks(*pts), ticks(*keys), BASE, last, **more)
+
+
+indexes = st.builds(
+    lambda gaps, start, base, last: FrameIndex(
+        np.cumsum([start, *gaps]).astype(np.int64), ticks(start), base, last
+    ),
+    st.lists(st.integers(1, 10**6), max_size=40),
+    st.integers(-(10**9), 10**12),
+    st.fractions(Fraction(1, 10**6), 1).filter(bool),
+    st.integers(1, 1000),
+)
+
+
+@given(indexes, st.fractions(-5, 10**7, max_denominator=10**6))
+def test_the_frame_on_screen_is_the_last_that_has_appeared(index, seconds):
+    times = [index.time_seconds(i) for i in range(len(index))]
+    assert index.frame_at(seconds) == max(0, bisect_right(times, seconds) - 1)
+
+
+@given(indexes)
+def test_a_frame_is_on_screen_from_its_time_on(index):
+    tiny = index.time_base / 1000
+    for i in range(len(index)):
+        assert index.frame_at(index.time_seconds(i)) == i
+        assert index.frame_at(index.time_seconds(i + 1) - tiny) == i
+    assert index.time_seconds(0) == 0
     assert index.time_seconds(len(index)) == index.duration_seconds
 
 
-@given(index=indexes(), data=st.data())
-def test_decoding_starts_at_or_before_the_frame(index, data):
-    n = data.draw(st.integers(0, len(index) - 1))
-    key = index.keyframe_before(n)
-    assert key <= n
-    assert key in index.keyframes
-    assert not [k for k in index.keyframes if key < k <= n]
+def test_keyframes():
+    index = made()
+    assert index.keyframes.tolist() == [0, 2]
+    assert [index.keyframe_before(i) for i in range(4)] == [0, 0, 2, 2]
+    hidden = made(keys=(20, 60, 260))
+    assert hidden.keyframes.tolist() == [2]
+    assert [hidden.keyframe_before(i) for i in range(4)] == [0, 0, 2, 2]
+    assert hidden.key_before(1) == 1
+    packed = made(keys=(100,), packets=ticks(0, 3, 2, 5), key_packets=ticks(0, 2))
+    assert packed.keyframes.tolist() == [0, 2]
+    assert [packed.keyframe_before(i) for i in range(4)] == [0, 0, 2, 2]
+    assert packed.key_before(3) == 0
 
 
-def test_an_index_survives_the_disk(tmp_path):
-    index = made([-5, 0, 7, 30], [-20, 7], Fraction(1001, 30000), 3)
-    index.save(tmp_path / "i.npz")
-    back = FrameIndex.load(tmp_path / "i.npz")
-    np.testing.assert_array_equal(back.pts, index.pts)
-    np.testing.assert_array_equal(back.key_pts, index.key_pts)
-    assert (back.time_base, back.last_duration) == (index.time_base, index.last_duration)
-    assert back.keyframe_before(0) == 0  # the keyframe itself is hidden
-
-
-@pytest.mark.parametrize("keep", [0, 1, 50, -1])
-def test_a_damaged_file_is_told(tmp_path, keep):
-    path = tmp_path / "i.npz"
-    made([0, 40], [0]).save(path)
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises((OSError, ValueError, KeyError)):
-        FrameIndex.load(path)
-    with pytest.raises(FileNotFoundError):
-        FrameIndex.load(tmp_path / "none.npz")
+def test_no_frame_outside():
+    for frame in (-1, 5):
+        with pytest.raises(IndexError, match="of 4"):
+            made().time_seconds(frame)
 
 
 @pytest.mark.parametrize(
-    ("pts", "keys", "last"),
-    [([], [0], 1), ([0], [], 1), ([0, 0], [0], 1), ([1, 0], [0], 1), ([0, 1], [0, 0], 1), ([0], [0], 0)],
-)  # fmt: skip
-def test_what_is_no_index(pts, keys, last):
-    with pytest.raises(ValueError, match=r"needs|must"):
-        made(pts, keys, last=last)
+    "wrong",
+    [
+        {"pts": ()},
+        {"keys": ()},
+        {"pts": (100, 100)},
+        {"keys": (260, 100)},
+        {"last": 0},
+        {"packets": ticks(0, 1, 2, 3)},
+        {"packets": ticks(0, 1, 1, 3), "key_packets": ticks(0)},
+        {"packets": ticks(0, 1), "key_packets": ticks(0)},
+        {"packets": ticks(0, 1, 2, 3), "key_packets": ticks(7)},
+    ],
+)
+def test_nonsense_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"index|PTS|last frame|packet"):
+        made(**wrong)
 
 
-def test_numbers_out_of_range():
-    for wrong in (-1, 3):
-        with pytest.raises(IndexError, match="of 2"):
-            made([0, 40], [0]).time_seconds(wrong)
+@pytest.mark.parametrize("more", [{}, {"packets": ticks(0, 3, 2, 5), "key_packets": ticks(0, 2)}])
+def test_saved_and_read_back(tmp_path, more):
+    index = made(**more)
+    index.save(tmp_path / "index.npz")
+    back = FrameIndex.load(tmp_path / "index.npz")
+    assert back.pts.tolist() == index.pts.tolist()
+    assert back.key_pts.tolist() == index.key_pts.tolist()
+    assert back.time_base == BASE
+    assert back.last_duration == 40
+    for name, values in more.items():
+        assert getattr(back, name).tolist() == values.tolist()
+
+
+def test_a_damaged_file_is_an_error_and_never_unpickled(tmp_path):
+    path = tmp_path / "index.npz"
+    made().save(path)
+    data = path.read_bytes()
+    for broken in (b"", b"no zip", data[: len(data) // 2], data[:60] + b"\0\0\0\0" + data[64:]):
+        path.write_bytes(broken)
+        with pytest.raises((ValueError, KeyError, OSError)):
+            FrameIndex.load(path)
+    np.savez(path, pts=np.array([{}], object), key_pts=ticks(0), scale=ticks(1, 25, 1))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        FrameIndex.load(path)
+    np.savez(path, pts=np.array([0.0, 1.0]), key_pts=ticks(0), scale=ticks(1, 25, 1))
+    with pytest.raises(ValueError, match="pts is float64"):
+        FrameIndex.load(path)
+    np.savez(path, pts=ticks(0, 1), scale=ticks(1, 25, 1))
+    with pytest.raises(KeyError):
+        FrameIndex.load(path)
