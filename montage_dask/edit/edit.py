@@ -83,7 +83,9 @@ def edit(
     longest = [
         max(s.duration_seconds for s in pins[p].shots) if p >= 0 else longest_free for p in pinned
     ]
-    transitions = place_transitions(slots, style, transition, fps, longest, random)
+    anywhere = (max(s.duration_seconds for s in usable),) * 2
+    room = [_room(pins[p], anywhere) if p >= 0 else anywhere for p in pinned]
+    transitions = place_transitions(slots, style, transition, fps, longest, room, random)
     problem = make_problem(slots, candidates, _needs(slots, transitions, fps), style, pinned)
     choice = select_in_order(problem, seed) if in_order else None
     if in_order and choice is None:
@@ -144,6 +146,12 @@ def edit(
     )
     fade = min(round(Fraction(style.fade_out_seconds) * fps), frames // 2)
     return replace(timeline, fade_out_frames=fade)
+
+
+def _room(pin: Pin, anywhere: tuple[Fraction, Fraction]) -> tuple[Fraction, Fraction]:
+    """Seconds of the pinned shot before and after the pinned moment."""
+    at, shot = pin.at_seconds, pin.shots[0]
+    return anywhere if at is None else (at - shot.start_seconds, shot.stop_seconds - at)
 
 
 def _length(

@@ -44,7 +44,8 @@ def lay_out(
     durations = np.array([float(s.duration_seconds) for s in shots])
     views = float(np.maximum(1.0, durations / VIEW_SECONDS).sum())
     longest = max(s.duration_seconds for s in shots)
-    limit = min(float(longest), _limit(durations, style, float(frames / fps)))
+    fade = _fade_seconds(style, music)
+    limit = min(float(longest), _limit(durations, style, float(frames / fps), fade))
     slots: tuple[Slot, ...] = ()
     stretch = STRETCHES[0]
     for slower in STRETCHES:
@@ -68,12 +69,25 @@ def lay_out(
     return Layout(_split(slots, allowed), stretch)
 
 
-def _limit(durations: Floats, style: Style, length: float) -> float:
+def _fade_seconds(style: Style, music: Music) -> float:
+    """What crossfades take from a shot on top of its slot."""
+    if style.transition != "crossfade" or style.transition_at != "all":
+        return 0.0
+    beats = music.beats_seconds
+    period = float(beats[-1] - beats[0]) / (len(beats) - 1) if len(beats) > 1 else 0.5
+    return style.transition_beats * period
+
+
+def _limit(durations: Floats, style: Style, length: float, fade: float) -> float:
     """The longest slot for which there is footage enough to fill the montage without repeating."""
     most = style.maximum_shot_seconds * STRETCHES[-1]
-    for limit in sorted({min(most, float(d)) for d in durations}, reverse=True):
-        if np.floor(durations / limit + 1e-9).sum() * limit >= length:
-            return max(limit, LEAST_LIMIT_SECONDS)
+    # Rather shorter slots than repeats because of the fades, unless the style wants longer ones.
+    for spent in (fade, 0.0):
+        for limit in sorted({min(most, float(d) - spent) for d in durations}, reverse=True):
+            if spent and limit < style.minimum_shot_seconds:
+                break
+            if np.floor(durations / (limit + spent) + 1e-9).sum() * limit >= length:
+                return max(limit, LEAST_LIMIT_SECONDS)
     # Short footage: leave room to begin elsewhere when a shot comes again.
     upper = float(np.quantile(durations, 0.75))
     return max(LEAST_LIMIT_SECONDS, 0.7 * upper)
@@ -163,6 +177,7 @@ def place_transitions(
     kind: str | None,
     fps: Fraction,
     longest: Sequence[Fraction],
+    room: Sequence[tuple[Fraction, Fraction]],
     random: np.random.Generator,
 ) -> tuple[Transition, ...]:
     """How each slot begins. The first begins with a cut.
@@ -173,6 +188,8 @@ def place_transitions(
         kind: what the user asked for in place of the style's kind.
         fps: output frames per second.
         longest: [S] the longest shot that each slot can have; with the handles it must suffice.
+        room: [S] seconds of the shot before and after the moment that a pin wants in full view; a
+            crossfade that needs more would show it only while it fades.
         random: for the transitions that come by chance.
     """
     wanted = kind or style.transition
@@ -191,6 +208,9 @@ def place_transitions(
         most = min(slots[k - 1].frames, slots[k].frames) // 2
         frames = min(2 * max(1, round(want / 2)), most - most % 2)
         result[k] = Transition(wanted, frames) if frames >= 2 else CUT
+        half = frames // 2 / fps
+        if wanted == "crossfade" and (half >= room[k - 1][1] or half > room[k][0]):
+            result[k] = CUT
         for side in (k - 1, k):
             if slots[side].frames / fps + sum(handles(result, side)) / fps > longest[side]:
                 result[k] = CUT

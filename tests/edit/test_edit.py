@@ -262,6 +262,23 @@ def test_pins_are_shown(name):
     assert any(e.source == shots[20].source for e in timeline.events)
 
 
+@pytest.mark.parametrize("place", [0, 1, 50, 97, 99])
+def test_a_pinned_moment_is_in_full_view_and_not_only_in_a_crossfade(place):
+    shots, sources = footage(6, 5, seconds=(4, 8))
+    target = shots[12]
+    at = target.start_seconds + target.duration_seconds * Fraction(place, 100)
+    style = load_style("dream")
+    assert style.transition == "crossfade"
+    for seed in range(3):
+        pins = [Pin(target.source, at, (target,))]
+        timeline = make(shots, sources, music(40), style, pins=pins, seed=seed)
+        assert any(
+            e.source == target.source
+            and e.in_seconds <= at < e.in_seconds + e.frames / timeline.fps * e.speed
+            for e in timeline.events
+        )
+
+
 def test_more_pins_than_cuts_are_refused():
     shots, sources = footage(6, 5)
     pins = [Pin(s.source, s.start_seconds, (s,)) for s in shots]

@@ -125,6 +125,17 @@ def test_chronological_styles_keep_the_order_of_filming():
     assert len({(e.source, e.shot) for e in timeline.events}) == len(timeline.events)
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_footage_is_not_called_short_because_of_crossfades(seed):
+    shots, sources = footage(8, 4, seed, (2, 8))
+    track = music(60, 124, seed=seed)
+    style = load_style("documentary")
+    assert style.transition == "crossfade"
+    timeline = edit(shots, sources, track, style, fps=Fraction(30), width=64, height=36)
+    assert not timeline.notes
+    assert len({(e.source, e.shot) for e in timeline.events}) == len(timeline.events)
+
+
 def test_chronological_with_few_shots_uses_all_of_them_in_order():
     shots, sources = footage(2, 3, seconds=(14, 20))
     style = load_style("documentary")
