@@ -92,7 +92,7 @@ def timeline(
     return Timeline(**{**fields, **more})  # type: ignore[arg-type]
 
 
-fractions = st.fractions(0, 300, max_denominator=90_000)
+fractions = st.fractions(1, 300, max_denominator=90_000)
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
