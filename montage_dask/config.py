@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ ENVIRONMENT: Mapping[str, str] = {
 
 Check = Callable[[Any], Any]
 
+HUGE = re.compile(r"[eE][+-]?\d{4}")
+"""An exponent that a Fraction would work out for hours."""
+
 
 def seconds(value: Any) -> Fraction:
     """A time of at least 0: a number of seconds, "90", "1:30" or "0:01:30.5".
@@ -53,7 +57,7 @@ def seconds(value: Any) -> Fraction:
         raise ValueError("not a finite time")
     total = Fraction(0)
     parts = str(value).strip().split(":")
-    if not 1 <= len(parts) <= 3:
+    if not 1 <= len(parts) <= 3 or HUGE.search(str(value)):
         raise ValueError("not a time")
     for part in parts:
         number = Fraction(part)
@@ -75,6 +79,8 @@ def positive_seconds(value: Any) -> Fraction:
 
 def rate(value: Any) -> Fraction:
     """A frame rate: 25, "29.97" (taken as 30000/1001) or "24000/1001"."""
+    if HUGE.search(str(value)):
+        raise ValueError("must lie between 1 and 240")
     number = Fraction(str(value).strip())
     if not 1 <= number <= 240:
         raise ValueError("must lie between 1 and 240")
@@ -159,6 +165,8 @@ def automatic(value: Any) -> str:
 
 def byte_size(value: Any) -> int:
     """Bytes, as Dask writes them: "1.5GB", "800 MiB"."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError('must look like "1.5GB"')
     result = int(dask.utils.parse_bytes(value))
     if not 1 << 26 <= result <= 1 << 44:
         raise ValueError("must lie between 64 MiB and 16 TiB")
@@ -255,6 +263,12 @@ def defaults() -> dict[str, Any]:
     return dict(loaded)
 
 
+@cache
+def _announce() -> None:
+    """Tell Dask the defaults, once: it keeps every announcement."""
+    dask.config.update_defaults({"montage": defaults()})
+
+
 def checked(name: str, value: Any, origin: str) -> Any:
     """The value of a setting, converted.
 
@@ -291,7 +305,7 @@ def resolve(
     Raises:
         UsageError: an unknown setting or a wrong value.
     """
-    dask.config.update_defaults({"montage": defaults()})
+    _announce()
     configured = {k.replace("_", "-"): v for k, v in dask.config.get("montage").items()}
     unknown = configured.keys() - CHECKS.keys()
     if unknown:

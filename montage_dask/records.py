@@ -330,6 +330,8 @@ def _decode(hint: Any, data: Any) -> Any:
     if hint is Fraction:
         return Fraction(data)
     if dataclasses.is_dataclass(hint):
+        if not isinstance(data, Mapping):
+            raise TypeError(f"expected the keys of {hint}, got {data!r}")
         hints = _hints(typing.cast(type, hint))
         names = {f.name for f in dataclasses.fields(hint)}
         unknown = set(data) - names

@@ -80,8 +80,15 @@ def _local(settings: Mapping[str, Setting]) -> Iterator[Client]:
         )
     except (OSError, RuntimeError, TimeoutError) as error:
         raise ClusterError(f"cannot start {workers} local workers: {error}") from error
-    with cluster, Client(cluster) as client:
-        yield client
+    try:
+        with Client(cluster) as client:
+            yield client
+    finally:
+        # What became of the job is known by now: a worker that is slow to end must not hide it.
+        try:
+            cluster.close()
+        except (TimeoutError, OSError, RuntimeError):
+            log.warning("the local cluster did not close in time", exc_info=True)
 
 
 @contextmanager
