@@ -94,7 +94,7 @@ def _local(settings: Mapping[str, Setting]) -> Iterator[Client]:
 @contextmanager
 def _remote(where: str) -> Iterator[Client]:
     name = printable(where)
-    options: dict[str, Any] = {"timeout": CONNECT_SECONDS, "set_as_default": False}
+    options: dict[str, Any] = {"timeout": CONNECT_SECONDS}
     if where.startswith(("http://", "https://")):
         options["address"] = scheduler_of(where)
     elif "://" in where:
