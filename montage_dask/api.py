@@ -54,7 +54,7 @@ def _logged(run_dir: Path) -> Iterator[None]:
         yield
     except MontageError as error:
         details = getattr(error, "details", None)
-        logger.error("%s%s", error, "\n" + details() if details else "", exc_info=True)
+        logger.exception("%s%s", error, "\n" + details() if details else "")
         raise
     finally:
         logger.removeHandler(handler)

@@ -19,7 +19,9 @@ from montage_dask.media.probe import probe
 
 def test_plan_tells_and_does_nothing(material: Material, tmp_path: Path):
     output = tmp_path / "out.mp4"
-    done = montage("plan", material.footage, "--music", material.music, "-o", output, "--json", *SMALL)
+    done = montage(
+        "plan", material.footage, "--music", material.music, "-o", output, "--json", *SMALL
+    )
     assert done.code == 0, done.stderr
     plan = done.json
     assert len(plan["clips"]) == 5
@@ -27,13 +29,17 @@ def test_plan_tells_and_does_nothing(material: Material, tmp_path: Path):
     assert plan["montage"]["frames"] == 300
     rows = {o["operation"]: o for o in plan["operations"]}
     assert rows.keys() >= {"strip", "shots", "beats", "encode", "audio", "assemble"}
-    assert all(o["target"] == "cpu" and o["reason"] and o["resources"] == {"CPU": 1} for o in rows.values())
+    assert all(
+        o["target"] == "cpu" and o["reason"] and o["resources"] == {"CPU": 1} for o in rows.values()
+    )
     assert plan["estimate"]["wall_seconds"] > 0
     assert plan["estimate"]["disk_bytes"] > 0
     assert plan["cluster"]["resources"]["CPU"] >= 1
     assert not output.exists()
     assert not list(tmp_path.glob(".montage/records/strip/*"))
-    for_people = montage("plan", material.footage, "--music", material.music, "-o", output, *SMALL, "-q")
+    for_people = montage(
+        "plan", material.footage, "--music", material.music, "-o", output, *SMALL, "-q"
+    )
     assert "runs on the CPU only" in for_people.stdout.replace("\n", " ")
 
 
@@ -53,17 +59,31 @@ def test_analyse_finds_shots_and_beats(cut_clip: Path, material: Material, tmp_p
     done = montage("analyse", cut_clip, material.music, "-o", tmp_path / "found", "--json")
     assert done.code == 0, done.stderr
     (clip,) = done.json["footage"]
-    assert [(s["start_frame"], s["stop_frame"]) for s in clip["shots"]] == [(0, 40), (40, 80), (80, 120)]
+    assert [(s["start_frame"], s["stop_frame"]) for s in clip["shots"]] == [
+        (0, 40),
+        (40, 80),
+        (80, 120),
+    ]
     assert clip["shots"][1]["start_seconds"] == pytest.approx(1.6)
     assert (clip["fps"], clip["frames"]) == (25, 120)
     (track,) = done.json["music"]
-    assert track.keys() >= {"path", "tempo_bpm", "confidence", "beats_seconds", "downbeats_seconds", "sections"}
+    assert track.keys() >= {
+        "path",
+        "tempo_bpm",
+        "confidence",
+        "beats_seconds",
+        "downbeats_seconds",
+        "sections",
+    }
     assert track["tempo_bpm"] == pytest.approx(120, abs=1)
     near = [min(abs(b - t) for b in track["beats_seconds"]) for t in material.beats]
     assert sum(n <= 0.035 for n in near) >= 0.95 * len(near)
     files = {p.name for p in (tmp_path / "found").iterdir()}
     assert files >= {"analysis.json", "shots.csv", "beats.csv", "shots.otio"}
-    assert json.loads((tmp_path / "found" / "analysis.json").read_text())["footage"] == done.json["footage"]
+    assert (
+        json.loads((tmp_path / "found" / "analysis.json").read_text())["footage"]
+        == done.json["footage"]
+    )
     with (tmp_path / "found" / "shots.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 3
     timeline = otio.adapters.read_from_file(str(tmp_path / "found" / "shots.otio"))
@@ -72,7 +92,9 @@ def test_analyse_finds_shots_and_beats(cut_clip: Path, material: Material, tmp_p
 
 @pytest.mark.parametrize("detector", ["accurate", "content"])
 def test_other_detectors_find_the_same_cuts(cut_clip: Path, tmp_path: Path, detector: str):
-    done = montage("analyse", cut_clip, "-o", tmp_path / "a.json", "--json", "--detector", detector, "-q")
+    done = montage(
+        "analyse", cut_clip, "-o", tmp_path / "a.json", "--json", "--detector", detector, "-q"
+    )
     assert done.code == 0, done.stderr
     assert [s["start_frame"] for s in done.json["footage"][0]["shots"]] == [0, 40, 80]
 
@@ -115,7 +137,11 @@ def test_a_cluster_of_ones_own(material: Material, tmp_path: Path):
     launch = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard"]  # fmt: skip
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment()}
-    started = [subprocess.Popen([*launch, "--scheduler-file", str(file), "--port", "0", "--no-dashboard"], **quiet)]
+    started = [
+        subprocess.Popen(
+            [*launch, "--scheduler-file", str(file), "--port", "0", "--no-dashboard"], **quiet
+        )
+    ]
     try:
         deadline = time.monotonic() + 60
         while not file.exists():
