@@ -78,13 +78,18 @@ def _clip(event: Event, source: Source, fps: Fraction, folder: Path) -> Any:
         name=printable(Path(source.path).name),
         media_reference=_reference(source.path, available, folder),
         source_range=_range(event.in_seconds * fps, event.frames, fps),
-        metadata={NAMESPACE: to_json(event)},
+        metadata={NAMESPACE: _metadata(event)},
     )
     if event.speed != 1:
         clip.effects.append(
             otio.schema.LinearTimeWarp(name="speed", time_scalar=float(event.speed))
         )
     return clip
+
+
+def _metadata(event: Event) -> dict[str, Any]:
+    # Scores as text, like the fractions: OTIO's JSON reader is off by one bit in the last place for one double in ten.
+    return {**to_json(event), "scores": {k: repr(float(v)) for k, v in event.scores.items()}}
 
 
 def _music_track(timeline: Timeline, music: Music, folder: Path) -> Any:

@@ -56,11 +56,11 @@ def write_fcpxml(
     spine = ET.SubElement(sequence, "spine")
     first: ET.Element | None = None
     for event in timeline.events:
-        if event.transition.frames:
+        if event.transition.frames and event.start_frame:  # nothing is before the first one
             _transition(spine, event, timeline.fps)
         clip = _clip(spine, event, assets[event.source], sources[event.source], timeline.fps)
         first = clip if first is None else first
-        _markers(clip, event, timeline)
+        _markers(clip, event, sources[event.source], timeline)
     if first is not None:
         # Connected at the clip's own clock, which does not start at 0.
         ET.SubElement(
@@ -121,8 +121,7 @@ def _asset(resources: ET.Element, identity: str, source: Source, format_id: str)
 
 
 def _clip(spine: ET.Element, event: Event, asset: str, source: Source, fps: Fraction) -> ET.Element:
-    # A retimed clip counts its start in the retimed clock.
-    start = event.in_seconds / event.speed
+    start = _start(event, source, fps)
     clip = ET.SubElement(
         spine, "asset-clip", ref=asset, name=_text(Path(source.path).name), srcEnable="video",
         offset=_time(event.start_frame / fps), start=_time(start), duration=_time(event.frames / fps),
@@ -137,6 +136,13 @@ def _clip(spine: ET.Element, event: Event, asset: str, source: Source, fps: Frac
     return clip
 
 
+def _start(event: Event, source: Source, fps: Fraction) -> Fraction:
+    """Where the clip begins in its own clock, on a frame of it; a retimed clip has the retimed clock."""
+    if event.speed == 1:
+        return int(event.in_seconds * source.frame_rate) / source.frame_rate
+    return round(event.in_seconds / event.speed * fps) / fps
+
+
 def _transition(spine: ET.Element, event: Event, fps: Fraction) -> None:
     half = event.transition.frames // 2
     transition = ET.SubElement(
@@ -146,11 +152,12 @@ def _transition(spine: ET.Element, event: Event, fps: Fraction) -> None:
     ET.SubElement(transition, "filter-video", ref="r-dissolve", name="Cross Dissolve")
 
 
-def _markers(clip: ET.Element, event: Event, timeline: Timeline) -> None:
+def _markers(clip: ET.Element, event: Event, source: Source, timeline: Timeline) -> None:
+    start = _start(event, source, timeline.fps)
     for beat in timeline.beats_seconds:
         frame = round((beat - timeline.music_start_seconds) * timeline.fps)
         if event.start_frame <= frame < event.stop_frame:
-            at = event.in_seconds / event.speed + (frame - event.start_frame) / timeline.fps
+            at = start + (frame - event.start_frame) / timeline.fps
             ET.SubElement(
                 clip, "marker", start=_time(at), duration=_time(1 / timeline.fps), value="beat"
             )
