@@ -74,7 +74,9 @@ class Bars:
         """Something that people should know."""
         from rich.markup import escape
 
-        self._console.print(escape(message), style="yellow")
+        from montage_dask.errors import printable
+
+        self._console.print(escape(printable(message)), style="yellow")
 
 
 class Lines:
@@ -121,7 +123,9 @@ class Lines:
 
     def note(self, message: str) -> None:
         """Something that people should know."""
-        self._say(message)
+        from montage_dask.errors import printable
+
+        self._say(printable(message))
 
     def _say(self, message: str) -> None:
         print(message, file=sys.stderr, flush=True)
