@@ -1,71 +1,75 @@
-"""Stills are the frames of their numbers, as they are meant to be seen."""
-
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from made_footage import number_of, numbered
-from makers import copied
+from makers import film
 from PIL import Image
 
-from montage_dask.errors import MediaError, StoreError
 from montage_dask.media.probe import probe
-from montage_dask.render.stills import extract_stills, frames_every, pictures
+from montage_dask.records import Shot
+from montage_dask.render.stills import extract_stills, frames_every, frames_per_shot, pictures
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    return probe(numbered(tmp_path_factory.mktemp("stills") / "n.mp4", 150, b_frames=2, gop=30))
+def clip(tmp_path_factory):
+    """150 frames at 25 whose level is twice their number, keyframes 30 apart, upright after rotation."""
+    path = tmp_path_factory.mktemp("stills") / "levels.mp4"
+    film(
+        path, "-c:v", "libx264", "-qp", "4", "-preset", "ultrafast", "-g", "30", "-bf", "2", "-threads", "1",
+        frames=150, size="128x64", filters="format=yuv420p,geq=lum='16+N':cb=128:cr=128",
+    )  # fmt: skip
+    return probe(path)
 
 
-def test_frames_on_a_clock(film):
-    _, index = film
+def shot(start: int, stop: int) -> Shot:
+    return Shot(
+        "s", 0, start, stop, Fraction(start, 25), Fraction(stop, 25), 0.5, 0.5, 0.5, 0.5, 0.5, 0.5,
+        (1.0,), "0" * 16, 5, (0.5,), (0.5,),
+    )  # fmt: skip
+
+
+def level(picture: np.ndarray) -> float:
+    """The frame number that a picture shows."""
+    return float(picture.mean()) * 219 / 255
+
+
+@pytest.mark.parametrize("wanted", [[0], [149], [3, 4, 5, 30, 31], [0, 75, 149], [140, 2, 70]])
+def test_the_pictures_are_those_of_their_numbers(clip, wanted):
+    source, index = clip
+    found = list(pictures(source, index, wanted))
+    assert [n for n, _ in found] == sorted(wanted)
+    for number, picture in found:
+        assert picture.shape == (64, 128, 3)
+        assert level(picture) == pytest.approx(number, abs=1.2)
+
+
+def test_a_still_every_so_many_seconds(clip):
+    _, index = clip
     assert frames_every(index, Fraction(1)) == (0, 25, 50, 75, 100, 125)
-    assert frames_every(index, Fraction(1, 100)) == tuple(range(150))
+    assert frames_every(index, Fraction(1, 50))[:4] == (0, 1, 2, 3)  # each once
     assert frames_every(index, Fraction(100)) == (0,)
 
 
-def test_pictures_are_the_frames_asked_for(film, tmp_path):
-    source, index = film
-    wanted = (149, 3, 4, 90, 60, 0)
-    outputs = {n: tmp_path / f"{n}.{'png' if n % 2 else 'jpg'}" for n in wanted}
-    made = extract_stills(source, index, outputs)
-    assert made == [outputs[n] for n in sorted(wanted)]
-    for n in wanted:
-        with Image.open(outputs[n]) as picture:
-            assert picture.size == (source.width, source.height)
-            assert number_of(np.asarray(picture.convert("L"))) == n
+def test_stills_of_shots_keep_away_from_the_cuts():
+    shots = [shot(0, 100), shot(100, 101), shot(101, 150)]
+    assert frames_per_shot(shots, 1) == (50, 100, 125)
+    three = frames_per_shot(shots[:1], 3)
+    assert three == (16, 50, 83)
+    assert frames_per_shot(shots[1:2], 4) == (100,)
 
 
-def test_those_that_are_there_stay_and_no_parts_are_left(film, tmp_path):
-    source, index = film
-    kept = tmp_path / "5.jpg"
-    kept.write_bytes(b"mine")
-    extract_stills(source, index, {5: kept, 6: tmp_path / "deep" / "6.jpg"}, max_width=80)
-    assert kept.read_bytes() == b"mine"
-    assert sorted(os.listdir(tmp_path)) == ["5.jpg", "deep"]
-    with Image.open(tmp_path / "deep" / "6.jpg") as picture:
-        assert picture.size == (80, 48)
-
-
-def test_upright(film, tmp_path):
-    path = copied(film[0].path, tmp_path / "turned.mp4", before=("-display_rotation", "-90"))
-    source, index = probe(path)
-    (_, turned), *_ = pictures(source, index, [7])
-    assert turned.shape == (160, 96, 3)
-    assert number_of(np.rot90(turned)[..., 1]) == 7
-
-
-def test_causes_are_told(film, tmp_path):
-    source, index = film
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreError, match="not a folder"):
-        extract_stills(source, index, {1: tmp_path / "file" / "1.jpg"})
-    gone, times = probe(copied(source.path, tmp_path / "gone.mp4"))
-    os.unlink(gone.path)
-    with pytest.raises(MediaError, match=r"gone\.mp4: does not exist"):
-        extract_stills(gone, times, {1: tmp_path / "1.jpg"})
-    assert sorted(os.listdir(tmp_path)) == ["file"]
+def test_stills_are_files_of_the_wanted_size_and_stay(clip, tmp_path):
+    source, index = clip
+    outputs = {100: tmp_path / "new" / "b.png", 10: tmp_path / "new" / "a.jpg"}
+    paths = extract_stills(source, index, outputs, max_width=64)
+    assert paths == [outputs[10], outputs[100]]
+    with Image.open(paths[0]) as first, Image.open(paths[1]) as second:
+        assert (first.format, first.size) == ("JPEG", (64, 32))
+        assert (second.format, second.size) == ("PNG", (64, 32))
+        assert level(np.asarray(second)) == pytest.approx(100, abs=1.5)
+    before = paths[0].stat().st_mtime_ns
+    extract_stills(source, index, outputs, max_width=64)
+    assert paths[0].stat().st_mtime_ns == before
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["a.jpg", "b.png"]

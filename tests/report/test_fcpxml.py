@@ -1,18 +1,22 @@
-"""FCPXML: it parses, its times add up, and no file name leaves its place."""
-
 from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import pytest
-from made_timelines import HOSTILE, media, music, timeline
+from made_timeline import HOSTILE, RATES, music, on_beats, sources_in
 
 from montage_dask.records import Transition
 from montage_dask.report.fcpxml import write_fcpxml
+
+
+def written(tmp_path, timeline, sources, track):
+    path = tmp_path / "t.fcpxml"
+    write_fcpxml(timeline, sources, track, path)
+    assert "<!DOCTYPE fcpxml>" in path.read_text(encoding="utf-8")
+    return ET.parse(path).getroot()
 
 
 def seconds(text: str) -> Fraction:
@@ -20,77 +24,84 @@ def seconds(text: str) -> Fraction:
     return Fraction(text[:-1])
 
 
-def written(folder: Path, made) -> ET.Element:
-    write_fcpxml(made, media(folder), music(folder), folder / "t.fcpxml")
-    return ET.parse(folder / "t.fcpxml").getroot()
-
-
-@pytest.mark.parametrize("fps", [Fraction(25), Fraction(30000, 1001)])
-def test_clips_follow_each_other_and_fill_the_sequence(tmp_path, fps):
-    made = timeline(tmp_path, [50, 25, 75, 30], fps)
-    root = written(tmp_path, made)
+@pytest.mark.parametrize("fps", RATES)
+def test_clips_fill_the_sequence_on_frames(tmp_path, fps):
+    sources, track = sources_in(tmp_path), music(tmp_path)
+    timeline = on_beats(sources, track, fps=fps, start=Fraction(3, 2))
+    root = written(tmp_path, timeline, sources, track)
     sequence = root.find(".//sequence")
-    assert sequence is not None
-    assert seconds(sequence.get("duration")) == made.duration_seconds
+    assert seconds(sequence.get("duration")) == timeline.duration_seconds
+    form = root.find(f".//format[@id='{sequence.get('format')}']")
+    assert seconds(form.get("frameDuration")) == 1 / fps
+    assert (form.get("width"), form.get("height")) == ("1920", "1080")
     at = Fraction(0)
-    clips = root.findall(".//spine/asset-clip")
-    for clip, event in zip(clips, made.events, strict=True):
+    for clip, event in zip(root.findall(".//spine/asset-clip"), timeline.events, strict=True):
         assert seconds(clip.get("offset")) == at
-        assert seconds(clip.get("start")) == event.in_seconds
         at += seconds(clip.get("duration"))
-    assert at == made.duration_seconds
-    assert sequence.get("tcFormat") == ("NDF" if fps == 25 else "DF")
+        rate = sources[event.source].frame_rate
+        start = seconds(clip.get("start"))
+        assert (start * rate).denominator == 1  # on a frame of the media: the one on screen
+        assert 0 <= event.in_seconds - start < 1 / rate
+    assert at == timeline.duration_seconds
+    assert sequence.get("tcFormat") == (
+        "DF" if fps.denominator == 1001 and round(fps) % 30 == 0 else "NDF"
+    )
 
 
-def test_every_reference_is_defined(tmp_path):
-    made = timeline(tmp_path, [50] * len(HOSTILE))
-    made = replace(
-        made, events=(made.events[0], replace(made.events[1], transition=Transition("crossfade", 8)), *made.events[2:])
-    )  # fmt: skip
-    root = written(tmp_path, made)
-    defined = {e.get("id") for e in root.find("resources")}
-    used = {e.get(k) for e in root.iter() for k in ("ref", "format") if e.get(k)}
-    assert used <= defined
-    assert len(root.findall(".//spine/transition")) == 1
-
-
-def test_hostile_names_come_back_whole_from_their_urls(tmp_path):
-    root = written(tmp_path, timeline(tmp_path, [20] * len(HOSTILE)))
-    urls = [r.get("src") for r in root.findall(".//asset/media-rep")]
-    names = {Path(unquote(urlsplit(u).path, errors="surrogateescape")).name for u in urls}
-    assert names == {*HOSTILE, "trück & <b>.mp3"}
-    assert not root.findall(".//script")
-    assert not root.findall(".//b")
-    labels = [e.get("name") for e in root.findall(".//spine/asset-clip")]
-    assert labels[1] == HOSTILE[1]
-    assert all(label.isprintable() for label in labels)
-
-
-def test_the_music_starts_where_it_is_heard_and_beats_are_marked(tmp_path):
-    made = timeline(tmp_path, [50, 50])
-    root = written(tmp_path, made)
-    sound = root.find(".//asset-clip[@ref='music']")
-    assert seconds(sound.get("start")) == made.music_start_seconds
-    assert seconds(sound.get("duration")) == made.duration_seconds
+def test_beats_are_markers_and_music_is_connected(tmp_path):
+    sources, track = sources_in(tmp_path), music(tmp_path)
+    timeline = on_beats(sources, track, start=Fraction(2))
+    root = written(tmp_path, timeline, sources, track)
     clips = root.findall(".//spine/asset-clip")
-    marked = [
-        seconds(m.get("start")) - seconds(c.get("start")) + seconds(c.get("offset"))
-        for c in clips
-        for m in c.findall("marker")
-    ]
-    heard = [b - made.music_start_seconds for b in made.beats_seconds]
-    expected = [b for b in heard if b < made.duration_seconds]
-    assert len(marked) == len(expected)
-    assert all(abs(a - b) <= Fraction(1, 50) for a, b in zip(marked, expected, strict=True))
+    found = []
+    for clip in clips:
+        shift = seconds(clip.get("offset")) - seconds(clip.get("start"))
+        found += [seconds(m.get("start")) + shift for m in clip.findall("marker")]
+    expected = [round((b - 2) * timeline.fps) / timeline.fps for b in timeline.beats_seconds]
+    assert found == expected
+    [connected] = clips[0].findall("asset-clip")
+    assert connected.get("lane") == "-1"
+    assert connected.get("offset") == clips[0].get("start")
+    assert seconds(connected.get("start")) == 2
+    assert seconds(connected.get("duration")) == timeline.duration_seconds
+    assert list(clips[0]).index(connected) < list(clips[0]).index(clips[0].find("marker"))
 
 
-def test_a_slow_clip_has_a_time_map(tmp_path):
-    made = timeline(tmp_path, [50, 50])
-    made = replace(made, events=(made.events[0], replace(made.events[1], speed=Fraction(1, 2))))
-    root = written(tmp_path, made)
-    first, second = root.findall(".//spine/asset-clip")
-    assert first.find("timeMap") is None
-    assert seconds(second.get("start")) == made.events[1].in_seconds * 2
-    points = second.findall("timeMap/timept")
-    slope = seconds(points[1].get("value")) / seconds(points[1].get("time"))
-    assert slope == Fraction(1, 2)
+def test_every_reference_exists_and_every_name_survives(tmp_path):
+    sources, track = sources_in(tmp_path, HOSTILE), music(tmp_path)
+    root = written(tmp_path, on_beats(sources, track, events=6), sources, track)
+    known = {e.get("id") for e in root.find("resources")}
+    assert len(known) == len(root.find("resources"))
+    used = {e.get(k) for e in root.iter() for k in ("ref", "format") if e.get(k)}
+    assert used <= known
+    urls = [e.get("src") for e in root.iter("media-rep")]
+    assert all(u.startswith("file:///") for u in urls)
+    assert {unquote(u[len("file://") :]) for u in urls} == {
+        *(s.path for s in sources.values()),
+        track.path,
+    }
+
+
+def test_transitions_lie_around_their_cuts_and_not_before_the_start(tmp_path):
+    sources, track = sources_in(tmp_path), music(tmp_path)
+    timeline = on_beats(sources, track, kind="crossfade")
+    first = replace(timeline.events[0], transition=Transition("dip-to-black", 8))
+    timeline = replace(timeline, events=(first, *timeline.events[1:]))
+    root = written(tmp_path, timeline, sources, track)
+    fades = root.findall(".//spine/transition")
+    cuts = [e.start_frame for e in timeline.events[1:] if e.transition.frames]
+    assert [seconds(f.get("offset")) * 30 + 4 for f in fades] == cuts
+    assert all(seconds(f.get("duration")) == Fraction(8, 30) for f in fades)
+
+
+def test_a_speed_maps_time(tmp_path):
+    sources, track = sources_in(tmp_path), music(tmp_path)
+    timeline = on_beats(sources, track)
+    slow = replace(timeline.events[1], speed=Fraction(1, 2))
+    timeline = replace(timeline, events=(timeline.events[0], slow, *timeline.events[2:]))
+    root = written(tmp_path, timeline, sources, track)
+    clip = root.findall(".//spine/asset-clip")[1]
+    points = [(seconds(p.get("time")), seconds(p.get("value"))) for p in clip.find("timeMap")]
+    assert points[0] == (0, 0)
+    assert points[1][1] / points[1][0] == Fraction(1, 2)
+    assert abs(seconds(clip.get("start")) * slow.speed - slow.in_seconds) <= slow.speed / 60
