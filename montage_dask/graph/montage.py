@@ -185,10 +185,7 @@ def make(job: Job, driver: Driver) -> tuple[Survey, list[Made]]:
     """
 
     survey = prepare(job, driver)
-    made = []
-    for number in range(job["variants"]):
-        made.append(_one(job, driver, survey, number))
-    return survey, made
+    return survey, [_one(job, driver, survey, n) for n in range(job["variants"])]
 
 
 def _one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:

@@ -1,4 +1,4 @@
-"""Bad input: every file that cannot be used is named with its reason, the rest of the job is finished, and no file is followed elsewhere."""
+"""Bad input: what cannot be used is named with its reason, the rest is finished, and no file is followed elsewhere."""
 
 from __future__ import annotations
 
@@ -149,12 +149,12 @@ def test_each_bad_file_is_named_with_its_reason(bad_job, name):
 
 def test_nothing_else_is_skipped(bad_job):
     """A file whose index stands in front is used as far as it goes."""
-    folder, done, _ = bad_job
+    _, done, _ = bad_job
     assert {Path(s["path"]).name for s in done.json["skipped"]} == set(REASONS)
 
 
 def test_clips_with_odd_names_are_used(bad_job):
-    folder, done, _ = bad_job
+    _, done, _ = bad_job
     used = {Path(p).name for p in media_of(Path(done.json["run_dir"]) / "timeline.otio")}
     assert used >= set(NAMES)
 
@@ -166,7 +166,7 @@ def test_playlists_are_not_followed(bad_job):
 
 
 def test_the_part_before_the_damage_is_used_and_no_more(bad_job):
-    folder, done, _ = bad_job
+    _, done, _ = bad_job
     timeline = json.loads((Path(done.json["run_dir"]) / "summary.json").read_text())
     used = [c for c in timeline["cuts"] if Path(c["source"]).name == "moov first.mp4"]
     assert all(c["source_seconds"] < 4 for c in used)

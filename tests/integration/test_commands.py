@@ -117,7 +117,21 @@ def test_frames_every_second(cut_clip: Path, tmp_path: Path):
 
 
 def test_transcode_in_windows(material: Material, tmp_path: Path):
-    arguments = ("transcode", material.footage, "-o", tmp_path / "out", "--codec", "h264", "--crf", 30, "--quality", "preview", "--size", "160x160", "--json")  # fmt: skip
+    arguments = (
+        "transcode",
+        material.footage,
+        "-o",
+        tmp_path / "out",
+        "--codec",
+        "h264",
+        "--crf",
+        30,
+        "--quality",
+        "preview",
+        "--size",
+        "160x160",
+        "--json",
+    )
     done = montage(*arguments, DASK_MONTAGE__TRANSCODE_FRAMES="40")
     assert done.code == 0, done.stderr
     assert len(done.json["outputs"]) == 5
@@ -135,7 +149,16 @@ def test_a_cluster_of_ones_own(material: Material, tmp_path: Path):
     """A scheduler and a worker started by hand, reached by a scheduler file; without the tag it is refused."""
     file = tmp_path / "scheduler.json"
     launch = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard"]  # fmt: skip
+    worker = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        "--scheduler-file",
+        str(file),
+        "--nthreads",
+        "1",
+        "--no-dashboard",
+    ]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment()}
     started = [
         subprocess.Popen(
@@ -148,7 +171,18 @@ def test_a_cluster_of_ones_own(material: Material, tmp_path: Path):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         started.append(subprocess.Popen(worker, **quiet))
-        arguments = ("run", material.footage, "--music", material.music, "--duration", 2, "--json", "--cluster", file, *SMALL)  # fmt: skip
+        arguments = (
+            "run",
+            material.footage,
+            "--music",
+            material.music,
+            "--duration",
+            2,
+            "--json",
+            "--cluster",
+            file,
+            *SMALL,
+        )
         refused = montage(*arguments, "-o", tmp_path / "no.mp4")
         assert refused.code == 1
         assert "no worker offers CPU" in refused.stderr
@@ -163,7 +197,16 @@ def test_a_cluster_of_ones_own(material: Material, tmp_path: Path):
 
 
 def test_no_cluster_is_an_error_in_one_line(material: Material, tmp_path: Path):
-    done = montage("run", material.footage, "--music", material.music, "-o", tmp_path / "o.mp4", "--cluster", tmp_path / "none.json")  # fmt: skip
+    done = montage(
+        "run",
+        material.footage,
+        "--music",
+        material.music,
+        "-o",
+        tmp_path / "o.mp4",
+        "--cluster",
+        tmp_path / "none.json",
+    )
     assert done.code == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: --cluster")
     assert "Traceback" not in done.stderr
