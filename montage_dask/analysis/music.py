@@ -23,7 +23,7 @@ from montage_dask.media.audio import ANALYSIS_RATE, decode_mono, mono_blocks
 from montage_dask.media.probe import fingerprint
 from montage_dask.records import Music, TempoAlternative
 
-VERSION = 1
+VERSION = 2
 
 TRACKERS = ("auto", "flux", "librosa")
 FALLBACK_BPM = 120.0

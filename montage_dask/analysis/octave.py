@@ -12,6 +12,7 @@ import numpy as np
 from montage_dask.analysis.bars import strength_at
 from montage_dask.analysis.beats import track_beats
 from montage_dask.analysis.onset import Envelopes
+from montage_dask.analysis.phase import settle_phase
 from montage_dask.analysis.tempo import Doubles, TempoPath, loudness_rise, scaled
 
 GROUP = 16
@@ -29,7 +30,14 @@ SLOWEST_BPM, FASTEST_BPM = 58.0, 185.0
 def settle_octave(
     envelopes: Envelopes, strength: Doubles, tempo: TempoPath
 ) -> tuple[TempoPath, Doubles]:
-    """The tempo path in the octave that people would tap, and its beats in seconds."""
+    """The tempo path in the octave that people would tap, and its beats in seconds, in phase."""
+    tempo, beats = _in_octave(envelopes, strength, tempo)
+    return tempo, settle_phase(envelopes, strength, tempo.bpm, beats)
+
+
+def _in_octave(
+    envelopes: Envelopes, strength: Doubles, tempo: TempoPath
+) -> tuple[TempoPath, Doubles]:
     beats = track_beats(strength, tempo.bpm, envelopes.samples)
     if len(beats) < GROUP:
         return tempo, beats

@@ -44,6 +44,9 @@ FLOOR = 1e-3
 TIMBRES = 12
 """Cosine coefficients of the log spectrum that describe the sound of a frame."""
 
+CHORD_HZ = (180.0, 3000.0)
+"""Where harmony is read: below, a bin of the spectrum is wider than a semitone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Envelopes:
@@ -59,6 +62,8 @@ class Envelopes:
     """The same below LOW_HZ."""
     timbre: Floats
     """Cosine coefficients 1 … TIMBRES of the log spectrum, shape (frames, TIMBRES)."""
+    chroma: Floats
+    """Amplitude of each of the 12 pitch classes from A, shape (frames, 12)."""
     samples: int
     """Length of the music in samples."""
 
@@ -90,7 +95,8 @@ def onset_envelopes(blocks: Iterable[Floats], device: str = "cpu") -> Envelopes:
         low_flux=joined[:, 1].copy(),
         power=joined[:, 2].copy(),
         low_power=joined[:, 3].copy(),
-        timbre=joined[:, 4:].copy(),
+        timbre=joined[:, 4 : 4 + TIMBRES].copy(),
+        chroma=joined[:, 4 + TIMBRES :].copy(),
         samples=counter.samples,
     )
 
@@ -136,7 +142,7 @@ def _grid(blocks: Iterable[Floats]) -> Iterator[Floats]:
 
 
 class _Extractor:
-    """One block of samples to one array of (BLOCK, 4 + TIMBRES) values."""
+    """One block of samples to one array of (BLOCK, 4 + TIMBRES + 12) values."""
 
     def __init__(self, device: str) -> None:
         import torch
@@ -151,6 +157,11 @@ class _Extractor:
         self._cosines: Any = torchaudio.functional.create_dct(TIMBRES + 1, BANDS, norm="ortho").to(
             device
         )
+        hertz = torch.arange(bins) * (ANALYSIS_RATE / WINDOW)
+        pitch = 12 * torch.log2(hertz.clamp_min(1.0) / 440.0)
+        apart = (pitch[:, None] - torch.arange(12) + 6) % 12 - 6
+        heard = (hertz > CHORD_HZ[0]) & (hertz < CHORD_HZ[1])
+        self._chroma = ((1 - apart.abs()).clamp_min(0) * heard[:, None]).to(device)
         self._low = round(LOW_HZ * WINDOW / ANALYSIS_RATE) + 1
 
     def __call__(self, samples: Floats) -> Floats:
@@ -166,7 +177,8 @@ class _Extractor:
             squares = spectrum[LAG:].square() * (2.0 / (WINDOW * self._window.square().sum()))
             columns = [flux, low_flux, squares.sum(1), squares[:, : self._low].sum(1)]
             timbre = (mel[LAG:] @ self._cosines)[:, 1:]
-            found: Floats = torch.cat([torch.stack(columns, 1), timbre], 1).cpu().numpy()
+            chroma = spectrum[LAG:] @ self._chroma
+            found: Floats = torch.cat([torch.stack(columns, 1), timbre, chroma], 1).cpu().numpy()
         return found
 
 

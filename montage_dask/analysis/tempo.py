@@ -86,9 +86,10 @@ def pulse(envelopes: Envelopes) -> Doubles:
     )
 
 
-def loudness_rise(envelopes: Envelopes) -> Doubles:
-    """Growth of the amplitude over 46 ms around each frame, ≥ 0. Shape (frames,)."""
-    amplitude = np.sqrt(envelopes.power.astype(np.float64))
+def loudness_rise(envelopes: Envelopes, low: bool = False) -> Doubles:
+    """Growth of the amplitude over 46 ms around each frame, ≥ 0; of the bass alone with `low`. Shape (frames,)."""
+    power = envelopes.low_power if low else envelopes.power
+    amplitude = np.sqrt(power.astype(np.float64))
     rise = np.zeros(len(amplitude))
     rise[3:-1] = np.maximum(amplitude[4:] - amplitude[:-4], 0.0)
     return rise

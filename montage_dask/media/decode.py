@@ -245,9 +245,8 @@ def _groups_from(
                 pictures = context.decode(packet)
             except av.FFmpegError:
                 pictures, damaged = (), True
-            limit = min(
-                end, stamps.key_after(low)
-            )  # pictures with damaged time stamps must not run ahead
+            # Pictures with damaged time stamps must not run ahead of their group.
+            limit = min(end, stamps.key_after(low))
             for picture in pictures:
                 number = stamps.number(picture.pts)
                 if number is None or not low <= stamps.places[number] < limit:

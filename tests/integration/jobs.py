@@ -32,7 +32,9 @@ def make_clip(path: Path, picture: str, seconds: float = 5, rate: str = "25", *m
     )  # fmt: skip
 
 
-def make_track(path: Path, seconds: float = SECONDS, bpm: float = BPM, level: float = 0.6) -> list[float]:
+def make_track(
+    path: Path, seconds: float = SECONDS, bpm: float = BPM, level: float = 0.6
+) -> list[float]:
     """Kick on every beat, hat between, a chord: returns the beats."""
     rate = 44_100
     sound = np.zeros(int(seconds * rate), np.float64)

@@ -46,13 +46,28 @@ def test_the_json_contract(first):
     assert result["tempo_bpm"] == pytest.approx(120, abs=1)
     assert len(result["beats_seconds"]) >= 22
     for cut in result["cuts"]:
-        assert cut.keys() >= {"frame", "time_seconds", "beat_seconds", "error_ms", "source", "reason"}
+        assert cut.keys() >= {
+            "frame",
+            "time_seconds",
+            "beat_seconds",
+            "error_ms",
+            "source",
+            "reason",
+        }
         assert cut["time_seconds"] == pytest.approx(cut["frame"] / 25)
         assert cut["reason"]
         assert Path(cut["source"]).exists()
         expected = (cut["time_seconds"] - cut["beat_seconds"]) * 1000
         assert cut["error_ms"] == pytest.approx(expected, abs=0.01)
-    assert {o["name"] for o in result["operations"]} >= {"probe", "strip", "shots", "beats", "encode", "audio", "assemble"}
+    assert {o["name"] for o in result["operations"]} >= {
+        "probe",
+        "strip",
+        "shots",
+        "beats",
+        "encode",
+        "audio",
+        "assemble",
+    }
     assert all(o["target"] == "cpu" and o["count"] >= 1 for o in result["operations"])
     assert result["skipped"] == []
 
@@ -73,7 +88,10 @@ def test_the_cuts_are_in_the_file(first):
     seen = find_cuts(output)
     promised = [c["frame"] for c in done.json["cuts"]]
     found = [p for p in promised if p in seen]
-    assert len(found) >= 0.75 * len(promised), (promised, seen)  # a cut between like pictures cannot be seen
+    assert len(found) >= 0.75 * len(promised), (
+        promised,
+        seen,
+    )  # a cut between like pictures cannot be seen
 
 
 def test_what_stands_in_the_run_folder(first):
@@ -122,7 +140,14 @@ def test_the_timeline_rendered_back_gives_the_same_video(first, tmp_path):
     copy = tmp_path / "edited.otio"
     shutil.copy(timeline, copy)
     back = montage(
-        "run", "--from-timeline", copy, "-o", tmp_path / "back.mp4", "--quality", "preview", "--json"
+        "run",
+        "--from-timeline",
+        copy,
+        "-o",
+        tmp_path / "back.mp4",
+        "--quality",
+        "preview",
+        "--json",
     )
     assert back.code == 0, back.stderr
     assert frames_hash(tmp_path / "back.mp4") == frames_hash(output)

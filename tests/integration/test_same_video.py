@@ -21,7 +21,16 @@ SLOW = {"DASK_MONTAGE__SEGMENT_FRAMES": "20"}
 
 
 def arguments(material: Material, output: Path) -> list[str]:
-    return ["run", str(material.footage), "--music", str(material.music), "-o", str(output), "--json", *JOB]
+    return [
+        "run",
+        str(material.footage),
+        "--music",
+        str(material.music),
+        "-o",
+        str(output),
+        "--json",
+        *JOB,
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +114,9 @@ def test_a_killed_client_goes_on_where_it_was(material, tmp_path, reference):
     encode = next(o for o in again.json["operations"] if o["name"] == "encode")
     assert encode["reused"] == done_before
     assert encode["count"] > 0
-    assert not any(o["count"] for o in again.json["operations"] if o["name"] in ("probe", "strip", "beats"))
+    assert not any(
+        o["count"] for o in again.json["operations"] if o["name"] in ("probe", "strip", "beats")
+    )
     assert frames_hash(output) == reference
 
 
