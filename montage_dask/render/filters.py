@@ -27,10 +27,14 @@ BLUR_DIVISOR = 8
 """The blurred background is made at this fraction of the size: nobody sees the difference, and it costs next to nothing."""
 
 
-def open_input(source: Source, index: FrameIndex, shown: FrameMap) -> Any:
-    """The input of one event: opened as the untrusted file that it is, a little before the first frame that is shown."""
+def open_input(source: Source, index: FrameIndex, shown: FrameMap, number: int = 0) -> Any:
+    """The input of one event: opened as the untrusted file that it is, a little before the first frame that is shown.
+
+    `number` tells the inputs of one graph apart: ffmpeg-python takes equal nodes for one, and an edit may show a part twice.
+    """
     options: dict[str, Any] = {
         "protocol_whitelist": "file",
+        "thread_queue_size": 8 + number,  # any option that may differ; 8 is ffmpeg's default
         "f": source.format_name,
         "threads": 1,
         "noautorotate": None,

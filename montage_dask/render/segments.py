@@ -275,7 +275,7 @@ def _joined(
             source.path,
         )
         picture = picture_of(
-            open_input(source, index, shown),
+            open_input(source, index, shown, number),
             source,
             index,
             shown,
