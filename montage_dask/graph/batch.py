@@ -148,10 +148,21 @@ def transcode(
     return written
 
 
+def even_windows(frames: int, window_frames: int) -> int:
+    """Length of windows that are equal, and of an even number when there are several: no slot is left with a short rest.
+
+    From the length of the source alone, so that the result does not depend on the cluster.
+    """
+    count = -(-frames // window_frames)
+    if count > 1:
+        count += count % 2
+    return -(-frames // count)
+
+
 def _windows(clip: Clip, how: Transcoding) -> Iterator[Request]:
     source = clip.source
     paths = {"source": to_json(source), "index": str(clip.index)}
-    for window in split_windows(source.frames, how.window_frames):
+    for window in split_windows(source.frames, even_windows(source.frames, how.window_frames)):
         yield Request(
             "transcode",
             {
