@@ -51,12 +51,14 @@ def settle_phase(envelopes: Envelopes, strength: Doubles, bpm: Doubles, beats: D
     wrong = _wrong(_votes(envelopes, beats))
     if not wrong.any():
         return beats
-    stretch = np.minimum(np.arange(len(beats)) // STRETCH, len(wrong) - 1)
-    steps = np.gradient(beats) * MUTED
+    moved = wrong[np.minimum(np.arange(len(beats)) // STRETCH, len(wrong) - 1)]
+    steps = np.gradient(beats)
+    # The wrong grid is silenced everywhere, else the right stretches could follow the moved ones off.
+    wrong_places = np.where(moved, beats, beats + steps / 2)
     rest = strength.copy()
-    for beat, step in zip(beats[wrong[stretch]], steps[wrong[stretch]], strict=True):
-        first = max(0, round((beat - step) * FRAME_RATE))
-        rest[first : round((beat + step) * FRAME_RATE) + 1] = 0.0
+    for place, reach in zip(wrong_places, steps * MUTED, strict=True):
+        first = max(0, round((place - reach) * FRAME_RATE))
+        rest[first : max(0, round((place + reach) * FRAME_RATE) + 1)] = 0.0
     return track_beats(rest, bpm, envelopes.samples)
 
 
