@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Source, Timeline, to_json
 from montage_dask.render.segments import Segment, plan_segments
 from montage_dask.store import Store
+from montage_dask.store.artefacts import free_bytes, storage_error
 
 log = logging.getLogger(__name__)
 
@@ -355,10 +355,8 @@ def check_output(job: Job) -> None:
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
-            from montage_dask.store.artefacts import storage_error
-
             raise storage_error(folder, error) from error
-    free = shutil.disk_usage(job.output.parent).free
+    free = free_bytes(job.output.parent)
     if free < 1 << 20:
         raise StoreError(f"cannot write {job.output}: the disk is full ({free} bytes free)")
 
@@ -383,8 +381,3 @@ def start(job: Job, client: Any, progress: Progress) -> Driver:
         in_flight_per_slot=job["in-flight-per-slot"],
         retries=job["retries"],
     )
-
-
-def names(clips: Sequence[Clip]) -> str:
-    """Clip names for people."""
-    return ", ".join(c.name for c in clips)
