@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from montage_dask.render.filters import matrix_of
+from montage_dask.render.mezzanine import colour_tags
+
 if TYPE_CHECKING:
     import torch
 
@@ -23,9 +26,9 @@ WEIGHTS = {
     "smpte170m": (0.299, 0.114),
     "fcc": (0.30, 0.11),
     "smpte240m": (0.212, 0.087),
-    "bt2020nc": (0.2627, 0.0593),
+    "bt2020": (0.2627, 0.0593),
 }
-"""Weights of red and blue in luma, by FFmpeg's name of the matrix."""
+"""Weights of red and blue in luma, by the name that `matrix_of` gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,9 @@ class Colour:
 
     @classmethod
     def of(cls, source: Source, bit_depth: int = 8) -> Colour:
-        """That of a source; a matrix that is not told goes by the size, as players have it."""
-        untold = "bt709" if source.coded_height >= 720 else "smpte170m"
-        matrix = source.color_space if source.color_space in WEIGHTS else untold
-        return cls(matrix, source.color_range == "pc", bit_depth)
+        """That of the planes of a source."""
+        tagged = colour_tags(source)
+        return cls(matrix_of(source), tagged.get("color_range") == "pc", bit_depth)
 
     @property
     def levels(self) -> tuple[float, float, float, float]:

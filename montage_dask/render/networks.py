@@ -109,7 +109,9 @@ class Network:
             enlarged = self._run(functional.pad(seen, edges, mode="replicate"))
             return enlarged
         enlarged = self._run(seen)
-        top, start = (self.scale * (s.start - max(s.start - self.context, 0)) for s in (rows, columns))
+        top, start = (
+            self.scale * (s.start - max(s.start - self.context, 0)) for s in (rows, columns)
+        )
         tall, wide = (self.scale * (s.stop - s.start) for s in (rows, columns))
         return enlarged[:, :, top : top + tall, start : start + wide]
 

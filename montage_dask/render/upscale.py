@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +20,16 @@ from numpy.typing import NDArray
 from montage_dask import models
 from montage_dask.errors import TargetFailed, UsageError
 from montage_dask.render.colour import Colour, from_rgb, to_rgb
+from montage_dask.render.filters import matrix_of
+from montage_dask.render.mezzanine import UNSPECIFIED, Picture
 from montage_dask.render.networks import default_precision, load_network
 
 if TYPE_CHECKING:
     import torch
 
     from montage_dask.records import Source
+
+T = TypeVar("T")
 
 VERSION = 1
 """Raised when the same pictures come out differently."""
@@ -44,7 +50,7 @@ TRIAL = 128
 """Side of the tile that speed is measured with."""
 
 NEEDED = 1.5
-"""A picture is upscaled when the output is at least so many times its size."""
+"""A shot is upscaled when the output is at least so many times its size."""
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -135,7 +141,9 @@ class Upscaler:
         def work() -> list[torch.Tensor]:
             # torch computes little with uint16; 10 and 12 bits fit into int16.
             y, u, v = (
-                torch.from_numpy(np.ascontiguousarray(p if kind == np.uint8 else p.astype(np.int16)))
+                torch.from_numpy(
+                    np.ascontiguousarray(p if kind == np.uint8 else p.astype(np.int16))
+                )
                 for p in planes
             )
             given = to_rgb((y.to(self._device), u.to(self._device), v.to(self._device)), colour)
@@ -156,21 +164,20 @@ class Upscaler:
         """float32 [1, 3, height, width] → [1, 3, scale × height, scale × width]."""
         import torch
 
+        reached = 1
         with models.torch_threads(self._threads), torch.inference_mode(), _repeatable():
-            while True:
-                picture = self._once(picture)
-                if self._network.scale >= self.scale:
-                    return picture
-                if self._network.scale ** 2 >= self.scale and picture.shape is not None:
-                    return self._once(picture)
+            while reached < self.scale:
+                times = min(self._network.scale, self.scale // reached)
+                picture = self._once(picture, times)
+                reached *= times
+        return picture
 
-    def _once(self, picture: torch.Tensor) -> torch.Tensor:
-        """The network over all tiles, its result averaged down where it enlarges more than is wanted."""
+    def _once(self, picture: torch.Tensor, times: int) -> torch.Tensor:
+        """The network over all tiles; its result is averaged down where it enlarges by more than `times`."""
         import torch
         from torch.nn import functional
 
-        down = max(1, self._network.scale // self.scale)
-        times = self._network.scale // down
+        down = self._network.scale // times
         height, width = picture.shape[2:]
         result = torch.empty(1, 3, height * times, width * times, device=picture.device)
         for rows in _cut(height, self.tile):
@@ -178,8 +185,82 @@ class Upscaler:
                 part = self._network.part(picture, rows, columns)
                 if down > 1:
                     part = functional.avg_pool2d(part, down)
-                result[
-                    :, :, rows.start * times : rows.stop * times,
-                    columns.start * times : columns.stop * times,
-                ] = part  # fmt: skip
+                top, left = rows.start * times, columns.start * times
+                result[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
         return result
+
+    def _tile(self, memory_limit_mb: int) -> int:
+        if not self._device.startswith("cuda"):
+            return CPU_TILE
+        # Half of the memory is for whole pictures and other networks.
+        pixels = memory_limit_mb * MEGABYTE // 2 // self._network.bytes_per_pixel
+        return max(SMALLEST_TILE, int(pixels**0.5) - 2 * self._network.context)
+
+    def _with_less_memory(self, work: Callable[[], T]) -> T:
+        """Do it; when memory does not suffice, again with smaller tiles."""
+        import torch
+
+        while True:
+            try:
+                return work()
+            except torch.OutOfMemoryError as error:
+                reason = str(error).splitlines()[0][:200]
+            # Outside of the handler: the error holds on to all that was allocated.
+            if self.tile <= SMALLEST_TILE:
+                raise TargetFailed(
+                    f"upscaling does not fit into the memory of {self._device} ({reason})"
+                )
+            models.release(keep="upscale")
+            self.tile = max(SMALLEST_TILE, self.tile // 2)
+            log.warning("no memory left on %s: tiles of %d pixels", self._device, self.tile)
+
+
+def upscaled(pictures: Iterator[Picture], upscaler: Upscaler, source: Source) -> Iterator[Picture]:
+    """Pictures of a source, enlarged; what `mezzanine.write_pictures` takes as a transform."""
+    for picture in pictures:
+        colour = Colour.of(source, picture.bits)
+        y, u, v = upscaler.planes((picture.y, picture.u, picture.v), colour)
+        yield replace(picture, y=y, u=u, v=v)
+
+
+def told_colour(source: Source) -> Source:
+    """A source that says its matrix: for an untold one players go by the size, which changes here."""
+    if source.color_space != UNSPECIFIED:
+        return source
+    return replace(source, color_space=matrix_of(source))
+
+
+def needs_upscale(source: Source, width: int, height: int) -> bool:
+    """Whether a source is so much smaller than an output that upscaling shows.
+
+    Args:
+        source: the source.
+        width: of the output that the whole picture must fit into.
+        height: as width.
+    """
+    return min(width / source.width, height / source.height) >= NEEDED
+
+
+def _cut(length: int, tile: int) -> Iterator[slice]:
+    """Even parts of at most a tile."""
+    parts = -(-length // tile)
+    for begin, end in pairwise(length * k // parts for k in range(parts + 1)):
+        yield slice(begin, end)
+
+
+def _cap(memory_limit_mb: int) -> None:
+    """Hold torch to the limit, so that others on the GPU keep theirs."""
+    import torch
+
+    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, memory_limit_mb * MEGABYTE / total))
+
+
+def _repeatable() -> AbstractContextManager[Any]:
+    """cuDNN is to choose its ways by the shapes alone, not by a race that comes out differently each time."""
+    import torch
+
+    cudnn: Any = torch.backends.cudnn
+    return cast(
+        AbstractContextManager[Any], cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+    )
