@@ -163,14 +163,20 @@ class Upscaler:
     def _enlarge(self, picture: torch.Tensor) -> torch.Tensor:
         """float32 [1, 3, height, width] → [1, 3, scale × height, scale × width]."""
         import torch
+        from torch.nn import functional
 
         reached = 1
         with models.torch_threads(self._threads), torch.inference_mode(), _repeatable():
+            # Networks know colours of the display only; what video has beyond (highlights above white) is interpolated.
+            known = picture.clamp(0, 1)
+            beyond = functional.interpolate(
+                picture - known, scale_factor=self.scale, mode="bilinear", align_corners=False
+            )
             while reached < self.scale:
                 times = min(self._network.scale, self.scale // reached)
-                picture = self._once(picture, times)
+                known = self._once(known, times).clamp_(0, 1)
                 reached *= times
-        return picture
+            return known + beyond
 
     def _once(self, picture: torch.Tensor, times: int) -> torch.Tensor:
         """The network over all tiles; its result is averaged down where it enlarges by more than `times`."""
