@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -19,12 +19,11 @@ VERSION = 1
 Matrix = NDArray[np.float64]
 
 
-def stabilise(steady: Steady, first_frame: int, *, device: str = "cpu") -> Transform:
-    """What steadies the pictures of a shot, for `mezzanine.write_pictures`.
+def stabilise(shots: Sequence[tuple[int, int, Steady]], *, device: str = "cpu") -> Transform:
+    """What steadies the pictures of shots, for `mezzanine.write_pictures`.
 
     Args:
-        steady: of the shot.
-        first_frame: number of the first frame of the shot in its source.
+        shots: first frame, end and steadier path of each; pictures of no shot stay as they are.
         device: cpu (OpenCV) or a device of torch, whose pictures differ by one code value at most.
     """
     warp: Callable[[Plane, Matrix], Plane] = warp_opencv
@@ -33,10 +32,12 @@ def stabilise(steady: Steady, first_frame: int, *, device: str = "cpu") -> Trans
 
     def moved(pictures: Iterator[Picture]) -> Iterator[Picture]:
         for picture in pictures:
-            correction = steady.corrections[picture.frame - first_frame]
-            if steady.zoom == 1.0 and not correction.any():
+            path = next((s for s in shots if s[0] <= picture.frame < s[1]), None)
+            if path is None:
                 yield picture
                 continue
+            start, _, steady = path
+            correction = steady.corrections[picture.frame - start]
             luma = source_of_output(correction, steady.zoom, picture.size)
             chroma = chroma_matrix(luma)
             yield replace(
@@ -49,9 +50,7 @@ def stabilise(steady: Steady, first_frame: int, *, device: str = "cpu") -> Trans
     return moved
 
 
-def source_of_output(
-    correction: NDArray[np.float64], zoom: float, size: tuple[int, int]
-) -> Matrix:
+def source_of_output(correction: NDArray[np.float64], zoom: float, size: tuple[int, int]) -> Matrix:
     """Where the pixels of a steadied picture come from: float64 [2, 3], from output to source, in luma pixels.
 
     Args:

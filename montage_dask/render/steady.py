@@ -32,6 +32,9 @@ MAXIMUM_ZOOM = 1.12
 SHAKES_PERCENT = 0.12
 """From this on, a shot counts as shaky: 2.3 pixels (RMS) of 1920. A tripod measures below 0.02."""
 
+STILL_PERCENT = 0.03
+"""Below this, half a pixel of 1920, there is nothing to take out: moving the pictures would only cost sharpness."""
+
 GAP_FRAMES = 5
 """A motion that is not known for so many frames at most is taken from those around it."""
 
@@ -96,7 +99,9 @@ def known_share(motions: Motions) -> float:
     return float((motions[1:, 4] > 0).mean()) if len(motions) > 1 else 0.0
 
 
-def smooth(path: Floats, hertz: float, frame_rate: Fraction, weights: Floats | None = None) -> Floats:
+def smooth(
+    path: Floats, hertz: float, frame_rate: Fraction, weights: Floats | None = None
+) -> Floats:
     """A path without what is faster than a frequency (half of the amplitude of which stays).
 
     Args:
@@ -153,7 +158,9 @@ def needed_zoom(corrections: Floats, aspect: float) -> Floats:
     reach_x = shrink * (np.abs(cosine) + np.abs(sine) * aspect) / 2
     reach_y = shrink * (np.abs(cosine) * aspect + np.abs(sine)) / 2
     with np.errstate(divide="ignore"):
-        zoom = np.maximum(reach_x / np.maximum(half[0] - x, 0), reach_y / np.maximum(half[1] - y, 0))
+        zoom = np.maximum(
+            reach_x / np.maximum(half[0] - x, 0), reach_y / np.maximum(half[1] - y, 0)
+        )
     still = (corrections == 0).all(1)
     return cast(Floats, np.where(still, 1.0, zoom))
 

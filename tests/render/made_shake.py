@@ -15,7 +15,9 @@ def wall(seed: int = 5) -> np.ndarray:
     rng = np.random.default_rng(seed)
     picture = np.zeros((700, 1200), np.float32)
     for sigma, weight in ((1.5, 1.0), (4, 1.5), (12, 2.5)):
-        noise = cv2.GaussianBlur(rng.standard_normal(picture.shape).astype(np.float32), (0, 0), sigma)
+        noise = cv2.GaussianBlur(
+            rng.standard_normal(picture.shape).astype(np.float32), (0, 0), sigma
+        )
         picture += weight * noise / noise.std()
     return np.clip(128 + 26 * picture / picture.std(), 40, 215)
 
