@@ -273,6 +273,54 @@ def _stabilise(request: Request, context: Context) -> dict[str, Any]:
         )
 
 
+def _upscale(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.media.encoders import encoding
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.mezzanine import (
+        MEZZANINE,
+        even_size,
+        mezzanine_source,
+        write_pictures,
+    )
+    from montage_dask.render.upscale import Upscaler, told_colour, upscaled
+
+    p, paths = request.parameters, request.paths
+    source, index = _source(request), FrameIndex.load(Path(paths["index"]))
+    start, stop = p["start_frame"], p["stop_frame"]
+    if p["input"] is not None:
+        source, index = mezzanine_source(
+            source, index, Path(paths["input"]), start, identity=p["input"]
+        )
+        start, stop = 0, stop - start
+    upscaler = Upscaler(
+        paths["model"],
+        p["scale"],
+        device=context.device,
+        # A GPU has one of its own; CPUs must agree on one.
+        precision=p["precision"] if context.device == "cpu" else None,
+        memory_limit_mb=paths["memory_limit_mb"],
+        threads=context.threads,
+    )
+    width, height = even_size(source)
+    wanted = p["encoding"]
+    exact = wanted is not None and source.constant_frame_rate
+    with writing(context.file(request, ".mp4")) as part:
+        record = write_pictures(
+            told_colour(source),
+            index,
+            start,
+            stop,
+            part,
+            transform=lambda pictures: upscaled(pictures, upscaler, source),
+            size=(width * p["scale"], height * p["scale"]),
+            encoding=MEZZANINE if wanted is None else encoding(**wanted),
+            threads=context.threads,
+            rate=source.frame_rate if exact else None,
+            upright=wanted is not None,
+        )
+    return {**record, "start_frame": p["start_frame"], "tile": upscaler.tile}
+
+
 for _op in (
     Operation("probe", "media.probe", _probe, files=(".npz",)),
     Operation("strip", "analysis.strip", _strip),
@@ -288,6 +336,7 @@ for _op in (
     Operation("motion", "analysis.motion", _motion, files=(".npz",)),
     Operation("path", "render.steady", _path, files=(".npz",)),
     Operation("stabilise", "render.stabilise", _stabilise, files=(".mp4",)),
+    Operation("upscale", "render.upscale", _upscale, files=(".mp4",)),
     Operation("join", "render.transcode", _join),
 ):
     register(_op)

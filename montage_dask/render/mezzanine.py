@@ -405,7 +405,8 @@ def mezzanine_source(
         height=shown[0] if turned else shown[1],
         pixel_format=pixel_format,
         bit_depth=10 if "10" in pixel_format else 8,
-        color_space=tags.get("colorspace", UNSPECIFIED),
+        # Players guess an untold matrix by the size, which an effect may have changed.
+        color_space=tags.get("colorspace") or matrix_of(source),
         color_range=tags.get("color_range", UNSPECIFIED),
         time_base=own.time_base,
         frame_rate=source.frame_rate,
