@@ -76,6 +76,9 @@ montage_options = _options(
         "--transition", metavar="KIND", help="cut, crossfade, dip-to-black, dip-to-white."
     ),
     click.option(
+        "--stabilise", metavar="auto|on|off", help="Steady shots; auto: those that shake."
+    ),
+    click.option(
         "--keep-audio", is_flag=True, default=None, help="Keep the clips' sound under the music."
     ),
     click.option("--from-timeline", metavar="FILE.otio", help="Render an edited timeline."),

@@ -163,6 +163,14 @@ def automatic(value: Any) -> str:
     return "auto" if str(value).lower() == "auto" else str(switch(value)).lower()
 
 
+def stabilisation(value: Any) -> str:
+    """A check for auto, on or off; YAML reads the latter two as true and false."""
+    words = {"auto": "auto", "on": "on", "true": "on", "off": "off", "false": "off"}
+    if str(value).lower() not in words:
+        raise ValueError("must be auto, on or off")
+    return words[str(value).lower()]
+
+
 def byte_size(value: Any) -> int:
     """Bytes, as Dask writes them: "1.5GB", "800 MiB"."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -207,6 +215,10 @@ CHECKS: Mapping[str, Check] = {
     "grade": optional(text),
     "transition": optional(one_of("cut", "crossfade", "dip-to-black", "dip-to-white")),
     "keep-audio": switch,
+    "stabilise": stabilisation,
+    "upscale": stabilisation,
+    "upscale-model": text,
+    "upscale-limit-minutes": number(0, 1e6),
     "bpm": optional(number(20, 400)),
     "beats-file": optional(text),
     "beats-per-bar": optional(whole(2, 12)),

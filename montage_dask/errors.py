@@ -7,6 +7,7 @@ MontageError
 ├── NothingToDoError      no usable footage or music is left
 ├── StoreError            the run folder or the output cannot be written
 ├── ClusterError          no cluster, or it lacks a resource that the graph needs
+├── TargetFailed          a target (GPU, cgpu) could not do it; another one may
 └── VerificationError     a rendered file is not what the timeline promised
 
 The message is one line for the user: what, which file, what to do. Details go to the log.
@@ -76,6 +77,10 @@ class StoreError(MontageError):
 
 class ClusterError(MontageError):
     """There is no cluster, or it lacks what the graph needs."""
+
+
+class TargetFailed(MontageError):
+    """The target could not do it, another may: no memory left on the GPU, for example."""
 
 
 class VerificationError(MontageError):

@@ -15,14 +15,13 @@ each other must go on doing so, for they find false cuts when they see further.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from montage_dask import models
 from montage_dask.analysis.features import Bytes, Floats
 from montage_dask.errors import UsageError
 from montage_dask.store.arrays import ArraySpec, Rows, create_array, write_rows
@@ -57,17 +56,7 @@ def default_precision(device: str = "cpu") -> str:
     Scores differ by up to about 0.01 between precisions, so one job uses one: choose it for all
     workers before starting them.
     """
-    import torch
-
-    if device.startswith("cuda"):
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        cpu: Any = torch.cpu
-        native = any(
-            getattr(cpu, name, lambda: False)()
-            for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        )
-    return "bfloat16" if native else "float32"
+    return "bfloat16" if models.native_bfloat16(device) else "float32"
 
 
 def score_window(
@@ -100,7 +89,7 @@ def score_window(
         raise ValueError(f"window {start}…{stop} is not on the grid of {STRIDE} frames")
     network = _network(device, precision or default_precision(device))
     scores = np.empty(stop - start, np.float32)
-    with _torch_threads(threads), torch.inference_mode():
+    with models.torch_threads(threads), torch.inference_mode():
         for first in range(start - start % PIECE, stop, PIECE):
             last = min(first + PIECE, strip.frames)
             kept = network(torch.from_numpy(_piece(strip, first, last))).numpy()
@@ -168,27 +157,18 @@ def _piece(strip: Strip, first: int, last: int) -> Bytes:
     )
 
 
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@cache
 def _network(device: str, precision: str) -> Network:
     """The network, loaded once per process, device and precision."""
     import torch
 
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    weights = torch.load(weights_file(), map_location="cpu", weights_only=True)
-    return Network(weights, device, getattr(torch, precision))
+
+    def load() -> Network:
+        weights = torch.load(weights_file(), map_location="cpu", weights_only=True)
+        return Network(weights, device, getattr(torch, precision))
+
+    return models.get(("transnet", device, precision), load)
 
 
 def weights_file() -> Path:

@@ -13,18 +13,20 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 import dask
 from distributed import Client, get_worker, span, wait
 from distributed.client import Future
 
-from montage_dask.errors import ClusterError, MediaError, MontageError
+from montage_dask.errors import ClusterError, MediaError, MontageError, TargetFailed
 from montage_dask.graph.operation import Request, finished, operation, perform
 from montage_dask.graph.placement import TAGS, Capacity, Placement
 from montage_dask.store import Store
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CAPACITY_SECONDS = 1.0
 """How long a look at the workers counts: asking costs the scheduler a message."""
@@ -213,6 +215,7 @@ class Driver:
             self._check(placement)
         waiting: dict[Future, Request] = {}
         attempts: dict[str, int] = defaultdict(int)
+        moved: dict[str, Placement] = {}
         again: deque[Request] = deque()
         source = iter(requests)
         while True:
@@ -226,7 +229,7 @@ class Driver:
                     self.tally.reused[request.operation] += 1
                     yield self._told(Outcome(request, done), media_seconds)
                     continue
-                placement = placements[request.operation]
+                placement = moved.get(request.key, placements[request.operation])
                 future = self._submit(request, placement, priority, attempts[request.key])
                 waiting[future] = request
             if not waiting:
@@ -244,10 +247,33 @@ class Driver:
                 self.progress.note(f"{request.operation} of {request.label} is tried again")
                 again.append(request)
                 continue
+            placement = moved.get(request.key, placements[request.operation])
+            if isinstance(outcome.error, TargetFailed) and placement.fallbacks:
+                moved[request.key] = behind = placement.fallback(str(outcome.error))
+                self.progress.note(
+                    f"{request.operation} of {request.label} goes on with {behind.target}: {outcome.error}"
+                )
+                again.append(request)
+                continue
             if outcome.record is not None:
-                target = placements[request.operation].target
-                self.tally.add(request.operation, target, outcome.record)
+                self.tally.add(request.operation, placement.target, outcome.record)
             yield self._told(outcome, media_seconds)
+
+    def ask(self, placement: Placement, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function in a worker of a target; nothing of it is kept.
+
+        Raises:
+            ClusterError: no worker offers what the placement needs.
+            MontageError: as the function does.
+        """
+        self._check(placement)
+        future = self.client.submit(
+            function, *arguments, resources=placement.resources, pure=False, retries=self._retries
+        )
+        try:
+            return cast(T, future.result())
+        finally:
+            future.release()
 
     def only(self, request: Request, placement: Placement) -> dict[str, Any]:
         """Run one request.
@@ -278,6 +304,8 @@ class Driver:
         self, request: Request, placement: Placement, priority: int, attempt: int
     ) -> Future:
         name = request.task_name if not attempt else f"{request.task_name}-{attempt}"
+        if placement.fallen:
+            name += f"-{placement.target}"
         # Both fusions drop or mix annotations, so that a task would run in the wrong place.
         with dask.config.set(
             {"optimization.fuse.active": False, "optimization.fuse.delayed": False}

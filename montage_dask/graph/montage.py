@@ -15,6 +15,7 @@ from montage_dask.edit.edit import edit
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import MediaError, MontageError, NothingToDoError, StoreError
 from montage_dask.graph.drive import Driver, Progress
+from montage_dask.graph.effects import improve
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import (
@@ -47,6 +48,8 @@ class Made:
     run_dir: Path
     timeline: Timeline
     placements: tuple[Placement, ...]
+    effects: tuple[Mapping[str, Any], ...] = ()
+    """What was done to which shot, and why; for the summary."""
 
 
 def prepare(job: Job, driver: Driver) -> Survey:
@@ -201,8 +204,8 @@ def _one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:
         for note in timeline.notes:
             driver.progress.note(note)
         try:
-            placements = render(job, driver, survey, timeline, output)
-            return Made(output, run_dir, timeline, placements)
+            placements, effects = render(job, driver, survey, timeline, output)
+            return Made(output, run_dir, timeline, placements, effects)
         except MediaError as error:
             # A clip that broke only now: leave it out and edit again; segments without it are reused.
             broken = [k for k, c in survey.clips.items() if c.source.path == error.path]
@@ -219,16 +222,27 @@ def _one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:
 
 
 def encode_requests(
-    job: Job, timeline: Timeline, clips: Mapping[str, Clip]
+    job: Job,
+    timeline: Timeline,
+    clips: Mapping[str, Clip],
+    stand_ins: Mapping[str, Mapping[str, Any]],
 ) -> list[tuple[Segment, Request]]:
-    """The segments of a timeline in order, each with its request."""
+    """The segments of a timeline in order, each with its request.
+
+    Args:
+        job: settings.
+        timeline: its events name clips or stand-ins.
+        clips: by identity.
+        stand_ins: from `effects.improve`.
+    """
     grade = timeline.grade
     identity = grade
     if grade.endswith(".cube"):
         identity = hashlib.sha256(Path(grade).read_bytes()).hexdigest()[:32]
     requests = []
     for segment in plan_segments(timeline, maximum_frames=job["segment-frames"]):
-        used = {e.source: clips[e.source] for e in segment.events}
+        used = {e.source: clips[e.source] for e in segment.events if e.source in clips}
+        made = {e.source: stand_ins[e.source] for e in segment.events if e.source in stand_ins}
         parameters = {
             "segment": to_json(segment),
             "fit": job["fit"],
@@ -241,10 +255,12 @@ def encode_requests(
         paths = {
             "sources": {k: to_json(c.source) for k, c in used.items()},
             "indexes": {k: str(c.index) for k, c in used.items()},
+            "stand_ins": made,
             "grade": grade,
             "stall_seconds": job["stall-seconds"],
         }
-        names = ", ".join(dict.fromkeys(c.name for c in used.values()))
+        shown = [*(c.name for c in used.values()), *(m["name"] for m in made.values())]
+        names = ", ".join(dict.fromkeys(shown))
         requests.append((segment, Request("encode", parameters, paths, names)))
     return requests
 
@@ -280,15 +296,19 @@ def audio_request(job: Job, timeline: Timeline, sources: Mapping[str, Source]) -
 
 def render(
     job: Job, driver: Driver, survey: Survey, timeline: Timeline, output: Path
-) -> tuple[Placement, ...]:
-    """Encode the segments, render the sound, and assemble both into the output.
+) -> tuple[tuple[Placement, ...], tuple[Mapping[str, Any], ...]]:
+    """Run the effects, encode the segments, render the sound, and assemble all into the output.
+
+    Returns:
+        Where the operations ran, and what the effects did.
 
     Raises:
-        MontageError: a segment, the sound or the output cannot be made.
+        MontageError: an effect, a segment, the sound or the output cannot be made.
     """
     settings = Settings.of(job.settings)
     store = driver.store
-    pairs = encode_requests(job, timeline, survey.clips)
+    improved = improve(job, driver, survey, timeline)
+    pairs = encode_requests(job, improved.timeline, survey.clips, improved.stand_ins)
     unique = {r.key: r for _, r in pairs}
     frames = {r.key: s.frames for s, r in pairs}
     audio = audio_request(job, timeline, survey.sources)
@@ -329,7 +349,7 @@ def render(
     forget_unless_there(store, assemble, output)
     driver.progress.stage("assemble", 1, "file")
     driver.only(assemble, places["assemble"])
-    return tuple(places.values())
+    return (*improved.placements, *places.values()), tuple(improved.told)
 
 
 def forget_unless_there(store: Store, request: Request, output: Path) -> None:

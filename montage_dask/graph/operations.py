@@ -89,15 +89,18 @@ def _beats(request: Request, context: Context) -> dict[str, Any]:
 def _encode(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.media.encoders import encoding
     from montage_dask.media.index import FrameIndex
+    from montage_dask.render.mezzanine import stand_ins
     from montage_dask.render.segments import Segment, render_segment
 
     p, paths = request.parameters, request.paths
+    sources = {k: from_json(Source, v) for k, v in paths["sources"].items()}
+    indexes = {k: FrameIndex.load(Path(v)) for k, v in paths["indexes"].items()}
     output = context.file(request, ".mp4")
-    with writing(output) as part:
+    with writing(output) as part, stand_ins(paths["stand_ins"], part.parent) as made:
         return render_segment(
             from_json(Segment, p["segment"]),
-            {k: from_json(Source, v) for k, v in paths["sources"].items()},
-            {k: FrameIndex.load(Path(v)) for k, v in paths["indexes"].items()},
+            sources | {k: s for k, (s, _) in made.items()},
+            indexes | {k: i for k, (_, i) in made.items()},
             part,
             fit=p["fit"],
             grade=paths["grade"],
@@ -206,6 +209,118 @@ def _join(request: Request, context: Context) -> dict[str, Any]:
     return {**record, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
+def _motion(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.analysis.motion import measure_motion, save_motion
+    from montage_dask.media.index import FrameIndex
+
+    p = request.parameters
+    motions = measure_motion(
+        _source(request),
+        FrameIndex.load(Path(request.paths["index"])),
+        p["start_frame"],
+        p["stop_frame"],
+        threads=context.threads,
+    )
+    with writing(context.file(request, ".npz")) as part:
+        save_motion(part, motions)
+    return {"frames": len(motions)}
+
+
+def _path(request: Request, context: Context) -> dict[str, Any]:
+    import numpy as np
+
+    from montage_dask.analysis.motion import load_motion
+    from montage_dask.render.steady import known_share, path_of, shake_percent, steady
+
+    p = request.parameters
+    motions = np.concatenate([load_motion(Path(m)) for m in request.paths["motions"]])
+    rate, aspect = Fraction(p["frame_rate"]), p["aspect"]
+    path = steady(motions, rate, aspect)
+    with writing(context.file(request, ".npz")) as part:
+        path.save(part)
+    return {
+        "shake_percent": round(shake_percent(path_of(motions), rate, aspect), 4),
+        "known_share": round(known_share(motions), 4),
+        "zoom": round(path.zoom, 4),
+    }
+
+
+def _stabilise(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.media.encoders import encoding
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.mezzanine import MEZZANINE, even_size, write_pictures
+    from montage_dask.render.stabilise import stabilise
+    from montage_dask.render.steady import Steady
+
+    source, p = _source(request), request.parameters
+    files = [Steady.load(Path(f)) for f in request.paths["paths"]]
+    shots = [(a, b, s) for (a, b, _), s in zip(p["paths"], files, strict=True)]
+    wanted = p["encoding"]
+    exact = wanted is not None and source.constant_frame_rate
+    with writing(context.file(request, ".mp4")) as part:
+        return write_pictures(
+            source,
+            FrameIndex.load(Path(request.paths["index"])),
+            p["start_frame"],
+            p["stop_frame"],
+            part,
+            transform=stabilise(shots, device=context.device),
+            size=even_size(source),
+            encoding=MEZZANINE if wanted is None else encoding(**wanted),
+            threads=context.threads,
+            rate=source.frame_rate if exact else None,
+            upright=wanted is not None,
+        )
+
+
+def _upscale(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.media.encoders import encoding
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.mezzanine import (
+        MEZZANINE,
+        even_size,
+        mezzanine_source,
+        write_pictures,
+    )
+    from montage_dask.render.upscale import Upscaler, told_colour, upscaled
+
+    p, paths = request.parameters, request.paths
+    source, index = _source(request), FrameIndex.load(Path(paths["index"]))
+    start, stop = p["start_frame"], p["stop_frame"]
+    if p["input"] is not None:
+        source, index = mezzanine_source(
+            source, index, Path(paths["input"]), start, identity=p["input"]
+        )
+        start, stop = 0, stop - start
+    upscaler = Upscaler(
+        paths["model"],
+        p["scale"],
+        device=context.device,
+        # A GPU has one of its own; CPUs must agree on one.
+        precision=p["precision"] if context.device == "cpu" else None,
+        memory_limit_mb=paths["memory_limit_mb"],
+        threads=context.threads,
+    )
+    width, height = even_size(source)
+    wanted = p["encoding"]
+    exact = wanted is not None and source.constant_frame_rate
+    with writing(context.file(request, ".mp4")) as part:
+        record = write_pictures(
+            told_colour(source),
+            index,
+            start,
+            stop,
+            part,
+            transform=lambda pictures: upscaled(pictures, upscaler, source),
+            size=(width * p["scale"], height * p["scale"]),
+            encoding=MEZZANINE if wanted is None else encoding(**wanted),
+            threads=context.threads,
+            rate=source.frame_rate if exact else None,
+            upright=wanted is not None,
+        )
+    return {**record, "start_frame": p["start_frame"], "tile": upscaler.tile}
+
+
 for _op in (
     Operation("probe", "media.probe", _probe, files=(".npz",)),
     Operation("strip", "analysis.strip", _strip),
@@ -218,6 +333,10 @@ for _op in (
     Operation("pictures", "report.pictures", _pictures),
     Operation("stills", "render.stills", _stills),
     Operation("transcode", "render.transcode", _transcode, files=(".mp4",)),
+    Operation("motion", "analysis.motion", _motion, files=(".npz",)),
+    Operation("path", "render.steady", _path, files=(".npz",)),
+    Operation("stabilise", "render.stabilise", _stabilise, files=(".mp4",)),
+    Operation("upscale", "render.upscale", _upscale, files=(".mp4",)),
     Operation("join", "render.transcode", _join),
 ):
     register(_op)

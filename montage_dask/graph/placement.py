@@ -61,11 +61,20 @@ class Placement:
     reason: str
     fallbacks: tuple[str, ...] = ()
     """Targets to try in turn when the chosen one fails for reasons of its own."""
+    fallen: bool = False
+    """Whether it is itself such a target."""
 
     @property
     def resources(self) -> dict[str, float]:
         """The Dask resource tag of the target, for one slot."""
         return {TAGS[self.target]: 1}
+
+    def fallback(self, why: str) -> Placement:
+        """The next target in turn."""
+        target, *rest = self.fallbacks
+        return Placement(
+            self.operation, target, f"{self.target} failed: {why}", tuple(rest), fallen=True
+        )
 
 
 def place(

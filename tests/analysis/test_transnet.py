@@ -8,6 +8,7 @@ import pytest
 import torch
 from made_strips import make_strip, scene
 
+from montage_dask import models
 from montage_dask.analysis import transnet
 from montage_dask.analysis.scenes import detect_cuts
 from montage_dask.analysis.transnet import read_scores, score_window, write_scores
@@ -46,7 +47,7 @@ def test_a_piece_of_100_frames_scores_as_in_the_original(strip):
 
 
 def test_loading_leaves_random_generators_and_flags_alone():
-    transnet._network.cache_clear()
+    models.release()
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)

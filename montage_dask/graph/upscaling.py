@@ -1,0 +1,218 @@
+"""Upscaling as requests, where they run, and how long that takes – said before it begins, and refused when it is silly.
+
+The time is measured with a small tile on a worker of the very target, not taken from a table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from montage_dask.errors import UsageError, printable
+from montage_dask.graph.drive import Driver
+from montage_dask.graph.operation import Request, finished
+from montage_dask.graph.placement import TAGS, Cost, Placement, place
+from montage_dask.graph.survey import Clip
+from montage_dask.records import Source, to_json
+
+PIECE_FRAMES = 50
+"""Frames of a piece: minutes of work on a CPU, so that little is lost when a job is stopped."""
+
+LARGEST_SIDE = 8192
+"""Pixels; what encoders and players take."""
+
+CPU_SECONDS_PER_PIXEL = 2e-5
+"""Of the source. Chooses between targets only; what people are told is measured."""
+
+GPU_TIMES_FASTER = 50
+"""Likewise, and a guess: any GPU is far faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upscaling:
+    """How pictures are enlarged."""
+
+    model: str
+    """fidelity, detail, or the absolute path of a .pth file."""
+    identity: str
+    """Of the model: its name, or the fingerprint of the file."""
+    scale: int
+    """2 or 4."""
+    precision: str
+    """On CPUs: all workers of a job must agree on one."""
+    memory_limit_mb: int
+    """Of a GPU worker."""
+    limit_minutes: float | None
+    """The longest that it may take; None: however long."""
+
+
+def upscaling(
+    model: str, scale: int, *, memory_limit_mb: int, limit_minutes: float | None
+) -> Upscaling:
+    """Check how to upscale.
+
+    Raises:
+        UsageError: no such model, its package is not installed, or it is a file that cannot be used.
+    """
+    from montage_dask.render.networks import MODELS, default_precision, load_network, weight_files
+
+    if model in MODELS:
+        weight_files(model)
+        identity = model
+    elif model.endswith(".pth"):
+        model = str(Path(model).absolute())
+        load_network(model, precision="float32")
+        identity = "sha256:" + hashlib.sha256(Path(model).read_bytes()).hexdigest()[:32]
+    else:
+        raise UsageError(
+            f"model {printable(model)!r}: must be {', '.join(MODELS)} or a .pth file with a compact network"
+        )
+    return Upscaling(
+        model, identity, scale, default_precision("cpu"), memory_limit_mb, limit_minutes
+    )
+
+
+def too_large(source: Source, scale: int) -> str | None:
+    """Why a source cannot be upscaled so much; None when it can."""
+    width, height = source.coded_width * scale, source.coded_height * scale
+    if max(width, height) <= LARGEST_SIDE:
+        return None
+    return f"would be {width}×{height} pixels, more than {LARGEST_SIDE} on a side"
+
+
+def upscale_request(
+    clip: Clip,
+    start_frame: int,
+    stop_frame: int,
+    how: Upscaling,
+    *,
+    before: tuple[str, Path] | None = None,
+    encoding: Mapping[str, Any] | None = None,
+) -> Request:
+    """The request that enlarges a range of a source.
+
+    Args:
+        clip: the source.
+        start_frame: first frame.
+        stop_frame: end.
+        how: model and scale.
+        before: key and file of the mezzanine of exactly this range to take instead of the source.
+        encoding: codec, quality, crf, threads of the result (upright, and at an exact rate if the source has one);
+            None makes a mezzanine.
+    """
+    from montage_dask.render import mezzanine
+
+    source = clip.source
+    return Request(
+        "upscale",
+        {
+            "identity": source.identity,
+            "stream_index": source.stream_index,
+            "start_frame": start_frame,
+            "stop_frame": stop_frame,
+            "input": before[0] if before else None,
+            "model": how.identity,
+            "scale": how.scale,
+            "precision": how.precision,
+            "encoding": None if encoding is None else dict(encoding),
+            "mezzanine_version": mezzanine.VERSION,
+        },
+        {
+            "source": to_json(source),
+            "index": str(clip.index),
+            "input": str(before[1]) if before else None,
+            "model": how.model,
+            "memory_limit_mb": how.memory_limit_mb,
+        },
+        clip.name,
+    )
+
+
+def placed(driver: Driver, wanted: str, pixels: int) -> Placement:
+    """Where so many pixels are enlarged.
+
+    Raises:
+        ClusterError: no worker offers a target.
+    """
+    seconds = pixels * CPU_SECONDS_PER_PIXEL
+    costs = {"cpu": Cost(seconds), "gpu": Cost(seconds / GPU_TIMES_FASTER)}
+    return place("upscale", costs, driver.expect("cpu"), wanted=wanted)
+
+
+def pixels_to_do(driver: Driver, requests: Iterable[Request]) -> tuple[int, int]:
+    """Pixels of the sources, and number, of requests whose results are not there yet."""
+    pixels = count = 0
+    for request in requests:
+        if finished(request, driver.store) is None:
+            p, source = request.parameters, request.paths["source"]
+            size = source["coded_width"] * source["coded_height"]
+            pixels += (p["stop_frame"] - p["start_frame"]) * size
+            count += 1
+    return pixels, count
+
+
+def expect(
+    driver: Driver, requests: Iterable[Request], placement: Placement, how: Upscaling
+) -> float:
+    """Say how long it will take, measured on a worker; what is done already costs nothing.
+
+    Returns:
+        Expected seconds.
+
+    Raises:
+        UsageError: it takes longer than the limit; says what to do.
+    """
+    pixels, count = pixels_to_do(driver, requests)
+    if not count:
+        return 0.0
+    device = "cuda" if placement.target == "gpu" else "cpu"
+    each = driver.ask(
+        placement,
+        measure_seconds_per_pixel,
+        how.model,
+        how.scale,
+        device,
+        how.precision if device == "cpu" else None,
+        how.memory_limit_mb,
+    )
+    slots = int(driver.capacity().resources.get(TAGS[placement.target], 1)) or 1
+    seconds = pixels * each / min(slots, count)
+    told = (
+        f"{how.scale}× by {Path(how.model).name} on {min(slots, count)} {placement.target} slots takes about "
+        f"{spoken(seconds)}"
+    )
+    if how.limit_minutes is not None and seconds > how.limit_minutes * 60:
+        raise UsageError(
+            f"upscaling {told}, more than upscale-limit-minutes = {how.limit_minutes:g}: "
+            f"say --yes to wait, or use a GPU worker, {_cheaper(how)}or less footage"
+        )
+    driver.progress.note(f"upscaling {told}")
+    return seconds
+
+
+def _cheaper(how: Upscaling) -> str:
+    options = ["--scale 2"] if how.scale > 2 else []
+    options += ["--model fidelity"] if how.model == "detail" else []
+    return "".join(f"{o}, " for o in options)
+
+
+def spoken(seconds: float) -> str:
+    """A length of time for people: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def measure_seconds_per_pixel(
+    model: str, scale: int, device: str, precision: str | None, memory_limit_mb: int
+) -> float:
+    """Runs in a worker: seconds for one pixel of a source."""
+    from montage_dask.render.upscale import Upscaler
+
+    upscaler = Upscaler(
+        model, scale, device=device, precision=precision, memory_limit_mb=memory_limit_mb
+    )
+    return upscaler.seconds_per_pixel()
