@@ -20,6 +20,7 @@ from distributed import Client, get_worker, span, wait
 from distributed.client import Future
 
 from montage_dask.errors import ClusterError, MediaError, MontageError, TargetFailed
+from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
 from montage_dask.graph.placement import TAGS, Capacity, Placement
 from montage_dask.store import Store
@@ -36,6 +37,9 @@ JOINING_SECONDS = 20.0
 
 WORKER_WAIT_SECONDS = 60.0
 """How long a job waits for a lost worker to come back before it gives up."""
+
+FALLBACK_WAIT_SECONDS = 10.0
+"""How long it waits where another target can do the work."""
 
 
 class Progress(Protocol):
@@ -172,6 +176,7 @@ class Driver:
         self.store = store
         self.progress = progress
         self.tally = Tally()
+        self.breaker = Breaker()
         self._in_flight_per_slot = in_flight_per_slot
         self._retries = retries
         self._seen: tuple[float, Capacity] = (float("-inf"), Capacity())
@@ -211,11 +216,9 @@ class Driver:
         Raises:
             ClusterError: no worker offers what a placement needs, or the workers went away.
         """
-        for placement in placements.values():
-            self._check(placement)
-        waiting: dict[Future, Request] = {}
-        attempts: dict[str, int] = defaultdict(int)
-        moved: dict[str, Placement] = {}
+        routes = Routes(placements, self.breaker)
+        waiting: dict[Future, tuple[Request, Placement]] = {}
+        attempts: dict[tuple[str, str], int] = defaultdict(int)
         again: deque[Request] = deque()
         source = iter(requests)
         while True:
@@ -229,35 +232,81 @@ class Driver:
                     self.tally.reused[request.operation] += 1
                     yield self._told(Outcome(request, done), media_seconds)
                     continue
-                placement = moved.get(request.key, placements[request.operation])
-                future = self._submit(request, placement, priority, attempts[request.key])
-                waiting[future] = request
+                placement = self._reachable(routes, request)
+                attempt = attempts[request.key, placement.target]
+                waiting[self._submit(request, placement, priority, attempt)] = (request, placement)
             if not waiting:
                 return
-            future = self._next(waiting, placements)
-            request = waiting.pop(future)
+            future = self._next(waiting)
+            if future is None:
+                again.extend(self._recalled(waiting, routes))
+                continue
+            request, placement = waiting.pop(future)
             outcome, failure = self._outcome(future, request)
             if outcome is None:
-                attempts[request.key] += 1
-                if attempts[request.key] > self._retries:
+                attempts[request.key, placement.target] += 1
+                tries = attempts[request.key, placement.target]
+                if tries > self._retries and not self._moved(
+                    routes, request, placement, repr(failure)
+                ):
                     raise ClusterError(
-                        f"{request.operation} of {request.label} failed {attempts[request.key]} times: "
-                        f"{failure!r}"
+                        f"{request.operation} of {request.label} failed {tries} times: {failure!r}"
                     )
-                self.progress.note(f"{request.operation} of {request.label} is tried again")
+                if tries <= self._retries:
+                    self.progress.note(f"{request.operation} of {request.label} is tried again")
                 again.append(request)
                 continue
-            placement = moved.get(request.key, placements[request.operation])
-            if isinstance(outcome.error, TargetFailed) and placement.fallbacks:
-                moved[request.key] = behind = placement.fallback(str(outcome.error))
-                self.progress.note(
-                    f"{request.operation} of {request.label} goes on with {behind.target}: {outcome.error}"
-                )
+            if isinstance(outcome.error, TargetFailed) and self._moved(
+                routes, request, placement, str(outcome.error)
+            ):
                 again.append(request)
                 continue
             if outcome.record is not None:
+                routes.worked(placement)
                 self.tally.add(request.operation, placement.target, outcome.record)
             yield self._told(outcome, media_seconds)
+
+    def _moved(self, routes: Routes, request: Request, placement: Placement, why: str) -> bool:
+        """Whether a request whose target failed can go on with another one."""
+        behind = routes.move(request, placement, why)
+        if behind is not None:
+            self.progress.note(
+                f"{request.operation} of {request.label} goes on with {behind.target}: {why}"
+            )
+        return behind is not None
+
+    def _reachable(self, routes: Routes, request: Request) -> Placement:
+        """A placement of a request that some worker can take.
+
+        Raises:
+            ClusterError: no worker is left for it, nor for any target behind it.
+        """
+        while True:
+            placement = routes.of(request)
+            try:
+                self._check(placement)
+                return placement
+            except ClusterError as error:
+                if not placement.fallbacks:
+                    raise
+                routes.gone(placement, str(error))
+                self._moved(routes, request, placement, str(error))
+
+    def _recalled(
+        self, waiting: dict[Future, tuple[Request, Placement]], routes: Routes
+    ) -> list[Request]:
+        """Take back the requests that wait for workers that went away; they go to another target."""
+        back = []
+        for future, (request, placement) in list(waiting.items()):
+            if placement.fallbacks and self._lacking(placement):
+                routes.gone(placement, f"no {TAGS[placement.target]} worker is left")
+                self._moved(
+                    routes, request, placement, f"no {TAGS[placement.target]} worker is left"
+                )
+                future.cancel()
+                del waiting[future]
+                back.append(request)
+        return back
 
     def ask(self, placement: Placement, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function in a worker of a target; nothing of it is kept.
@@ -286,14 +335,17 @@ class Driver:
             raise outcome.error or MontageError(f"{request.operation} gave no result")
         return outcome.record
 
+    def _lacking(self, placement: Placement) -> list[str]:
+        """The tags of a placement that no worker offers now."""
+        largest = self.capacity().largest
+        return [t for t, n in placement.resources.items() if largest.get(t, 0) < n]
+
     def _check(self, placement: Placement) -> None:
         """Never submit a task that cannot run: Dask would wait in silence."""
-        deadline = time.monotonic() + WORKER_WAIT_SECONDS
-        while True:
-            largest = self.capacity().largest
-            lacking = [t for t, n in placement.resources.items() if largest.get(t, 0) < n]
-            if not lacking:
-                return
+        # Another target can take it at once; the last one is worth waiting for.
+        patience = FALLBACK_WAIT_SECONDS if placement.fallbacks else WORKER_WAIT_SECONDS
+        deadline = time.monotonic() + patience
+        while lacking := self._lacking(placement):
             if time.monotonic() > deadline:
                 raise ClusterError(
                     f"no worker offers {', '.join(lacking)}, which {placement.operation} needs"
@@ -318,17 +370,17 @@ class Driver:
                 )
                 return self.client.compute(delayed, optimize_graph=False)
 
-    def _next(
-        self, waiting: Mapping[Future, Request], placements: Mapping[str, Placement]
-    ) -> Future:
-        """A finished future; wakes up now and then to see that workers are still there."""
+    def _next(self, waiting: Mapping[Future, tuple[Request, Placement]]) -> Future | None:
+        """A finished future; None when requests wait for a target that has no worker left and others can take them."""
         while True:
             try:
                 return next(
                     iter(wait(list(waiting), timeout=5, return_when="FIRST_COMPLETED").done)
                 )
             except TimeoutError:
-                for placement in placements.values():
+                for placement in {p for _, p in waiting.values()}:
+                    if placement.fallbacks and self._lacking(placement):
+                        return None
                     self._check(placement)
 
     def _outcome(

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from montage_dask.devices import failure_of
+from montage_dask.errors import MediaError, MontageError
 from montage_dask.store import Store, key_of
 
 log = logging.getLogger(__name__)
@@ -121,6 +123,7 @@ def perform(request: Request, store: Store, device: str = "cpu") -> dict[str, An
         The record, with `seconds` and `cpu_seconds` (of this process and its children) from when it was computed.
 
     Raises:
+        TargetFailed: the device could not do it, another may.
         MontageError: as the operation does; nothing is saved then.
     """
     done = finished(request, store)
@@ -128,7 +131,13 @@ def perform(request: Request, store: Store, device: str = "cpu") -> dict[str, An
         return done
     op, key = operation(request.operation), request.key
     started, cpu = time.perf_counter(), sum(os.times()[:4])
-    record = op.function(request, Context(store, key, device, op.threads))
+    try:
+        record = op.function(request, Context(store, key, device, op.threads))
+    except (RuntimeError, AssertionError, OSError, MontageError) as error:
+        failure = failure_of(error) if device != "cpu" else None
+        if failure is None or isinstance(error, MediaError):
+            raise
+        raise failure from error
     record["seconds"] = round(time.perf_counter() - started, 3)
     record["cpu_seconds"] = round(sum(os.times()[:4]) - cpu, 3)
     record["target"] = device if device != "cuda" else "gpu"
