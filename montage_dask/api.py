@@ -124,6 +124,7 @@ def _batch(
             progress or Silent(),
             in_flight_per_slot=settings["in-flight-per-slot"].value,
             retries=settings["retries"].value,
+            gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
         )
         yield driver, Settings.of(settings)
 

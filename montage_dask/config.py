@@ -236,6 +236,7 @@ CHECKS: Mapping[str, Check] = {
     "coordinator-url": optional(text),
     "distributed-mode": switch,
     "n-workers": optional(whole(1, 1024)),
+    "gpu-workers": optional(whole(0, 64)),
     "memory-limit": byte_size,
     "worker-type": one_of("cpu", "gpu", "cgpu"),
     "in-flight-per-slot": whole(1, 100),

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import os
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from montage_dask.errors import TargetFailed
 
+T = TypeVar("T")
+
+MEGABYTE = 1_000_000
+
+DEFAULT_LIMIT_MB = 4096
+"""Of a worker that nobody told a limit; the default of the setting `gpu-memory-limit`."""
+
 GPU_TROUBLE = (
-    "CUDA", "cuDNN", "CUBLAS", "CUFFT", "NVRTC", "NVML", "libcuda", "no kernel image", "nvenc", "nvdec", "cuvid",
+    "CUDA", "NVIDIA", "cuDNN", "CUBLAS", "CUFFT", "NVRTC", "NVML", "libcuda", "no kernel image", "nvenc", "nvdec", "cuvid",
     "OpenEncodeSession", "hwaccel",
 )  # fmt: skip
 """Words by which torch, FFmpeg and NVIDIA's libraries tell that the GPU, its memory or its driver is the matter."""
@@ -23,6 +33,64 @@ def count_gpus() -> int:
         return int(get_n_gpus())
     except Exception:  # NVML's errors are made at run time and have no common public base
         return 0
+
+
+class _Memory:
+    limit_mb = DEFAULT_LIMIT_MB
+    capped_mb: int | None = None
+
+
+def limit_memory(megabytes: int) -> None:
+    """Tell this process how much GPU memory it may take (`gpu-memory-limit`)."""
+    _Memory.limit_mb = megabytes
+
+
+def memory_limit_mb() -> int:
+    """What this process may take."""
+    return _Memory.limit_mb
+
+
+def hold_to_limit(device: str) -> None:
+    """Hold torch to the limit, so that others on the GPU keep theirs. Nothing happens on a CPU.
+
+    Raises:
+        RuntimeError: torch cannot use the GPU.
+    """
+    if not device.startswith("cuda") or _Memory.capped_mb == _Memory.limit_mb:
+        return
+    import torch
+
+    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    fraction = min(1.0, _Memory.limit_mb * MEGABYTE / total)
+    torch.cuda.set_per_process_memory_fraction(fraction)
+    _Memory.capped_mb = _Memory.limit_mb
+
+
+def shrinking(size: int, least: int, work: Callable[[int], T]) -> T:
+    """Do `work(size)`; when the device's memory does not suffice, again with half the size.
+
+    Args:
+        size: of a batch or a tile.
+        least: below which it makes no sense.
+        work: must not keep anything when it fails.
+
+    Raises:
+        TargetFailed: not even the least size fits.
+    """
+    import torch
+
+    from montage_dask import models
+
+    while True:
+        try:
+            return work(size)
+        except torch.OutOfMemoryError as error:
+            reason = str(error).splitlines()[0][:200]
+        # Outside of the handler: the error holds on to all that was allocated.
+        if size <= least:
+            raise TargetFailed(f"the memory of the GPU does not suffice: {reason}")
+        models.free_unused()
+        size = max(least, size // 2)
 
 
 def failure_of(error: BaseException) -> TargetFailed | None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from montage_dask.devices import hold_to_limit
 from montage_dask.media.audio import ANALYSIS_RATE
 
 Floats = npt.NDArray[np.float32]
@@ -148,6 +149,7 @@ class _Extractor:
         import torch
         import torchaudio.functional
 
+        hold_to_limit(device)
         self._device = device
         bins = WINDOW // 2 + 1
         self._window = torch.hann_window(WINDOW, device=device)

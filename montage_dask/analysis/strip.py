@@ -84,6 +84,7 @@ def write_window(
     folder: Path,
     *,
     threads: int = 1,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Decode one window and write its part of the strip.
 
@@ -94,16 +95,18 @@ def write_window(
         window_frames: frames per window, the chunk of the arrays.
         folder: from `strip_folder`.
         threads: decoding threads.
+        device: "cuda": a GPU decodes; only thumbnails are kept.
 
     Returns:
         A small JSON record: {"window", "frames"}.
 
     Raises:
+        TargetFailed: the GPU does not decode it.
         MediaError: the file is gone, or nothing of it decodes.
         StoreError: the strip cannot be written.
     """
     create_strip(folder, len(index), window_frames)
-    thumbnails, sharpness = _decode(source, index, window, threads)
+    thumbnails, sharpness = _decode(source, index, window, threads, device)
     write_frames(folder, window.start_frame, thumbnails, sharpness, window_frames)
     return {"window": window.index, "frames": window.frames}
 
@@ -148,7 +151,7 @@ def write_frames(
 
 
 def _decode(
-    source: Source, index: FrameIndex, window: Window, threads: int
+    source: Source, index: FrameIndex, window: Window, threads: int, device: str
 ) -> tuple[Bytes, Floats]:
     """Thumbnails and sharpness of a window; windows start on multiples of SHARPNESS_STEP."""
     from montage_dask.media.decode import decode_frames
@@ -158,7 +161,7 @@ def _decode(
     thumbnails = np.empty((window.frames, HEIGHT, WIDTH, 3), np.uint8)
     sharpness = np.empty(window.frames, np.float32)
     for number, frame in decode_frames(
-        source, index, start, stop, threads=threads, skip_loop_filter=True
+        source, index, start, stop, threads=threads, skip_loop_filter=True, device=device
     ):
         position = number - start
         thumbnails[position] = scale.thumbnail(frame)

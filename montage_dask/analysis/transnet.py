@@ -23,6 +23,7 @@ import numpy as np
 
 from montage_dask import models
 from montage_dask.analysis.features import Bytes, Floats
+from montage_dask.devices import hold_to_limit, memory_limit_mb, shrinking
 from montage_dask.errors import UsageError
 from montage_dask.store.arrays import ArraySpec, Rows, create_array, write_rows
 
@@ -45,6 +46,8 @@ CONTEXT = 25
 
 PIECE = 5 * STRIDE
 """Frames scored at once; 0.5 GB of memory in float32."""
+
+PIECE_MEGABYTES = 500
 
 _LOOKUP = 101
 """Frames that a frame is compared with, itself in the middle."""
@@ -82,6 +85,7 @@ def score_window(
         ValueError: start or stop is not on the grid.
         UsageError: an unknown precision.
         StoreError: a chunk of the strip is missing.
+        TargetFailed: the GPU has not enough memory.
     """
     import torch
 
@@ -89,13 +93,26 @@ def score_window(
         raise ValueError(f"window {start}…{stop} is not on the grid of {STRIDE} frames")
     network = _network(device, precision or default_precision(device))
     scores = np.empty(stop - start, np.float32)
-    with models.torch_threads(threads), torch.inference_mode():
-        for first in range(start - start % PIECE, stop, PIECE):
-            last = min(first + PIECE, strip.frames)
+
+    def score(pieces: int) -> Floats:
+        size = pieces * PIECE
+        for first in range(start - start % size, stop, size):
+            last = min(first + size, strip.frames)
             kept = network(torch.from_numpy(_piece(strip, first, last))).numpy()
             begin, end = max(first, start), min(last, stop)
             scores[begin - start : end - start] = kept[begin - first : end - first]
-    return scores
+        return scores
+
+    with models.torch_threads(threads), torch.inference_mode():
+        return shrinking(_pieces_at_once(device), 1, score)
+
+
+def _pieces_at_once(device: str) -> int:
+    """On a GPU as many as half of its memory holds: the rest is for other networks and the allocator's gaps."""
+    if not device.startswith("cuda"):
+        return 1
+    hold_to_limit(device)
+    return max(1, memory_limit_mb() // 2 // PIECE_MEGABYTES)
 
 
 def scores_name(precision: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import urllib.error
 import urllib.request
 import warnings
@@ -14,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client
 
+from montage_dask.cluster.local import local
 from montage_dask.config import Setting
 from montage_dask.errors import ClusterError, printable
-
-log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 15
 
@@ -31,11 +28,6 @@ CONFIGURATION = {
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
     "distributed.admin.log-format": "%(asctime)s %(name)s %(levelname)s %(message)s",
 }
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on (containers and taskset respected)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -55,40 +47,11 @@ def connect(settings: Mapping[str, Setting]) -> Iterator[Client]:
     with dask.config.set(CONFIGURATION), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Port .* is already in use")
         if where == "local":
-            with _local(settings) as client:
+            with local(settings) as client:
                 yield client
         else:
             with _remote(where) as client:
                 yield client
-
-
-@contextmanager
-def _local(settings: Mapping[str, Setting]) -> Iterator[Client]:
-    """Worker processes of one slot each: a window's Python does not wait for another's, and slots × threads = cores."""
-    workers = settings["n-workers"].value or usable_cores()
-    try:
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=settings["memory-limit"].value,
-            resources={"CPU": 1},
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:8787",
-            # Anyone who reaches an open scheduler can run code: also on a shared machine's loopback.
-            security=True,
-            silence_logs=logging.CRITICAL,
-        )
-    except (OSError, RuntimeError, TimeoutError) as error:
-        raise ClusterError(f"cannot start {workers} local workers: {error}") from error
-    try:
-        with Client(cluster) as client:
-            yield client
-    finally:
-        # What became of the job is known by now: a worker that is slow to end must not hide it.
-        try:
-            cluster.close()
-        except (TimeoutError, OSError, RuntimeError):
-            log.warning("the local cluster did not close in time", exc_info=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import dask
 from distributed import Client, get_worker, span, wait
 from distributed.client import Future
 
+from montage_dask.devices import DEFAULT_LIMIT_MB, limit_memory
 from montage_dask.errors import ClusterError, MediaError, MontageError, TargetFailed
 from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
@@ -137,7 +138,9 @@ def capacity_of(client: Client) -> Capacity:
     return Capacity(dict(total), dict(largest), len(workers))
 
 
-def task(request: Request, store_root: str, target: str) -> dict[str, Any]:
+def task(
+    request: Request, store_root: str, target: str, gpu_memory_limit_mb: int
+) -> dict[str, Any]:
     """What runs in a worker. Errors of the media are results: Dask must not retry them."""
     tag = TAGS[target]
     offered = get_worker().state.total_resources
@@ -145,6 +148,7 @@ def task(request: Request, store_root: str, target: str) -> dict[str, Any]:
         tag not in offered
     ):  # pragma: no cover - a wrong graph; says so instead of running in the wrong place
         raise ClusterError(f"{request.operation} was sent to a worker without {tag}")
+    limit_memory(gpu_memory_limit_mb)
     try:
         record = perform(request, Store(Path(store_root)), "cuda" if target == "gpu" else "cpu")
         return {"record": record}
@@ -161,6 +165,7 @@ class Driver:
         progress: told about every finished request.
         in_flight_per_slot: tasks submitted per slot of the cluster.
         retries: of a task that failed in an unforeseen way.
+        gpu_memory_limit_mb: what a GPU worker may take of its GPU.
     """
 
     def __init__(
@@ -171,6 +176,7 @@ class Driver:
         *,
         in_flight_per_slot: int = 2,
         retries: int = 2,
+        gpu_memory_limit_mb: int = DEFAULT_LIMIT_MB,
     ) -> None:
         self.client = client
         self.store = store
@@ -179,6 +185,7 @@ class Driver:
         self.breaker = Breaker()
         self._in_flight_per_slot = in_flight_per_slot
         self._retries = retries
+        self._gpu_memory_limit_mb = gpu_memory_limit_mb
         self._seen: tuple[float, Capacity] = (float("-inf"), Capacity())
 
     def capacity(self) -> Capacity:
@@ -366,7 +373,11 @@ class Driver:
             resources = {t: threads if t == "CPU" else n for t, n in placement.resources.items()}
             with span(request.operation), dask.annotate(resources=resources, priority=priority):
                 delayed = dask.delayed(task, pure=False)(
-                    request, str(self.store.root), placement.target, dask_key_name=name
+                    request,
+                    str(self.store.root),
+                    placement.target,
+                    self._gpu_memory_limit_mb,
+                    dask_key_name=name,
                 )
                 return self.client.compute(delayed, optimize_graph=False)
 

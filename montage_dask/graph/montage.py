@@ -7,15 +7,18 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from montage_dask.edit.choose import filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.edit import edit
 from montage_dask.edit.styles import load_style
-from montage_dask.errors import MediaError, MontageError, NothingToDoError, StoreError
+from montage_dask.errors import MediaError, MontageError, NothingToDoError, StoreError, TargetFailed
+from montage_dask.graph.costs import CODEC_WORK, CPU_SECONDS_PER_FRAME, PIXELS_1080P, QUALITY_WORK
 from montage_dask.graph.drive import Driver, Progress
 from montage_dask.graph.effects import improve
+from montage_dask.graph.encoding import Choice, choices, encoder_parameter
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import (
@@ -75,6 +78,7 @@ def prepare(job: Job, driver: Driver) -> Survey:
     _restrict_clips(job, survey)
     analysis = Analysis(driver, settings, survey)
     analysis.run([job.music] if job.music else [], shots=job.from_timeline is None)
+    survey.placements = analysis.placements
     for heard in analysis.heard.values():
         _use(heard, survey, driver)
     if not survey.shots and job.from_timeline is None:
@@ -226,6 +230,7 @@ def encode_requests(
     timeline: Timeline,
     clips: Mapping[str, Clip],
     stand_ins: Mapping[str, Mapping[str, Any]],
+    choice: Choice,
 ) -> list[tuple[Segment, Request]]:
     """The segments of a timeline in order, each with its request.
 
@@ -234,6 +239,7 @@ def encode_requests(
         timeline: its events name clips or stand-ins.
         clips: by identity.
         stand_ins: from `effects.improve`.
+        choice: the encoder.
     """
     grade = timeline.grade
     identity = grade
@@ -251,6 +257,7 @@ def encode_requests(
             "quality": job["quality"],
             "crf": job["crf"],
             "threads": job["encoder-threads"],
+            **encoder_parameter(choice),
         }
         paths = {
             "sources": {k: to_json(c.source) for k, c in used.items()},
@@ -308,24 +315,17 @@ def render(
     settings = Settings.of(job.settings)
     store = driver.store
     improved = improve(job, driver, survey, timeline)
-    pairs = encode_requests(job, improved.timeline, survey.clips, improved.stand_ins)
-    unique = {r.key: r for _, r in pairs}
-    frames = {r.key: s.frames for s, r in pairs}
     audio = audio_request(job, timeline, survey.sources)
-    places = {n: place_on(driver, n, settings) for n in ("audio", "encode", "assemble")}
+    places = {n: place_on(driver, n, settings) for n in ("audio", "assemble")}
     driver.progress.stage("audio", 1, "track")
-    driver.progress.stage("encode", len(unique), "segments")
-    # Longest first, so that the last worker does not end long after the others.
-    ordered = sorted(unique.values(), key=lambda r: (-frames[r.key], r.key))
-    failed: MontageError | None = None
-    for outcome in driver.run(
-        [audio, *ordered],
-        places,
-        media_seconds=lambda r: float(frames.get(r.key, 0) / timeline.fps),
-        priority=ENCODE_PRIORITY,
-    ):
-        # Go on with the other segments: they are not lost when the job is run again.
-        failed = failed or outcome.error
+    for choice in choices(driver, "encode", settings, job["codec"], encode_seconds(job, timeline)):
+        pairs = encode_requests(job, improved.timeline, survey.clips, improved.stand_ins, choice)
+        places["encode"] = choice.placement
+        failed = _encode_all(driver, timeline.fps, audio, pairs, places)
+        if not isinstance(failed, TargetFailed):
+            break
+        # Segments of two encoders make no good file: all are encoded again.
+        driver.progress.note(f"encode goes on with the next encoder: {failed}")
     if failed is not None:
         raise failed
     parts = [str(store.file("encode", r.key, ".mp4")) for _, r in pairs]
@@ -349,7 +349,42 @@ def render(
     forget_unless_there(store, assemble, output)
     driver.progress.stage("assemble", 1, "file")
     driver.only(assemble, places["assemble"])
-    return (*improved.placements, *places.values()), tuple(improved.told)
+    return (*survey.placements, *improved.placements, *places.values()), tuple(improved.told)
+
+
+def encode_seconds(job: Job, timeline: Timeline) -> float:
+    """Expected CPU time of encoding a timeline in software."""
+    pixels = timeline.frames * timeline.width * timeline.height / PIXELS_1080P
+    work = QUALITY_WORK[job["quality"]] * CODEC_WORK[job["codec"]]
+    return pixels * CPU_SECONDS_PER_FRAME["encode"] * work
+
+
+def _encode_all(
+    driver: Driver,
+    fps: Fraction,
+    audio: Request,
+    pairs: list[tuple[Segment, Request]],
+    places: Mapping[str, Placement],
+) -> MontageError | None:
+    """Encode all segments, and the sound beside them.
+
+    Returns:
+        The first error; the other segments are done all the same: they are not lost when the job is run again.
+    """
+    unique = {r.key: r for _, r in pairs}
+    frames = {r.key: s.frames for s, r in pairs}
+    driver.progress.stage("encode", len(unique), "segments")
+    # Longest first, so that the last worker does not end long after the others.
+    ordered = sorted(unique.values(), key=lambda r: (-frames[r.key], r.key))
+    failed: MontageError | None = None
+    for outcome in driver.run(
+        [audio, *ordered],
+        places,
+        media_seconds=lambda r: float(frames.get(r.key, 0) / fps),
+        priority=ENCODE_PRIORITY,
+    ):
+        failed = failed or outcome.error
+    return failed
 
 
 def forget_unless_there(store: Store, request: Request, output: Path) -> None:
@@ -400,4 +435,5 @@ def start(job: Job, client: Any, progress: Progress) -> Driver:
         progress,
         in_flight_per_slot=job["in-flight-per-slot"],
         retries=job["retries"],
+        gpu_memory_limit_mb=job["gpu-memory-limit"],
     )

@@ -75,6 +75,8 @@ class Operation:
     function: Function
     threads: int = 1
     """CPU threads it uses: its `CPU` resource."""
+    gpu_speedup: float | None = None
+    """How many times faster a GPU is expected to be than one CPU thread; None: no code for `device="cuda"`."""
     files: tuple[str, ...] = ()
     """Suffixes of the files that must stand beside the record for it to count."""
 

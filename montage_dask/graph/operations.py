@@ -6,17 +6,28 @@ Every function here only unpacks, calls and packs. A parameter belongs into `par
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from montage_dask.graph.operation import Context, Operation, Request, register
 from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
 from montage_dask.store import writing
 
+if TYPE_CHECKING:
+    from montage_dask.media.encoders import Encoding
+
 
 def _source(request: Request) -> Source:
     return from_json(Source, request.paths["source"])
+
+
+def _encoding(parameters: Mapping[str, Any]) -> Encoding:
+    from montage_dask.media.encoders import encoding
+
+    names = ("codec", "quality", "crf", "threads", "encoder")
+    return encoding(**{n: parameters[n] for n in names if n in parameters})
 
 
 def _probe(request: Request, context: Context) -> dict[str, Any]:
@@ -37,7 +48,15 @@ def _strip(request: Request, context: Context) -> dict[str, Any]:
     folder = strip_folder(context.store, source, p["window_frames"])
     create_strip(folder, source.frames, p["window_frames"])
     index = FrameIndex.load(Path(request.paths["index"]))
-    return write_window(source, index, window, p["window_frames"], folder, threads=context.threads)
+    return write_window(
+        source,
+        index,
+        window,
+        p["window_frames"],
+        folder,
+        threads=context.threads,
+        device=context.device,
+    )
 
 
 def _scores(request: Request, context: Context) -> dict[str, Any]:
@@ -87,7 +106,6 @@ def _beats(request: Request, context: Context) -> dict[str, Any]:
 
 
 def _encode(request: Request, context: Context) -> dict[str, Any]:
-    from montage_dask.media.encoders import encoding
     from montage_dask.media.index import FrameIndex
     from montage_dask.render.mezzanine import stand_ins
     from montage_dask.render.segments import Segment, render_segment
@@ -104,7 +122,7 @@ def _encode(request: Request, context: Context) -> dict[str, Any]:
             part,
             fit=p["fit"],
             grade=paths["grade"],
-            encoding=encoding(p["codec"], p["quality"], crf=p["crf"], threads=p["threads"]),
+            encoding=_encoding(p),
             threads=context.threads,
             work=part.parent,
             stall_seconds=paths["stall_seconds"],
@@ -174,7 +192,6 @@ def _stills(request: Request, context: Context) -> dict[str, Any]:
 
 
 def _transcode(request: Request, context: Context) -> dict[str, Any]:
-    from montage_dask.media.encoders import encoding
     from montage_dask.media.index import FrameIndex
     from montage_dask.render.transcode import transcode_window
 
@@ -186,7 +203,7 @@ def _transcode(request: Request, context: Context) -> dict[str, Any]:
             p["start_frame"],
             p["stop_frame"],
             part,
-            encoding=encoding(p["codec"], p["quality"], crf=p["crf"], threads=p["threads"]),
+            encoding=_encoding(p),
             size=None if p["size"] is None else (p["size"][0], p["size"][1]),
             threads=context.threads,
         )
@@ -323,20 +340,21 @@ def _upscale(request: Request, context: Context) -> dict[str, Any]:
 
 for _op in (
     Operation("probe", "media.probe", _probe, files=(".npz",)),
-    Operation("strip", "analysis.strip", _strip),
-    Operation("scores", "analysis.transnet", _scores),
+    Operation("strip", "analysis.strip", _strip, gpu_speedup=2),
+    Operation("scores", "analysis.transnet", _scores, gpu_speedup=100),
     Operation("shots", "analysis.shots", _shots),
-    Operation("beats", "analysis.music", _beats),
-    Operation("encode", "render.segments", _encode, files=(".mp4",)),
+    Operation("beats", "analysis.music", _beats, gpu_speedup=2),
+    Operation("encode", "render.segments", _encode, gpu_speedup=6, files=(".mp4",)),
     Operation("audio", "render.audio", _audio, files=(".m4a",)),
     Operation("assemble", "render.assemble", _assemble),
     Operation("pictures", "report.pictures", _pictures),
     Operation("stills", "render.stills", _stills),
-    Operation("transcode", "render.transcode", _transcode, files=(".mp4",)),
+    Operation("transcode", "render.transcode", _transcode, gpu_speedup=6, files=(".mp4",)),
     Operation("motion", "analysis.motion", _motion, files=(".npz",)),
     Operation("path", "render.steady", _path, files=(".npz",)),
-    Operation("stabilise", "render.stabilise", _stabilise, files=(".mp4",)),
-    Operation("upscale", "render.upscale", _upscale, files=(".mp4",)),
+    Operation("stabilise", "render.stabilise", _stabilise, gpu_speedup=1.2, files=(".mp4",)),
+    Operation("upscale", "render.upscale", _upscale, gpu_speedup=50, files=(".mp4",)),
     Operation("join", "render.transcode", _join),
 ):
     register(_op)
+"""How much faster a GPU is was not measured yet: the speed-ups are guesses on the safe side, good enough to choose by."""

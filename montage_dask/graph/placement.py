@@ -14,6 +14,9 @@ from montage_dask.errors import ClusterError
 
 TARGETS = ("cpu", "gpu", "cgpu")
 TAGS: Mapping[str, str] = {"cpu": "CPU", "gpu": "GPU", "cgpu": "CGPU"}
+GPU_START_SECONDS = 4.0
+"""Loading torch and opening the device, once per worker: small jobs are done before."""
+
 CPU_ONLY = "runs on the CPU only"
 
 
@@ -30,6 +33,10 @@ class Capacity:
     def offers(self, target: str) -> bool:
         """Whether any worker carries the tag of a target."""
         return self.largest.get(TAGS[target], 0) > 0
+
+    def slots_of(self, target: str) -> int:
+        """Tasks that can run at once on a target."""
+        return max(1, int(self.resources.get(TAGS[target], 0)))
 
     @property
     def slots(self) -> int:

@@ -6,13 +6,12 @@ import math
 from typing import Any
 
 from montage_dask.errors import MontageError, NothingToDoError
+from montage_dask.graph.costs import CODEC_WORK, CPU_SECONDS_PER_FRAME, PIXELS_1080P, QUALITY_WORK
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import nothing_usable
 from montage_dask.graph.operation import finished
 from montage_dask.graph.placement import describe
 from montage_dask.graph.survey import (
-    CPU_SECONDS_PER_FRAME,
-    PIXELS_1080P,
     Settings,
     Survey,
     find_footage,
@@ -30,8 +29,6 @@ STRIP_BYTES_PER_FRAME = 2_000
 OUTPUT_BYTES_PER_PIXEL = 0.012
 """Of `standard` quality; others by their ratio below."""
 QUALITY_BYTES = {"preview": 0.5, "standard": 1.0, "high": 1.7, "master": 4.0}
-QUALITY_WORK = {"preview": 0.35, "standard": 1.0, "high": 2.2, "master": 4.5}
-CODEC_WORK = {"h264": 1.0, "hevc": 3.0, "av1": 2.5}
 BEATS_SECONDS_PER_MINUTE = 0.6
 
 

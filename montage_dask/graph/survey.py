@@ -9,20 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MediaError, MontageError, NothingToDoError
+from montage_dask.graph.costs import BEATS_SECONDS, CPU_SECONDS_PER_FRAME, PIXELS_1080P
 from montage_dask.graph.drive import Driver, Feed, Outcome
 from montage_dask.graph.operation import Request, finished
-from montage_dask.graph.placement import Cost, Placement, place
+from montage_dask.graph.operation import operation as registered
+from montage_dask.graph.placement import GPU_START_SECONDS, Cost, Placement, place
 from montage_dask.media.discover import Candidate, Skipped, discover
 from montage_dask.media.probe import stat_key
 from montage_dask.media.windows import round_window_frames, split_windows
 from montage_dask.records import Music, Shot, Source, Window, from_json, to_json
-
-CPU_SECONDS_PER_FRAME: Mapping[str, float] = {
-    "strip": 0.0068, "scores": 0.021, "shots": 0.0002, "encode": 0.06,
-}  # fmt: skip
-"""Measured on 1080p with one thread of a 2.5-GHz server core; `docs/benchmarks.md`. Scaled by the number of pixels."""
-
-PIXELS_1080P = 1920 * 1080
 
 
 @dataclass(slots=True)
@@ -49,6 +44,8 @@ class Survey:
     skipped: list[Skipped] = field(default_factory=list)
     shots: tuple[Shot, ...] = ()
     music: Music | None = None
+    placements: tuple[Placement, ...] = ()
+    """Where the analysis ran."""
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -85,20 +82,47 @@ class Settings:
             bpm=settings["bpm"].value,
             beats_file=settings["beats-file"].value,
             beats_per_bar=settings["beats-per-bar"].value,
-            placement=settings["placement"].value,
+            placement=_wanted(settings),
         )
+
+
+GPU_SWITCHES: Mapping[str, tuple[str, ...]] = {
+    "gpu-encode": ("encode", "transcode"), "gpu-opencv": ("stabilise",),
+}  # fmt: skip
+"""Operations that a switch sends to the GPU (true) or keeps from it (false)."""
+
+
+def _wanted(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Targets that settings force; `placement` counts more than the switches."""
+    wanted = {}
+    for switch, operations in GPU_SWITCHES.items():
+        target = {"true": "gpu", "false": "cpu"}.get(settings[switch].value)
+        if target:
+            wanted.update(dict.fromkeys(operations, target))
+    return {**wanted, **settings["placement"].value}
 
 
 def place_on(
     driver: Driver, operation: str, settings: Settings, work_seconds: float = 0.0
 ) -> Placement:
-    """Where an operation of this job runs."""
-    return place(
-        operation,
-        {"cpu": Cost(work_seconds)},
-        driver.expect("cpu"),
-        wanted=settings.placement.get(operation, "auto"),
-    )
+    """Where an operation of this job runs.
+
+    Args:
+        driver: knows the workers.
+        operation: its name.
+        settings: may force a target.
+        work_seconds: CPU time of all its requests together.
+
+    Raises:
+        ClusterError: no worker offers any of its targets.
+    """
+    capacity = driver.expect("cpu")
+    costs = {"cpu": Cost(work_seconds / capacity.slots_of("cpu"))}
+    speedup = registered(operation).gpu_speedup
+    if speedup:
+        each = work_seconds / speedup / capacity.slots_of("gpu")
+        costs["gpu"] = Cost(GPU_START_SECONDS + each)
+    return place(operation, costs, capacity, wanted=settings.placement.get(operation, "auto"))
 
 
 def probe_request(path: str | Path) -> Request:
@@ -201,6 +225,8 @@ class Analysis:
     def __init__(self, driver: Driver, settings: Settings, survey: Survey) -> None:
         self.driver, self.settings, self.survey = driver, settings, survey
         self.heard: dict[str, Music | MontageError] = {}
+        self.placements: tuple[Placement, ...] = ()
+        """Where its operations ran."""
         self._precision = _precision(settings)
         self._shots: dict[str, tuple[Shot, ...]] = {}
         self._left: dict[str, int] = {}
@@ -212,7 +238,9 @@ class Analysis:
         clips = list(self.survey.clips.values()) if shots else []
         feed = Feed((*music, *self._windows(clips)))
         names = ("beats", "strip", "scores", "shots")
-        places = {n: place_on(self.driver, n, self.settings) for n in names}
+        work = self._work(clips, len(music))
+        places = {n: place_on(self.driver, n, self.settings, work[n]) for n in names}
+        self.placements = tuple(places[n] for n in names if work[n])
         rates = {c.source.identity: c.source.frame_rate for c in clips}
 
         def seconds(request: Request) -> float:
@@ -228,6 +256,18 @@ class Analysis:
                 self._advance(outcome, feed)
         order = self.survey.clips
         self.survey.shots = tuple(s for k in order for s in self._shots.get(k, ()))
+
+    def _work(self, clips: list[Clip], tracks: int) -> dict[str, float]:
+        """Expected CPU seconds by operation."""
+        pixels = sum(c.source.frames * c.source.coded_width * c.source.coded_height for c in clips)
+        frames = sum(c.source.frames for c in clips)
+        each = CPU_SECONDS_PER_FRAME
+        return {
+            "beats": tracks * BEATS_SECONDS,
+            "strip": pixels / PIXELS_1080P * each["strip"],
+            "scores": frames * each["scores"] if self._precision is not None else 0.0,
+            "shots": frames * each["shots"],
+        }
 
     def _music(self, tracks: Iterable[str]) -> list[Request]:
         requests = []

@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 
-from montage_dask.errors import MediaError
+from montage_dask.errors import MediaError, TargetFailed, printable
 
 REFERRING = frozenset(
     [
@@ -58,14 +58,16 @@ def demuxers() -> str:
     return ",".join(names)
 
 
-def open_media(path: str | Path, format_name: str | None = None) -> Any:
+def open_media(path: str | Path, format_name: str | None = None, *, device: str = "cpu") -> Any:
     """Open one file for demuxing.
 
     Args:
         path: the file.
         format_name: the demuxer to force, if known.
+        device: "cuda": streams are decoded by a GPU's decoder; pictures come back in system memory.
 
     Raises:
+        TargetFailed: the GPU, or its driver, does not decode this.
         MediaError: it cannot be read, or is nothing that may be opened; says why.
     """
     text = os.fspath(path)
@@ -73,6 +75,13 @@ def open_media(path: str | Path, format_name: str | None = None) -> Any:
     if _is_playlist(_head(text)):
         raise MediaError(text, PLAYLIST)
     options = {"protocol_whitelist": "file", "format_whitelist": demuxers()}
+    if device != "cpu":
+        # A file that is bad must not look like a GPU that is.
+        open_media(path, format_name).close()
+        try:
+            return _open_on_gpu(text, format_name, options)
+        except (av.FFmpegError, RuntimeError, ValueError, NotImplementedError) as error:
+            raise TargetFailed(f"the GPU does not decode {printable(text)}: {error}") from error
     try:
         return av.open(
             "file:" + os.path.abspath(text),
@@ -82,6 +91,18 @@ def open_media(path: str | Path, format_name: str | None = None) -> Any:
         )
     except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
         raise MediaError(text, _why(text, error)) from error
+
+
+def _open_on_gpu(path: str, format_name: str | None, options: dict[str, str]) -> Any:
+    from av.codec.hwaccel import HWAccel
+
+    return av.open(
+        "file:" + os.path.abspath(path),
+        format=format_name,
+        options=options,
+        metadata_errors="replace",
+        hwaccel=HWAccel("cuda", allow_software_fallback=False),
+    )
 
 
 def check_file(path: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
 from typing import Any
@@ -38,6 +39,7 @@ def decode_frames(
     threads: int = 1,
     skip_loop_filter: bool = False,
     container: Any = None,
+    device: str = "cpu",
 ) -> Iterator[tuple[int, Any]]:
     """Every frame of [start_frame, stop_frame), once, in order.
 
@@ -52,11 +54,13 @@ def decode_frames(
         threads: of the decoder; the frames do not depend on it.
         skip_loop_filter: decode about 20 % faster, for analysis only: blocks show a little.
         container: the source, opened by the caller for several calls one after the other; damage must not matter then.
+        device: "cuda": decoded by a GPU's decoder, into system memory; never without the loop filter.
 
     Yields:
         (frame number, `av.VideoFrame`).
 
     Raises:
+        TargetFailed: the GPU does not decode it.
         MediaError: the file is gone, or nothing of it decodes.
         ValueError: not a range of this source.
     """
@@ -65,7 +69,8 @@ def decode_frames(
     stamps = _Stamps(index)
     key, back = stamps.key_before(start_frame), 1
     while True:
-        frames = _from_key(source, stamps, key, stop_frame, threads, skip_loop_filter, container)
+        opening = _Opening(source, threads, skip_loop_filter, container, device)
+        frames = _from_key(opening, stamps, key, stop_frame)
         held = next(frames, None)
         # Where this group is damaged at its start, the picture to hold comes from an earlier one.
         if key == 0 or (held is not None and held[0] <= start_frame):
@@ -212,15 +217,27 @@ def _key_place(held: list[_Placed]) -> float:
     return -inf if place is None else place
 
 
-def _from_key(
-    source: Source,
-    stamps: _Stamps,
-    key: int,
-    stop_frame: int,
-    threads: int,
-    skip_loop_filter: bool,
-    container: Any,
-) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """How a source is opened for decoding."""
+
+    source: Source
+    threads: int
+    skip_loop_filter: bool
+    container: Any
+    device: str
+
+    def open(self) -> AbstractContextManager[Any]:
+        """The container, closed on exit unless it is the caller's."""
+        if self.container:
+            return nullcontext(self.container)
+        opened: AbstractContextManager[Any] = open_media(
+            self.source.path, self.source.format_name, device=self.device
+        )
+        return opened
+
+
+def _from_key(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) -> Any:
     """Frames from a keyframe on, by number, increasing; ends behind stop_frame.
 
     Behind a damaged group the file is opened again: an emptied decoder still remembers some of what damage taught it.
@@ -229,7 +246,7 @@ def _from_key(
     following: int | None = key
     while following is not None:
         key, following = following, None
-        run = _groups_from(source, stamps, key, stop_frame, threads, skip_loop_filter, container)
+        run = _groups_from(opening, stamps, key, stop_frame)
         for number, picture in run:
             if number is None:
                 following = picture
@@ -242,18 +259,10 @@ def _from_key(
         run.close()
 
 
-def _groups_from(
-    source: Source,
-    stamps: _Stamps,
-    key: int,
-    stop_frame: int,
-    threads: int,
-    skip_loop_filter: bool,
-    given: Any,
-) -> Any:
+def _groups_from(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) -> Any:
     """Pictures of a decoder started at a keyframe: (number, picture); at last (None, next key) behind a damaged group."""
-    opened = nullcontext(given) if given else open_media(source.path, source.format_name)
-    with opened as container:
+    source = opening.source
+    with opening.open() as container:
         try:
             stream = container.streams[source.stream_index]
         except IndexError as error:
@@ -263,8 +272,8 @@ def _groups_from(
             context.flush_buffers()
             container.seek(int(stamps.pts[0]), stream=stream, backward=True)
         else:
-            context.thread_count = threads
-            if skip_loop_filter:
+            context.thread_count = opening.threads
+            if opening.skip_loop_filter:
                 context.options = {"skip_loop_filter": "all"}
         brought, damaged = 0, False
         packets = stamps.enough(stamps.packets(container, stream, key), key, stop_frame)

@@ -54,6 +54,13 @@ def binary() -> Path:
     raise UsageError("no ffmpeg found: pip install imageio-ffmpeg, or set MONTAGE_FFMPEG")
 
 
+def executables() -> tuple[Path, ...]:
+    """The usual ffmpeg, and the one on PATH if it is another: builds ask for different drivers of a GPU."""
+    usual, found = binary(), shutil.which("ffmpeg")
+    other = Path(found) if found else usual
+    return (usual,) if other.resolve() == usual.resolve() else (usual, other)
+
+
 def input_arguments(path: str | Path, format_name: str) -> list[str]:
     """Arguments that open one untrusted file, ending in `-i`.
 
@@ -92,6 +99,7 @@ def run_ffmpeg(
     stall_seconds: float = STALL_SECONDS,
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
+    executable: Path | None = None,
 ) -> list[str]:
     """Run ffmpeg to its end and return the lines that it printed (the last 2,000).
 
@@ -101,12 +109,13 @@ def run_ffmpeg(
         stall_seconds: kill it when it reports no progress for this long.
         on_frame: called with the number of output frames so far, about twice a second.
         cwd: working folder; filter options then name files in it without any path to escape.
+        executable: another ffmpeg than the usual one.
 
     Raises:
         FFmpegError: it failed, stalled, or was killed; carries the last lines and the command.
     """
     command = [
-        str(binary()), "-hide_banner", "-nostdin", "-nostats", "-y",
+        str(executable or binary()), "-hide_banner", "-nostdin", "-nostats", "-y",
         "-progress", "pipe:1", "-stats_period", "0.5", *arguments,
     ]  # fmt: skip
     lines: deque[str] = deque(maxlen=2000)

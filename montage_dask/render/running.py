@@ -25,6 +25,7 @@ def make_file(
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
     stall_seconds: float = STALL_SECONDS,
+    executable: Path | None = None,
 ) -> list[str]:
     """Run ffmpeg to write `output`, which the arguments name; for the rest see `run_ffmpeg`.
 
@@ -35,7 +36,12 @@ def make_file(
     """
     try:
         return run_ffmpeg(
-            arguments, about=about, on_frame=on_frame, cwd=cwd, stall_seconds=stall_seconds
+            arguments,
+            about=about,
+            on_frame=on_frame,
+            cwd=cwd,
+            stall_seconds=stall_seconds,
+            executable=executable,
         )
     except FFmpegError as error:
         said = "\n".join([error.reason, *error.last_lines])

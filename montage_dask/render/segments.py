@@ -206,6 +206,8 @@ def _encode(
             look=look_of(grade, folder),
             pixel_format=encoding.pixel_format,
         )
+        if encoding.upload:
+            pictures = pictures.filter("format", encoding.upload).filter("hwupload")
         cuts = "+".join(f"eq(n,{e.start_frame})" for e in segment.events)
         options: dict[str, Any] = {
             **dict(encoding.options),
@@ -219,9 +221,16 @@ def _encode(
         }
         arguments = ffmpeg.output(pictures, output_argument(output), **options).get_args()
         make_file(
-            ["-copyts", "-filter_complex_threads", str(threads), *arguments],
+            [
+                *encoding.device_arguments,
+                "-copyts",
+                "-filter_complex_threads",
+                str(threads),
+                *arguments,
+            ],
             output,
             about=sources[segment.events[0].source].path,
+            executable=encoding.executable,
             on_frame=on_frame,
             cwd=folder,
             stall_seconds=stall_seconds,

@@ -92,17 +92,28 @@ def transcode_window(
         options.pop(option)
         if tag != UNSPECIFIED:
             options[option] = tag
-    if source.bit_depth > 8 and encoding.encoder != "libx264":
-        options["pix_fmt"] = "yuv420p10le"
+    deep = source.bit_depth > 8 and not encoding.h264
+    if encoding.upload:
+        packed = "p010le" if deep else encoding.upload
+        stream = stream.filter("format", packed).filter("hwupload")
+    elif deep:
+        options["pix_fmt"] = "yuv420p10le" if encoding.executable is None else "p010le"
     arguments = ffmpeg.output(
         stream,
         output_argument(output),
         **{**options, **timing, "video_track_timescale": ticks, "an": None, "f": "mp4"},
     ).get_args()
     make_file(
-        ["-copyts", "-filter_complex_threads", str(threads), *arguments],
+        [
+            *encoding.device_arguments,
+            "-copyts",
+            "-filter_complex_threads",
+            str(threads),
+            *arguments,
+        ],
         output,
         about=source.path,
+        executable=encoding.executable,
     )
     written = count_frames(output)
     if written != frames:

@@ -1,0 +1,102 @@
+"""A cluster on this machine: one scheduler, a CPU worker per core, and a dask-cuda worker per GPU where there are any."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from distributed import Client, LocalCluster, Nanny
+
+from montage_dask.config import Setting
+from montage_dask.devices import count_gpus
+from montage_dask.errors import ClusterError
+
+log = logging.getLogger(__name__)
+
+STARTING_SECONDS = 60
+"""How long workers may take to join."""
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on (containers and taskset respected)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def local(settings: Mapping[str, Setting]) -> Iterator[Client]:
+    """Worker processes of one slot each: a window's Python does not wait for another's, and slots × threads = cores.
+
+    A GPU that cannot be used is no reason to fail: then the CPU workers are alone.
+
+    Raises:
+        ClusterError: no worker starts.
+    """
+    workers = settings["n-workers"].value or usable_cores()
+    wanted = settings["gpu-workers"].value
+    gpus = count_gpus() if wanted is None else wanted
+    memory = settings["memory-limit"].value
+    cluster = _with_gpus(gpus, workers, memory) if gpus else None
+    if cluster is None:
+        cluster = _without(workers, memory)
+    try:
+        with Client(cluster) as client:
+            yield client
+    finally:
+        # What became of the job is known by now: a worker that is slow to end must not hide it.
+        try:
+            cluster.close()
+        except (TimeoutError, OSError, RuntimeError):
+            log.warning("the local cluster did not close in time", exc_info=True)
+
+
+def _shared(memory_limit: int) -> dict[str, Any]:
+    return {
+        "threads_per_worker": 1,
+        "memory_limit": memory_limit,
+        "host": "127.0.0.1",
+        "dashboard_address": "127.0.0.1:8787",
+        # Anyone who reaches an open scheduler can run code: also on a shared machine's loopback.
+        "security": True,
+        "silence_logs": logging.CRITICAL,
+    }
+
+
+def _without(workers: int, memory_limit: int) -> LocalCluster:
+    try:
+        return LocalCluster(n_workers=workers, resources={"CPU": 1}, **_shared(memory_limit))
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise ClusterError(f"cannot start {workers} local workers: {error}") from error
+
+
+def _with_gpus(gpus: int, workers: int, memory_limit: int) -> Any:
+    """A cluster with both kinds of workers, or None when the GPUs cannot be used."""
+    try:
+        from dask_cuda import LocalCUDACluster
+    except ImportError:
+        log.warning("GPUs are left alone: pip install 'montage-dask[gpu]' for dask-cuda")
+        return None
+    cluster = None
+    try:
+        cluster = LocalCUDACluster(n_workers=gpus, resources={"GPU": 1}, **_shared(memory_limit))
+        options = {
+            k: v
+            for k, v in cluster.new_spec["options"].items()
+            if k not in ("data", "preload", "preload_argv", "plugins", "env", "resources")
+        }
+        for number in range(workers):
+            cluster.worker_spec[f"cpu-{number}"] = {
+                "cls": Nanny,
+                "options": {**options, "resources": {"CPU": 1}},
+            }
+        cluster.scale(len(cluster.worker_spec))
+        with Client(cluster) as client:
+            client.wait_for_workers(gpus + workers, timeout=STARTING_SECONDS)
+        return cluster
+    except Exception:  # NVML's and CUDA's errors have no common base
+        log.warning("the GPU workers did not start", exc_info=True)
+        if cluster is not None:
+            cluster.close()
+        return None
