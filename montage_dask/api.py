@@ -1,4 +1,4 @@
-"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`.
+"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `stabilise`.
 
 Options are those of the commands, as keywords with underscores; what is left out comes from the settings. All return
 JSON-ready dictionaries; `progress` is told how far a job is.
@@ -218,26 +218,66 @@ def transcode(
         NothingToDoError: nothing could be transcoded.
     """
     folder = _output_folder(output)
-    if audio not in ("copy", "aac", "none"):
-        raise UsageError(f"--audio {audio}: must be copy, aac or none")
     box = None
     if size is not None:
         width, _, height = resolve({"size": size})["size"].value.partition("x")
         box = (int(width), int(height))
-    settings_ = resolve({k.replace("_", "-"): v for k, v in options.items() if v is not None})
-    how = batch.Transcoding(
-        codec=settings_["codec"].value,
-        quality=settings_["quality"].value,
-        crf=settings_["crf"].value,
-        size=box,
-        audio=audio,
-        window_frames=settings_["transcode-frames"].value,
-        encoder_threads=settings_["encoder-threads"].value,
-        suffix=container,
-    )
+    how = _encoding(options, size=box, audio=audio, container=container)
     with _batch(options, folder, progress) as (driver, settings):
         written = batch.transcode(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
+
+
+def stabilise(
+    files: Sequence[str | Path],
+    output: str | Path,
+    *,
+    audio: str = "copy",
+    container: str = ".mp4",
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Steady the shots of many files into a folder, in windows spread over the workers; each is encoded once.
+
+    Args:
+        files: files, folders, globs.
+        output: folder.
+        audio: copy, aac or none.
+        container: .mp4, .mov or .mkv.
+        progress: told how far the job is.
+        **options: codec, quality, crf, detector, … (settings).
+
+    Returns:
+        As `transcode`, with the shots of each file: how much each shook and what was done.
+
+    Raises:
+        UsageError: an option is wrong.
+        NothingToDoError: nothing could be stabilised.
+    """
+    folder = _output_folder(output)
+    how = _encoding(options, size=None, audio=audio, container=container)
+    with _batch(options, folder, progress) as (driver, settings):
+        written = batch.stabilise(driver, settings, [str(f) for f in files], folder, how)
+        return _written(written, driver, "outputs")
+
+
+def _encoding(
+    options: Mapping[str, Any], *, size: tuple[int, int] | None, audio: str, container: str
+) -> batch.Transcoding:
+    """How a batch job encodes its files, from its options."""
+    if audio not in ("copy", "aac", "none"):
+        raise UsageError(f"--audio {audio}: must be copy, aac or none")
+    settings = resolve({k.replace("_", "-"): v for k, v in options.items() if v is not None})
+    return batch.Transcoding(
+        codec=settings["codec"].value,
+        quality=settings["quality"].value,
+        crf=settings["crf"].value,
+        size=size,
+        audio=audio,
+        window_frames=settings["transcode-frames"].value,
+        encoder_threads=settings["encoder-threads"].value,
+        suffix=container,
+    )
 
 
 def frames(

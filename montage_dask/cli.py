@@ -50,6 +50,21 @@ analysis = _options(
     click.option("--beats-per-bar", metavar="N", help="3 or 4."),
 )
 
+converted = _options(
+    click.argument("files", nargs=-1),
+    click.option("-o", "--output", required=True, metavar="DIR"),
+    click.option("--codec", metavar="NAME", help="h264, hevc or av1."),
+    click.option("--quality", metavar="NAME", help="preview, standard, high or master."),
+    click.option("--crf", metavar="N", help="Overrides the rate factor of the quality."),
+    click.option("--audio", default="copy", show_default=True, metavar="copy|aac|none"),
+    click.option(
+        "--container",
+        type=click.Choice([".mp4", ".mov", ".mkv"]),
+        default=".mp4",
+        show_default=True,
+    ),
+)
+
 montage_options = _options(
     click.argument("footage", nargs=-1),
     click.option("--music", metavar="FILE", help="Audio file, or a video whose sound to use."),
@@ -300,24 +315,37 @@ def frames(files: tuple[str, ...], output: str, as_json: bool, **given: Any) -> 
 
 
 @cli.command()
-@click.argument("files", nargs=-1)
-@click.option("-o", "--output", required=True, metavar="DIR")
-@click.option("--codec", metavar="NAME", help="h264, hevc or av1.")
-@click.option("--quality", metavar="NAME", help="preview, standard, high or master.")
-@click.option("--crf", metavar="N", help="Overrides the rate factor of the quality.")
+@converted
 @click.option("--size", metavar="WxH", help="The box that the picture must fit into.")
-@click.option("--audio", default="copy", show_default=True, metavar="copy|aac|none")
-@click.option(
-    "--container", type=click.Choice([".mp4", ".mov", ".mkv"]), default=".mp4", show_default=True
-)
 @shared
 def transcode(files: tuple[str, ...], output: str, as_json: bool, **given: Any) -> int:
     """Transcode many files, in windows spread over the workers."""
     from montage_dask import api
 
+    return _convert(api.transcode, files, output, as_json, given)
+
+
+@cli.command()
+@converted
+@click.option(
+    "--detector",
+    metavar="NAME",
+    help="Of shots: fast, accurate, content, adaptive, hash, histogram.",
+)
+@shared
+def stabilise(files: tuple[str, ...], output: str, as_json: bool, **given: Any) -> int:
+    """Steady the shots of many files, in windows spread over the workers."""
+    from montage_dask import api
+
+    return _convert(api.stabilise, files, output, as_json, given)
+
+
+def _convert(
+    function: Function, files: tuple[str, ...], output: str, as_json: bool, given: dict[str, Any]
+) -> int:
     if not files:
         raise UsageError("no files: name footage, folders or globs")
-    result = _call(api.transcode, given, files, output)
+    result = _call(function, given, files, output)
     if as_json:
         _print(result)
     else:

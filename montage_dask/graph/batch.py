@@ -1,4 +1,4 @@
-"""Jobs over many files that make no montage: transcoding and stills."""
+"""Jobs over many files that make no montage: transcoding, stabilising and stills."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from montage_dask.errors import MontageError, NothingToDoError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import forget_unless_there, nothing_usable
 from montage_dask.graph.operation import Request
+from montage_dask.graph.steadying import find_paths, stabilise_request
 from montage_dask.graph.survey import (
     Analysis,
     Clip,
@@ -87,37 +88,115 @@ def transcode(
     Raises:
         NothingToDoError: nothing could be transcoded.
     """
-    written = Written(survey=gather(driver, settings, patterns))
-    survey = written.survey
+    survey = gather(driver, settings, patterns)
+    windows = {k: list(_windows(c, how)) for k, c in survey.clips.items()}
+    return convert(driver, settings, survey, folder, windows, how)
+
+
+def stabilise(
+    driver: Driver, settings: Settings, patterns: Sequence[str], folder: Path, how: Transcoding
+) -> Written:
+    """Steady the shots of every clip; what has nothing to hold on to stays as it is, and a bad clip is skipped.
+
+    Raises:
+        NothingToDoError: nothing could be stabilised.
+    """
+    survey = gather(driver, settings, patterns)
+    Analysis(driver, settings, survey).run([])
+    shots = [s for s in survey.shots if s.source in survey.clips]
+    failed: dict[str, MontageError] = {}
+    found = find_paths(driver, settings, survey.clips, shots, "on", failed)
+    for identity, error in failed.items():
+        survey.skip(survey.clips[identity].source.path, str(error))
+        del survey.clips[identity]
+    encoding = {
+        "codec": how.codec,
+        "quality": how.quality,
+        "crf": how.crf,
+        "threads": how.encoder_threads,
+    }
+    windows = {}
+    for identity, clip in survey.clips.items():
+        paths = [p for (source, _), p in found.items() if source == identity and p.steadied]
+        paths.sort(key=lambda p: p.shot.start_frame)
+        windows[identity] = [
+            stabilise_request(clip, start, stop, paths, encoding)
+            for start, stop in _ranges(clip, how)
+        ]
+    written = convert(driver, settings, survey, folder, windows, how)
+    for output in written.outputs:
+        own = [
+            found[s.source, s.start_frame]
+            for s in shots
+            if s.source in survey.clips and survey.clips[s.source].source.path == output["path"]
+        ]
+        output["shots"] = [
+            {
+                "start_seconds": float(p.shot.start_seconds),
+                "stop_seconds": float(p.shot.stop_seconds),
+                "applied": p.steadied,
+                "shake_percent": p.shake_percent,
+                "reason": p.reason,
+            }
+            for p in own
+        ]
+    return written
+
+
+def convert(
+    driver: Driver,
+    settings: Settings,
+    survey: Survey,
+    folder: Path,
+    windows: Mapping[str, Sequence[Request]],
+    how: Transcoding,
+) -> Written:
+    """Make new files of clips, in windows that are encoded alone and then joined; the sound comes from the source.
+
+    Args:
+        driver: runs the requests.
+        settings: placement.
+        survey: its clips; those that fail are skipped.
+        folder: where the files go.
+        windows: by identity, requests of one operation for all windows of a clip in order; each gives a .mp4, upright and
+            encoded as `how` says.
+        how: sound and container.
+
+    Raises:
+        NothingToDoError: nothing could be made.
+    """
+    written = Written(survey=survey)
     outputs = output_names(survey.clips, folder, how.suffix)
-    parts = {k: list(_windows(c, how)) for k, c in survey.clips.items()}
-    owner = {r.key: k for k, requests in parts.items() for r in requests}
+    owner = {r.key: k for k, requests in windows.items() for r in requests}
+    names = list(dict.fromkeys(r.operation for rs in windows.values() for r in rs))
     rate = {k: c.source.frame_rate for k, c in survey.clips.items()}
 
     def seconds(request: Request) -> float:
         p = request.parameters
         return float((p["stop_frame"] - p["start_frame"]) / rate[p["identity"]])
 
-    driver.progress.stage("transcode", len(owner), "windows")
+    for name in names:
+        driver.progress.stage(name, len(owner), "windows")
     failed: dict[str, MontageError] = {}
-    windows = (r for k, requests in parts.items() for r in requests if k not in failed)
-    places = {n: place_on(driver, n, settings) for n in ("transcode", "join")}
-    for outcome in driver.run(windows, places, media_seconds=seconds):
+    waiting = (r for k, requests in windows.items() for r in requests if k not in failed)
+    places = {n: place_on(driver, n, settings) for n in (*names, "join")}
+    for outcome in driver.run(waiting, places, media_seconds=seconds):
         if outcome.error is not None:
             failed.setdefault(owner[outcome.request.key], outcome.error)
     joins = []
-    for identity, requests in parts.items():
+    for identity, requests in windows.items():
         clip, output = survey.clips[identity], outputs[identity]
         if identity in failed:
             survey.skip(clip.source.path, str(failed[identity]))
             continue
+        parts = [str(driver.store.file(r.operation, r.key, ".mp4")) for r in requests]
         join = Request(
             "join",
             {"parts": [r.key for r in requests], "audio": how.audio, "output": str(output)},
             {
                 "source": to_json(clip.source),
                 "index": str(clip.index),
-                "parts": [str(driver.store.file("transcode", r.key, ".mp4")) for r in requests],
+                "parts": parts,
                 "output": str(output),
             },
             clip.name,
@@ -159,17 +238,23 @@ def even_windows(frames: int, window_frames: int) -> int:
     return -(-frames // count)
 
 
+def _ranges(clip: Clip, how: Transcoding) -> Iterator[tuple[int, int]]:
+    frames = clip.source.frames
+    for window in split_windows(frames, even_windows(frames, how.window_frames)):
+        yield window.start_frame, window.stop_frame
+
+
 def _windows(clip: Clip, how: Transcoding) -> Iterator[Request]:
     source = clip.source
     paths = {"source": to_json(source), "index": str(clip.index)}
-    for window in split_windows(source.frames, even_windows(source.frames, how.window_frames)):
+    for start, stop in _ranges(clip, how):
         yield Request(
             "transcode",
             {
                 "identity": source.identity,
                 "stream_index": source.stream_index,
-                "start_frame": window.start_frame,
-                "stop_frame": window.stop_frame,
+                "start_frame": start,
+                "stop_frame": stop,
                 "codec": how.codec,
                 "quality": how.quality,
                 "crf": how.crf,
