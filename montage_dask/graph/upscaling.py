@@ -192,8 +192,10 @@ def expect(
         f"{'slots' if slots > 1 else 'slot'} takes about {spoken(seconds)}"
     )
     if limit_minutes is not None and seconds > limit_minutes * 60:
-        cheaper = ["--scale 2"] if scale > 2 else []
-        cheaper += ["--model fidelity"] if model == "detail" else []
+        # The network of `detail` makes four times in any case, that of `fidelity` twice.
+        cheaper = {("detail", 2): ["--model fidelity"], ("fidelity", 4): ["--scale 2"]}.get(
+            (model, scale), []
+        )
         ways = ", ".join([advice, "use a GPU worker", *cheaper, "or take less footage"])
         raise UsageError(f"{told}, more than upscale-limit-minutes = {limit_minutes:g}: {ways}")
     driver.progress.note(told)
