@@ -52,7 +52,7 @@ def measure_motion(
         index: its frame index.
         start_frame: first frame; the one before it is decoded too.
         stop_frame: end.
-        threads: of the decoder.
+        threads: of the decoder and of OpenCV.
 
     Returns:
         float64 [n, 5], by COLUMNS; frame 0 of the source has not moved.
@@ -60,6 +60,7 @@ def measure_motion(
     Raises:
         MediaError: the file is gone, or nothing of it decodes.
     """
+    cv2.setNumThreads(threads)
     first = max(0, start_frame - 1)
     motions = np.zeros((stop_frame - start_frame, len(COLUMNS)))
     before = None

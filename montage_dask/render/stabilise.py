@@ -26,6 +26,7 @@ def stabilise(shots: Sequence[tuple[int, int, Steady]], *, device: str = "cpu") 
         shots: first frame, end and steadier path of each; pictures of no shot stay as they are.
         device: cpu (OpenCV) or a device of torch, whose pictures differ by one code value at most.
     """
+    cv2.setNumThreads(1)  # workers, not OpenCV, share the cores out
     warp: Callable[[Plane, Matrix], Plane] = warp_opencv
     if device != "cpu":
         warp = partial(warp_torch, device=device)
