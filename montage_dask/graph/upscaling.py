@@ -6,12 +6,12 @@ The time is measured with a small tile on a worker of the very target, not taken
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import UsageError, printable
+from montage_dask.errors import TargetFailed, UsageError, printable
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import TAGS, Cost, Placement, place
@@ -173,20 +173,16 @@ def expect(
     left = [r for r in requests if finished(r, driver.store) is None]
     if not left:
         return 0.0
-    device = "cuda" if placement.target == "gpu" else "cpu"
-    work: dict[tuple[str, int, str | None, int], list[Request]] = {}
-    for request in left:
-        p, paths = request.parameters, request.paths
-        precision = p["precision"] if device == "cpu" else None
-        way = (paths["model"], p["scale"], precision, paths["memory_limit_mb"])
-        work.setdefault(way, []).append(request)
-    slots = int(driver.capacity().resources.get(TAGS[placement.target], 1)) or 1
-    slots = min(slots, len(left))
-    seconds = sum(
-        source_pixels(own) * driver.ask(placement, measure_seconds_per_pixel, *way, device) / slots
-        for way, own in work.items()
-    )
-    (model, scale, *_), *_others = work
+    while True:
+        try:
+            seconds, slots = _measured(driver, left, placement)
+            break
+        except TargetFailed as error:
+            if not placement.fallbacks:
+                raise
+            placement = placement.fallback(str(error))
+    p, paths = left[0].parameters, left[0].paths
+    model, scale = paths["model"], p["scale"]
     told = (
         f"upscaling {scale}× by {Path(model).name} on {slots} {placement.target} "
         f"{'slots' if slots > 1 else 'slot'} takes about {spoken(seconds)}"
@@ -200,6 +196,23 @@ def expect(
         raise UsageError(f"{told}, more than upscale-limit-minutes = {limit_minutes:g}: {ways}")
     driver.progress.note(told)
     return seconds
+
+
+def _measured(
+    driver: Driver, requests: Sequence[Request], placement: Placement
+) -> tuple[float, int]:
+    """Seconds that requests will take on a target, and how many run at once."""
+    device = "cuda" if placement.target == "gpu" else "cpu"
+    work: dict[tuple[str, int, str | None, int], list[Request]] = {}
+    for request in requests:
+        p, paths = request.parameters, request.paths
+        precision = p["precision"] if device == "cpu" else None
+        way = (paths["model"], p["scale"], precision, paths["memory_limit_mb"])
+        work.setdefault(way, []).append(request)
+    slots = int(driver.capacity().resources.get(TAGS[placement.target], 1)) or 1
+    slots = min(slots, len(requests))
+    each = {way: driver.ask(placement, measure_seconds_per_pixel, *way, device) for way in work}
+    return sum(source_pixels(own) * each[way] for way, own in work.items()) / slots, slots
 
 
 def spoken(seconds: float) -> str:

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from distributed import Client, LocalCluster
 from makers import film, network_file
 
@@ -64,8 +65,8 @@ HOW = batch.Transcoding(
 )  # fmt: skip
 
 
-def run(driver, files, folder, model, limit_minutes=None, scale=2):
-    settings = api.resolve({"placement": {"upscale": "cpu"}})
+def run(driver, files, folder, model, limit_minutes=None, scale=2, target="cpu"):
+    settings = api.resolve({"placement": {"upscale": target}})
     return batch.upscale(
         driver, Settings.of(settings), [str(f) for f in files], folder, HOW,
         upscaling(model, scale, memory_limit_mb=4096), limit_minutes,
@@ -97,6 +98,18 @@ def test_files_are_enlarged_in_pieces_and_what_is_done_stays(driver, tmp_path, m
     assert (tmp_path / "large/small.mp4").read_bytes() == first
     # Nothing is left to do: nothing to measure, and no limit matters.
     assert run(driver, [small], tmp_path / "large", model, limit_minutes=0).expected_seconds == 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+def test_a_worker_that_only_says_it_has_a_gpu(driver, tmp_path, model):
+    """CUDA is absent: the estimate and every piece go on with the CPU."""
+    small = film(tmp_path / "small.mp4", frames=PIECE_FRAMES + 20, size="64x36")
+    written = run(driver, [small], tmp_path / "large", model, target="gpu")
+    assert written.outputs[0]["frames"] == PIECE_FRAMES + 20
+    assert driver.tally.counts["upscale", "cpu"] == 2
+    said = driver.progress.said
+    assert any("1 cpu slot takes about" in s for s in said)
+    assert any("goes on with cpu: no CUDA device" in s for s in said)
 
 
 def test_what_takes_too_long_is_not_begun(driver, tmp_path, model):
