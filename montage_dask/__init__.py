@@ -18,12 +18,13 @@ from montage_dask.errors import (
     MontageError,
     NothingToDoError,
     StoreError,
+    TargetFailed,
     UsageError,
     VerificationError,
 )
 
 if TYPE_CHECKING:
-    from montage_dask.api import analyse, frames, plan, run, stabilise, transcode
+    from montage_dask.api import analyse, frames, plan, run, stabilise, transcode, upscale
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ __all__ = [
     "MontageError",
     "NothingToDoError",
     "StoreError",
+    "TargetFailed",
     "UsageError",
     "VerificationError",
     "analyse",
@@ -42,12 +44,13 @@ __all__ = [
     "run",
     "stabilise",
     "transcode",
+    "upscale",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # The API pulls in Dask; workers and `op` import this package and must start fast.
-    if name in ("analyse", "frames", "plan", "run", "stabilise", "transcode"):
+    if name in ("analyse", "frames", "plan", "run", "stabilise", "transcode", "upscale"):
         from montage_dask import api
 
         return getattr(api, name)

@@ -1,4 +1,4 @@
-"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `stabilise`.
+"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `stabilise`, `upscale`.
 
 Options are those of the commands, as keywords with underscores; what is left out comes from the settings. All return
 JSON-ready dictionaries; `progress` is told how far a job is.
@@ -20,6 +20,7 @@ from montage_dask.errors import MontageError, NothingToDoError, UsageError
 from montage_dask.graph import batch, finish, montage, planning
 from montage_dask.graph.drive import Driver, Progress, Silent
 from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
+from montage_dask.graph.upscaling import upscaling
 from montage_dask.job import Job, make_job, read_job
 from montage_dask.report.summary import analysis_summary
 from montage_dask.store import Store
@@ -260,6 +261,55 @@ def stabilise(
     with _batch(options, folder, progress) as (driver, settings):
         written = batch.stabilise(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
+
+
+def upscale(
+    files: Sequence[str | Path],
+    output: str | Path,
+    *,
+    scale: int = 2,
+    model: str | None = None,
+    yes: bool = False,
+    audio: str = "copy",
+    container: str = ".mp4",
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Make the pictures of many files two or four times as large, in pieces spread over the workers.
+
+    Args:
+        files: files, folders, globs.
+        output: folder.
+        scale: 2 or 4.
+        model: fidelity (true to what is there), detail (cleans and draws detail), or a .pth file with a compact network.
+        yes: begin however long it takes.
+        audio: copy, aac or none.
+        container: .mp4, .mov or .mkv.
+        progress: told how long it will take, before it begins, and how far the job is.
+        **options: codec, quality, crf, … (settings).
+
+    Returns:
+        As `transcode`, with `expected_seconds`.
+
+    Raises:
+        UsageError: an option is wrong, or it would take longer than `upscale-limit-minutes`.
+        NothingToDoError: nothing could be upscaled.
+    """
+    folder = _output_folder(output)
+    if scale not in (2, 4):
+        raise UsageError(f"--scale {scale}: must be 2 or 4")
+    options = {**options, "upscale_model": model}
+    values = resolve({k.replace("_", "-"): v for k, v in options.items() if v is not None})
+    how = _encoding(options, size=None, audio=audio, container=container)
+    enlarge = upscaling(
+        values["upscale-model"].value, scale, memory_limit_mb=values["gpu-memory-limit"].value
+    )
+    limit = None if yes else values["upscale-limit-minutes"].value
+    with _batch(options, folder, progress) as (driver, settings):
+        patterns = [str(f) for f in files]
+        written = batch.upscale(driver, settings, patterns, folder, how, enlarge, limit)
+        expected = round(written.expected_seconds or 0.0, 3)
+        return {**_written(written, driver, "outputs"), "expected_seconds": expected}
 
 
 def _encoding(

@@ -94,6 +94,12 @@ montage_options = _options(
         "--stabilise", metavar="auto|on|off", help="Steady shots; auto: those that shake."
     ),
     click.option(
+        "--upscale",
+        metavar="auto|on|off",
+        help="Enlarge small footage by a network; auto: where there is a GPU.",
+    ),
+    click.option("--upscale-model", metavar="NAME|FILE.pth", help="fidelity, detail or a file."),
+    click.option(
         "--keep-audio", is_flag=True, default=None, help="Keep the clips' sound under the music."
     ),
     click.option("--from-timeline", metavar="FILE.otio", help="Render an edited timeline."),
@@ -338,6 +344,29 @@ def stabilise(files: tuple[str, ...], output: str, as_json: bool, **given: Any) 
     from montage_dask import api
 
     return _convert(api.stabilise, files, output, as_json, given)
+
+
+@cli.command()
+@converted
+@click.option(
+    "--scale",
+    type=click.Choice(["2", "4"]),
+    default="2",
+    show_default=True,
+    help="How much larger.",
+)
+@click.option(
+    "--model",
+    metavar="NAME|FILE.pth",
+    help="fidelity (default): true to what is there; detail: cleans old footage and draws detail; or a compact network.",
+)
+@click.option("--yes", is_flag=True, help="Begin, however long it takes.")
+@shared
+def upscale(files: tuple[str, ...], output: str, as_json: bool, scale: str, **given: Any) -> int:
+    """Enlarge the pictures of many files by a neural network. Says how long it takes before it begins."""
+    from montage_dask import api
+
+    return _convert(api.upscale, files, output, as_json, {**given, "scale": int(scale)})
 
 
 def _convert(

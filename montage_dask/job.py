@@ -95,7 +95,7 @@ def read_job(path: Path, options: Mapping[str, Any]) -> Job:
     roots = [base, *(Path(r).resolve() for r in resolve()["roots"].value)]
     given: dict[str, Any] = {}
     for key, value in data.items():
-        if key in LISTS or key in PATHS or key in ("grade", "style", "beats-file"):
+        if key in LISTS or key in PATHS or key in ("grade", "style", "beats-file", "upscale-model"):
             values = value if isinstance(value, list) else [value]
             if not all(isinstance(v, str | int | float) for v in values):
                 raise UsageError(f"{name}: {key} must be text or a list of texts")
@@ -111,7 +111,8 @@ def _inside(key: str, value: str, base: Path, roots: Sequence[Path], job: str) -
     """A path of a job file made absolute, or a name that is no path."""
     if key in ("include", "exclude", "pin"):
         return value  # selectors only compare names
-    if key in ("grade", "style") and not value.endswith((".cube", ".yaml", ".yml")):
+    names = key in ("grade", "style", "upscale-model")
+    if names and not value.endswith((".cube", ".yaml", ".yml", ".pth")):
         return value
     path = Path(os.path.normpath(base / value))
     if not any(path.resolve().is_relative_to(root) for root in roots):

@@ -15,7 +15,8 @@ from montage_dask.config import ENVIRONMENT
 from montage_dask.edit.styles import style_names
 
 COMMANDS = (
-    ["run"], ["plan"], ["analyse"], ["frames"], ["transcode"], ["doctor"], ["config"], ["config", "show"], ["config", "styles"],
+    ["run"], ["plan"], ["analyse"], ["frames"], ["transcode"], ["upscale"], ["doctor"], ["config"],
+    ["config", "show"], ["config", "styles"],
 )  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def test_run_offers_what_is_promised():
     for option in (
         "cluster", "n-workers", "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "seed",
         "variants", "include", "exclude", "pin", "grade", "transition", "keep-audio", "from-timeline", "run-dir", "json",
-        "quiet", "verbose", "bpm", "beats", "demo",
+        "quiet", "verbose", "bpm", "beats", "demo", "upscale", "upscale-model",
     ):  # fmt: skip
         assert f"--{option}" in text
 
@@ -60,7 +61,9 @@ WRONG = (
     ["frames", "a.mp4", "--format", "exe"], ["frames", "a.mp4", "--width", "1"], ["transcode", "a.mp4"], ["transcode", "-o", "x"],
     ["transcode", "a.mp4", "-o", "x", "--audio", "mp3"], ["transcode", "a.mp4", "-o", "x", "--crf", "nan"],
     ["transcode", "a.mp4", "-o", "x", "--size", "big"], ["transcode", "a.mp4", "-o", "x", "--codec", "mpeg1"], ["nonsense"],
-    ["config", "nonsense"],
+    ["config", "nonsense"], ["upscale"], ["upscale", "a.mp4", "-o", "x", "--scale", "3"],
+    ["upscale", "a.mp4", "-o", "x", "--model", "best"], ["upscale", "a.mp4", "-o", "x", "--model", "none.pth"],
+    ["run", "clips", "--music", "a.mp3", "--upscale", "maybe"],
 )  # fmt: skip
 
 

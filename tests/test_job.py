@@ -131,14 +131,26 @@ def test_every_key_of_the_example_is_one(folder):
 
 @pytest.mark.parametrize(
     "key",
-    ["footage", "music", "output", "run-dir", "grade", "style", "beats-file", "from-timeline"],
+    [
+        "footage",
+        "music",
+        "output",
+        "run-dir",
+        "grade",
+        "style",
+        "beats-file",
+        "from-timeline",
+        "upscale-model",
+    ],
 )
 @pytest.mark.parametrize(
     "where", ["../outside/x{}", "/etc/x{}", "clips/../../outside/x{}", "link/x{}"]
 )
 def test_a_job_file_cannot_reach_outside(folder, key, where):
     (folder / "link").symlink_to(folder.parent / "outside")
-    ending = {"output": ".mp4", "grade": ".cube", "style": ".yaml"}.get(key, "")
+    ending = {"output": ".mp4", "grade": ".cube", "style": ".yaml", "upscale-model": ".pth"}.get(
+        key, ""
+    )
     text = f"{key}: {where.format(ending)}\n"
     for name, value in {"footage": "clips", "music": "track.mp3"}.items():
         text += "" if name == key else f"{name}: {value}\n"

@@ -1,9 +1,9 @@
-"""Jobs over many files that make no montage: transcoding, stabilising and stills."""
+"""Jobs over many files that make no montage: transcoding, stabilising, upscaling and stills."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from montage_dask.errors import MontageError, NothingToDoError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import forget_unless_there, nothing_usable
 from montage_dask.graph.operation import Request
+from montage_dask.graph.placement import Placement
 from montage_dask.graph.steadying import find_paths, stabilise_request
 from montage_dask.graph.survey import (
     Analysis,
@@ -21,6 +22,15 @@ from montage_dask.graph.survey import (
     find_footage,
     place_on,
     probe_all,
+)
+from montage_dask.graph.upscaling import (
+    PIECE_FRAMES,
+    Upscaling,
+    expect,
+    placed,
+    source_pixels,
+    too_large,
+    upscale_request,
 )
 from montage_dask.media.windows import split_windows
 from montage_dask.records import Shot, to_json
@@ -41,6 +51,16 @@ class Transcoding:
     encoder_threads: int
     suffix: str = ".mp4"
 
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """The parameters of the encoder."""
+        return {
+            "codec": self.codec,
+            "quality": self.quality,
+            "crf": self.crf,
+            "threads": self.encoder_threads,
+        }
+
 
 @dataclass(slots=True)
 class Written:
@@ -48,6 +68,8 @@ class Written:
 
     outputs: list[dict[str, Any]] = field(default_factory=list)
     survey: Survey = field(default_factory=Survey)
+    expected_seconds: float | None = None
+    """How long it was to take, where that was measured before."""
 
 
 def gather(driver: Driver, settings: Settings, patterns: Sequence[str]) -> Survey:
@@ -109,18 +131,12 @@ def stabilise(
     for identity, error in failed.items():
         survey.skip(survey.clips[identity].source.path, str(error))
         del survey.clips[identity]
-    encoding = {
-        "codec": how.codec,
-        "quality": how.quality,
-        "crf": how.crf,
-        "threads": how.encoder_threads,
-    }
     windows = {}
     for identity, clip in survey.clips.items():
         paths = [p for (source, _), p in found.items() if source == identity and p.steadied]
         paths.sort(key=lambda p: p.shot.start_frame)
         windows[identity] = [
-            stabilise_request(clip, start, stop, paths, encoding)
+            stabilise_request(clip, start, stop, paths, how.encoding)
             for start, stop in _ranges(clip, how)
         ]
     written = convert(driver, settings, survey, folder, windows, how)
@@ -143,6 +159,55 @@ def stabilise(
     return written
 
 
+def upscale(
+    driver: Driver,
+    settings: Settings,
+    patterns: Sequence[str],
+    folder: Path,
+    how: Transcoding,
+    enlarge: Upscaling,
+    limit_minutes: float | None,
+) -> Written:
+    """Enlarge every clip, after saying how long that takes; what would be too large, and bad clips, are skipped.
+
+    Args:
+        driver: runs the requests.
+        settings: placement.
+        patterns: files, folders, globs.
+        folder: where the files go.
+        how: encoding, sound and container.
+        enlarge: model and scale.
+        limit_minutes: the longest that it may take; None: however long.
+
+    Raises:
+        UsageError: it would take longer than the limit.
+        NothingToDoError: nothing could be upscaled.
+    """
+    survey = gather(driver, settings, patterns)
+    for identity, clip in list(survey.clips.items()):
+        unfit = too_large(clip.source, enlarge.scale)
+        if unfit is not None:
+            survey.skip(clip.source.path, unfit)
+            del survey.clips[identity]
+    if not survey.clips:
+        raise NothingToDoError(nothing_usable(survey))
+    pieces = replace(how, window_frames=PIECE_FRAMES)
+    windows = {
+        k: [
+            upscale_request(c, start, stop, enlarge, encoding=how.encoding)
+            for start, stop in _ranges(c, pieces)
+        ]
+        for k, c in survey.clips.items()
+    }
+    requests = [r for own in windows.values() for r in own]
+    wanted = settings.placement.get("upscale", "auto")
+    place = placed(driver, wanted, source_pixels(requests))
+    expected = expect(driver, requests, place, limit_minutes=limit_minutes, advice="say --yes")
+    written = convert(driver, settings, survey, folder, windows, how, {"upscale": place})
+    written.expected_seconds = expected
+    return written
+
+
 def convert(
     driver: Driver,
     settings: Settings,
@@ -150,6 +215,7 @@ def convert(
     folder: Path,
     windows: Mapping[str, Sequence[Request]],
     how: Transcoding,
+    placements: Mapping[str, Placement] | None = None,
 ) -> Written:
     """Make new files of clips, in windows that are encoded alone and then joined; the sound comes from the source.
 
@@ -161,6 +227,7 @@ def convert(
         windows: by identity, requests of one operation for all windows of a clip in order; each gives a .mp4, upright and
             encoded as `how` says.
         how: sound and container.
+        placements: where operations run; what is not named here is placed as usual.
 
     Raises:
         NothingToDoError: nothing could be made.
@@ -179,7 +246,8 @@ def convert(
         driver.progress.stage(name, len(owner), "windows")
     failed: dict[str, MontageError] = {}
     waiting = (r for k, requests in windows.items() for r in requests if k not in failed)
-    places = {n: place_on(driver, n, settings) for n in (*names, "join")}
+    given = placements or {}
+    places = {n: given.get(n) or place_on(driver, n, settings) for n in (*names, "join")}
     for outcome in driver.run(waiting, places, media_seconds=seconds):
         if outcome.error is not None:
             failed.setdefault(owner[outcome.request.key], outcome.error)

@@ -11,12 +11,20 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from montage_dask.errors import MediaError, MontageError
+from montage_dask.errors import MediaError, MontageError, UsageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.steadying import ShotPath, find_paths, grid, stabilise_request
 from montage_dask.graph.survey import Analysis, Clip, Settings, Survey, place_on
+from montage_dask.graph.upscaling import (
+    Upscaling,
+    enlargements,
+    expect,
+    placed,
+    source_pixels,
+    upscale_request,
+)
 from montage_dask.job import Job
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Shot, Timeline, to_json
@@ -52,6 +60,8 @@ class Effect:
     """Whether the pictures of a piece gain by it."""
     request: Callable[[Piece], Request]
     """What makes the new pictures of a piece: from the file of `piece.request` where there is one, else from the source."""
+    place: Callable[[Sequence[Request]], Placement | None]
+    """Where these requests run; None when the effect is better left out after all."""
 
 
 @dataclass(slots=True)
@@ -75,9 +85,10 @@ def improve(job: Job, driver: Driver, survey: Survey, timeline: Timeline) -> Imp
         MontageError: a piece cannot be made.
     """
     improved = Improved(timeline)
-    if job["stabilise"] == "off":
-        return improved
     settings = Settings.of(job.settings)
+    enlarged = enlargements(job, driver, survey.clips, timeline, improved.told)
+    if job["stabilise"] == "off" and not enlarged:
+        return improved
     shots = _shots(driver, settings, survey, timeline)
     indexes = {k: FrameIndex.load(survey.clips[k].index) for k in shots}
     pieces = [
@@ -90,7 +101,12 @@ def improve(job: Job, driver: Driver, survey: Survey, timeline: Timeline) -> Imp
         for s in own
         if any(_overlap(p, s) for run in pieces for p in run)
     ]
-    effects = [_steadying(job["stabilise"], driver, settings, survey.clips, used, improved)]
+    effects: list[Effect] = []
+    if job["stabilise"] != "off":
+        effects.append(_steadying(job["stabilise"], driver, settings, survey.clips, used, improved))
+    if enlarged:
+        # Last: moving few pixels is cheaper than moving many.
+        effects.append(_enlarging(job, enlarged, driver, settings, improved))
     for effect in effects:
         pieces = _apply(effect, pieces, driver, settings, improved)
     events = list(timeline.events)
@@ -195,7 +211,45 @@ def _steadying(
         lambda piece: stabilise_request(
             piece.clip, piece.start_frame, piece.stop_frame, paths(piece)
         ),
+        lambda _: place_on(driver, "stabilise", settings),
     )
+
+
+def _enlarging(
+    job: Job,
+    how: Mapping[str, Upscaling],
+    driver: Driver,
+    settings: Settings,
+    improved: Improved,
+) -> Effect:
+    def request(piece: Piece) -> Request:
+        before = None
+        if piece.request is not None:
+            made = piece.request
+            before = made.key, driver.store.file(made.operation, made.key, ".mp4")
+        own = how[piece.clip.source.identity]
+        return upscale_request(piece.clip, piece.start_frame, piece.stop_frame, own, before=before)
+
+    def where(requests: Sequence[Request]) -> Placement | None:
+        wanted = settings.placement.get("upscale", "auto")
+        place = placed(driver, wanted, source_pixels(requests))
+        try:
+            expect(
+                driver, requests, place,
+                limit_minutes=job["upscale-limit-minutes"],
+                advice="raise DASK_MONTAGE__UPSCALE_LIMIT_MINUTES",
+            )  # fmt: skip
+        except UsageError as error:
+            if job["upscale"] == "on":
+                raise
+            driver.progress.note(f"not done: {error}")
+            for one in improved.told:
+                if one["effect"] == "upscale" and one["applied"]:
+                    one |= {"applied": False, "reason": str(error)}
+            return None
+        return place
+
+    return Effect("upscale", lambda piece: piece.clip.source.identity in how, request, where)
 
 
 def _apply(
@@ -220,7 +274,9 @@ def _apply(
     }
     if not requests:
         return after
-    place = place_on(driver, effect.operation, settings)
+    place = effect.place([r for r, _ in requests.values()])
+    if place is None:
+        return pieces
     improved.placements.append(place)
     driver.progress.stage(effect.operation, len(requests), "pieces")
 

@@ -6,17 +6,18 @@ The time is measured with a small tile on a worker of the very target, not taken
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import UsageError, printable
+from montage_dask.errors import TargetFailed, UsageError, printable
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import TAGS, Cost, Placement, place
 from montage_dask.graph.survey import Clip
-from montage_dask.records import Source, to_json
+from montage_dask.job import Job
+from montage_dask.records import Source, Timeline, to_json
 
 PIECE_FRAMES = 50
 """Frames of a piece: minutes of work on a CPU, so that little is lost when a job is stopped."""
@@ -45,13 +46,9 @@ class Upscaling:
     """On CPUs: all workers of a job must agree on one."""
     memory_limit_mb: int
     """Of a GPU worker."""
-    limit_minutes: float | None
-    """The longest that it may take; None: however long."""
 
 
-def upscaling(
-    model: str, scale: int, *, memory_limit_mb: int, limit_minutes: float | None
-) -> Upscaling:
+def upscaling(model: str, scale: int, *, memory_limit_mb: int) -> Upscaling:
     """Check how to upscale.
 
     Raises:
@@ -70,9 +67,7 @@ def upscaling(
         raise UsageError(
             f"model {printable(model)!r}: must be {', '.join(MODELS)} or a .pth file with a compact network"
         )
-    return Upscaling(
-        model, identity, scale, default_precision("cpu"), memory_limit_mb, limit_minutes
-    )
+    return Upscaling(model, identity, scale, default_precision("cpu"), memory_limit_mb)
 
 
 def too_large(source: Source, scale: int) -> str | None:
@@ -142,22 +137,32 @@ def placed(driver: Driver, wanted: str, pixels: int) -> Placement:
     return place("upscale", costs, driver.expect("cpu"), wanted=wanted)
 
 
-def pixels_to_do(driver: Driver, requests: Iterable[Request]) -> tuple[int, int]:
-    """Pixels of the sources, and number, of requests whose results are not there yet."""
-    pixels = count = 0
+def source_pixels(requests: Iterable[Request]) -> int:
+    """How many pixels of sources requests read."""
+    total = 0
     for request in requests:
-        if finished(request, driver.store) is None:
-            p, source = request.parameters, request.paths["source"]
-            size = source["coded_width"] * source["coded_height"]
-            pixels += (p["stop_frame"] - p["start_frame"]) * size
-            count += 1
-    return pixels, count
+        p, source = request.parameters, request.paths["source"]
+        size = source["coded_width"] * source["coded_height"]
+        total += (p["stop_frame"] - p["start_frame"]) * size
+    return total
 
 
 def expect(
-    driver: Driver, requests: Iterable[Request], placement: Placement, how: Upscaling
+    driver: Driver,
+    requests: Iterable[Request],
+    placement: Placement,
+    *,
+    limit_minutes: float | None,
+    advice: str,
 ) -> float:
     """Say how long it will take, measured on a worker; what is done already costs nothing.
+
+    Args:
+        driver: has the workers.
+        requests: to upscale.
+        placement: where they will run.
+        limit_minutes: the longest that it may take; None: however long.
+        advice: how to have it done all the same.
 
     Returns:
         Expected seconds.
@@ -165,38 +170,49 @@ def expect(
     Raises:
         UsageError: it takes longer than the limit; says what to do.
     """
-    pixels, count = pixels_to_do(driver, requests)
-    if not count:
+    left = [r for r in requests if finished(r, driver.store) is None]
+    if not left:
         return 0.0
-    device = "cuda" if placement.target == "gpu" else "cpu"
-    each = driver.ask(
-        placement,
-        measure_seconds_per_pixel,
-        how.model,
-        how.scale,
-        device,
-        how.precision if device == "cpu" else None,
-        how.memory_limit_mb,
-    )
-    slots = int(driver.capacity().resources.get(TAGS[placement.target], 1)) or 1
-    seconds = pixels * each / min(slots, count)
+    while True:
+        try:
+            seconds, slots = _measured(driver, left, placement)
+            break
+        except TargetFailed as error:
+            if not placement.fallbacks:
+                raise
+            placement = placement.fallback(str(error))
+    p, paths = left[0].parameters, left[0].paths
+    model, scale = paths["model"], p["scale"]
     told = (
-        f"{how.scale}× by {Path(how.model).name} on {min(slots, count)} {placement.target} slots takes about "
-        f"{spoken(seconds)}"
+        f"upscaling {scale}× by {Path(model).name} on {slots} {placement.target} "
+        f"{'slots' if slots > 1 else 'slot'} takes about {spoken(seconds)}"
     )
-    if how.limit_minutes is not None and seconds > how.limit_minutes * 60:
-        raise UsageError(
-            f"upscaling {told}, more than upscale-limit-minutes = {how.limit_minutes:g}: "
-            f"say --yes to wait, or use a GPU worker, {_cheaper(how)}or less footage"
+    if limit_minutes is not None and seconds > limit_minutes * 60:
+        # The network of `detail` makes four times in any case, that of `fidelity` twice.
+        cheaper = {("detail", 2): ["--model fidelity"], ("fidelity", 4): ["--scale 2"]}.get(
+            (model, scale), []
         )
-    driver.progress.note(f"upscaling {told}")
+        ways = ", ".join([advice, "use a GPU worker", *cheaper, "or take less footage"])
+        raise UsageError(f"{told}, more than upscale-limit-minutes = {limit_minutes:g}: {ways}")
+    driver.progress.note(told)
     return seconds
 
 
-def _cheaper(how: Upscaling) -> str:
-    options = ["--scale 2"] if how.scale > 2 else []
-    options += ["--model fidelity"] if how.model == "detail" else []
-    return "".join(f"{o}, " for o in options)
+def _measured(
+    driver: Driver, requests: Sequence[Request], placement: Placement
+) -> tuple[float, int]:
+    """Seconds that requests will take on a target, and how many run at once."""
+    device = "cuda" if placement.target == "gpu" else "cpu"
+    work: dict[tuple[str, int, str | None, int], list[Request]] = {}
+    for request in requests:
+        p, paths = request.parameters, request.paths
+        precision = p["precision"] if device == "cpu" else None
+        way = (paths["model"], p["scale"], precision, paths["memory_limit_mb"])
+        work.setdefault(way, []).append(request)
+    slots = int(driver.capacity().resources.get(TAGS[placement.target], 1)) or 1
+    slots = min(slots, len(requests))
+    each = {way: driver.ask(placement, measure_seconds_per_pixel, *way, device) for way in work}
+    return sum(source_pixels(own) * each[way] for way, own in work.items()) / slots, slots
 
 
 def spoken(seconds: float) -> str:
@@ -207,7 +223,7 @@ def spoken(seconds: float) -> str:
 
 
 def measure_seconds_per_pixel(
-    model: str, scale: int, device: str, precision: str | None, memory_limit_mb: int
+    model: str, scale: int, precision: str | None, memory_limit_mb: int, device: str
 ) -> float:
     """Runs in a worker: seconds for one pixel of a source."""
     from montage_dask.render.upscale import Upscaler
@@ -216,3 +232,58 @@ def measure_seconds_per_pixel(
         model, scale, device=device, precision=precision, memory_limit_mb=memory_limit_mb
     )
     return upscaler.seconds_per_pixel()
+
+
+def enlargements(
+    job: Job,
+    driver: Driver,
+    clips: Mapping[str, Clip],
+    timeline: Timeline,
+    told: list[dict[str, Any]],
+) -> dict[str, Upscaling]:
+    """Which sources of a montage are enlarged, and how; by identity.
+
+    Args:
+        job: its settings.
+        driver: knows what the cluster has.
+        clips: by identity.
+        timeline: which of them are used, and the size of the output.
+        told: gets a line for each source that would gain by it: whether it is done, and why.
+
+    Raises:
+        UsageError: upscaling is on, and the model cannot be used.
+    """
+    from montage_dask.render.upscale import SCALES, needs_upscale
+
+    mode, model = job["upscale"], job["upscale-model"]
+    used = dict.fromkeys(e.source for e in timeline.events)
+    how: dict[str, Upscaling] = {}
+    for identity in used if mode != "off" else ():
+        source = clips[identity].source
+        if not needs_upscale(source, timeline.width, timeline.height):
+            continue
+        # Twice is enough as long as what is left to interpolate would not be upscaled either.
+        far = needs_upscale(source, timeline.width // 2, timeline.height // 2)
+        scale = SCALES[1] if far and too_large(source, SCALES[1]) is None else SCALES[0]
+        reason = f"{source.width}×{source.height} in {timeline.width}×{timeline.height}"
+        if mode == "auto" and not driver.expect("cpu").offers("gpu"):
+            reason += ", but no worker has a GPU; --upscale on does it all the same"
+        elif (unfit := too_large(source, scale)) is not None:
+            reason += f", but it {unfit}"
+        else:
+            try:
+                how[identity] = upscaling(model, scale, memory_limit_mb=job["gpu-memory-limit"])
+                reason += f": {scale}× by {Path(model).name}"
+            except UsageError as error:
+                if mode == "on":
+                    raise
+                reason += f", but {error}"
+        told.append(
+            {
+                "effect": "upscale",
+                "path": source.path,
+                "applied": identity in how,
+                "reason": reason,
+            }
+        )
+    return how

@@ -69,6 +69,7 @@ class Upscaler:
 
     Raises:
         UsageError: the model or the scale is none that can be used.
+        TargetFailed: there is no such device.
     """
 
     def __init__(
@@ -85,11 +86,11 @@ class Upscaler:
         if scale not in SCALES:
             raise UsageError(f"scale {scale}: must be 2 or 4")
         self.scale = scale
-        self.precision = precision or default_precision(device)
-        self._model, self._device, self._threads = model, device, threads
-        self._network = load_network(model, device, self.precision)
+        self._device, self._threads = device, threads
         if device.startswith("cuda"):
             _cap(memory_limit_mb)
+        self.precision = precision or default_precision(device)
+        self._network = load_network(model, device, self.precision)
         self.tile = tile or self._tile(memory_limit_mb)
 
     def rgb(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -210,7 +211,12 @@ class Upscaler:
             try:
                 return work()
             except torch.OutOfMemoryError as error:
-                reason = str(error).splitlines()[0][:200]
+                reason = _line(error)
+            except RuntimeError as error:
+                # Of a driver, a library or the device: not what another target would fail of.
+                if self._device == "cpu":
+                    raise
+                raise TargetFailed(f"{self._device} fails: {_line(error)}") from error
             # Outside of the handler: the error holds on to all that was allocated.
             if self.tile <= SMALLEST_TILE:
                 raise TargetFailed(
@@ -258,8 +264,14 @@ def _cap(memory_limit_mb: int) -> None:
     """Hold torch to the limit, so that others on the GPU keep theirs."""
     import torch
 
+    if not torch.cuda.is_available():
+        raise TargetFailed("no CUDA device: torch finds no GPU that it can use")
     total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
     torch.cuda.set_per_process_memory_fraction(min(1.0, memory_limit_mb * MEGABYTE / total))
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def _repeatable() -> AbstractContextManager[Any]:

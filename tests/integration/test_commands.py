@@ -12,6 +12,7 @@ from pathlib import Path
 import opentimelineio as otio
 import pytest
 from jobs import SMALL, Material, environment, make_clip, montage
+from makers import network_file
 from PIL import Image
 
 from montage_dask.media.probe import probe
@@ -210,3 +211,18 @@ def test_no_cluster_is_an_error_in_one_line(material: Material, tmp_path: Path):
     assert done.code == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: --cluster")
     assert "Traceback" not in done.stderr
+
+
+def test_upscale_as_a_user_does(tmp_path: Path):
+    clip = tmp_path / "small.mp4"
+    make_clip(clip, "testsrc2=size=64x36:rate=25", 1)
+    model = network_file(tmp_path / "own.pth")
+    done = montage(
+        "upscale", clip, "-o", tmp_path / "out", "--scale", 4, "--model", model, "--json", "--n-workers", 1
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    assert "4× by own.pth on 1 cpu slot takes about" in done.stderr
+    (made,) = done.json["outputs"]
+    after, _ = probe(made["output"])
+    assert (after.width, after.height, after.frames) == (256, 144, 25)
+    assert done.json["expected_seconds"] > 0

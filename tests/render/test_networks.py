@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from makers import compact_state
 from torch.nn import functional
 
 from montage_dask import models
@@ -101,19 +102,9 @@ def test_a_network_is_loaded_once_until_it_is_released():
     assert load_network("detail", precision="float32") is not first
 
 
-def compact(outputs=12, channels=8):
-    generator = torch.Generator().manual_seed(0)
-    shapes = {
-        "body.0.weight": (channels, 3, 3, 3), "body.0.bias": (channels,), "body.1.weight": (channels,),
-        "body.2.weight": (channels, channels, 3, 3), "body.2.bias": (channels,), "body.3.weight": (channels,),
-        "body.4.weight": (outputs, channels, 3, 3), "body.4.bias": (outputs,),
-    }  # fmt: skip
-    return {k: torch.randn(s, generator=generator) / 10 for k, s in shapes.items()}
-
-
 @pytest.mark.parametrize(("outputs", "scale"), [(12, 2), (48, 4)])
 def test_a_network_of_ones_own(tmp_path, outputs, scale):
-    path, state = tmp_path / "own.pth", compact(outputs)
+    path, state = tmp_path / "own.pth", compact_state(outputs)
     torch.save({"params": state}, path)
     network = load_network(str(path), precision="float32")
     assert (network.scale, network.context) == (scale, 3)
@@ -134,7 +125,12 @@ def test_other_files_are_refused(tmp_path):
     path.write_bytes(b"no weights")
     with pytest.raises(UsageError, match="no file of weights"):
         load_network(str(path))
-    for state in (compact(outputs=27), {**compact(), "extra": torch.zeros(1)}, {"a": 1}, {}):
+    for state in (
+        compact_state(outputs=27),
+        {**compact_state(), "extra": torch.zeros(1)},
+        {"a": 1},
+        {},
+    ):
         torch.save(state, path)
         with pytest.raises(UsageError, match="no compact network"):
             load_network(str(path))

@@ -107,6 +107,20 @@ def test_a_device_without_memory_gives_up_for_another(noise):
         failing(Upscaler("fidelity", 2), 99).rgb(noise)
 
 
+def test_other_failures_of_a_device_are_its_own():
+    def broken(*_):
+        raise RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED\nmore")
+
+    upscaler = Upscaler("fidelity", 2)
+    with pytest.raises(RuntimeError, match="cuDNN"):
+        upscaler._with_less_memory(broken)
+    upscaler._device = "cuda"
+    with pytest.raises(
+        TargetFailed, match=r"cuda fails: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED$"
+    ):
+        upscaler._with_less_memory(broken)
+
+
 def test_the_tile_follows_from_the_memory(noise):
     upscaler = Upscaler("fidelity", 2)
     upscaler._device = "cuda"
