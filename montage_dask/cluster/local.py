@@ -11,7 +11,7 @@ from typing import Any
 from distributed import Client, LocalCluster, Nanny
 
 from montage_dask.config import Setting
-from montage_dask.devices import count_gpus
+from montage_dask.devices import MEGABYTE, count_gpus
 from montage_dask.errors import ClusterError
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,8 @@ def local(settings: Mapping[str, Setting]) -> Iterator[Client]:
     wanted = settings["gpu-workers"].value
     gpus = count_gpus() if wanted is None else wanted
     memory = settings["memory-limit"].value
-    cluster = _with_gpus(gpus, workers, memory) if gpus else None
+    limit = settings["gpu-memory-limit"].value * MEGABYTE
+    cluster = _with_gpus(gpus, workers, memory, limit) if gpus else None
     if cluster is None:
         cluster = _without(workers, memory)
     try:
@@ -71,7 +72,7 @@ def _without(workers: int, memory_limit: int) -> LocalCluster:
         raise ClusterError(f"cannot start {workers} local workers: {error}") from error
 
 
-def _with_gpus(gpus: int, workers: int, memory_limit: int) -> Any:
+def _with_gpus(gpus: int, workers: int, memory_limit: int, gpu_memory_limit: int) -> Any:
     """A cluster with both kinds of workers, or None when the GPUs cannot be used."""
     try:
         from dask_cuda import LocalCUDACluster
@@ -80,7 +81,12 @@ def _with_gpus(gpus: int, workers: int, memory_limit: int) -> Any:
         return None
     cluster = None
     try:
-        cluster = LocalCUDACluster(n_workers=gpus, resources={"GPU": 1}, **_shared(memory_limit))
+        cluster = LocalCUDACluster(
+            n_workers=gpus,
+            resources={"GPU": 1},
+            device_memory_limit=gpu_memory_limit,
+            **_shared(memory_limit),
+        )
         options = {
             k: v
             for k, v in cluster.new_spec["options"].items()

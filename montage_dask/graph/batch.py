@@ -8,8 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import MontageError, NothingToDoError
+from montage_dask.errors import MontageError, NothingToDoError, TargetFailed
+from montage_dask.graph.costs import encode_seconds_per_pixel
 from montage_dask.graph.drive import Driver
+from montage_dask.graph.encoding import Choice, choices, encoder_parameter
 from montage_dask.graph.montage import forget_unless_there, nothing_usable
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
@@ -111,8 +113,23 @@ def transcode(
         NothingToDoError: nothing could be transcoded.
     """
     survey = gather(driver, settings, patterns)
-    windows = {k: list(_windows(c, how)) for k, c in survey.clips.items()}
-    return convert(driver, settings, survey, folder, windows, how)
+    pixels = sum(c.source.frames * c.source.width * c.source.height for c in survey.clips.values())
+    work = pixels * encode_seconds_per_pixel(how.codec, how.quality)
+    *others, last = choices(driver, "transcode", settings, how.codec, work)
+    for choice in others:
+        try:
+            return _transcode(driver, settings, survey, folder, how, choice)
+        except TargetFailed as error:
+            # The parts of two encoders make no good file: all of them are encoded again.
+            driver.progress.note(f"transcode goes on with the next encoder: {error}")
+    return _transcode(driver, settings, survey, folder, how, last)
+
+
+def _transcode(
+    driver: Driver, settings: Settings, survey: Survey, folder: Path, how: Transcoding, by: Choice
+) -> Written:
+    windows = {k: list(_windows(c, how, by)) for k, c in survey.clips.items()}
+    return convert(driver, settings, survey, folder, windows, how, {"transcode": by.placement})
 
 
 def stabilise(
@@ -231,6 +248,7 @@ def convert(
 
     Raises:
         NothingToDoError: nothing could be made.
+        TargetFailed: a GPU failed at what no other target can do in its place.
     """
     written = Written(survey=survey)
     outputs = output_names(survey.clips, folder, how.suffix)
@@ -249,6 +267,8 @@ def convert(
     given = placements or {}
     places = {n: given.get(n) or place_on(driver, n, settings) for n in (*names, "join")}
     for outcome in driver.run(waiting, places, media_seconds=seconds):
+        if isinstance(outcome.error, TargetFailed) and given:
+            raise outcome.error
         if outcome.error is not None:
             failed.setdefault(owner[outcome.request.key], outcome.error)
     joins = []
@@ -312,7 +332,7 @@ def _ranges(clip: Clip, how: Transcoding) -> Iterator[tuple[int, int]]:
         yield window.start_frame, window.stop_frame
 
 
-def _windows(clip: Clip, how: Transcoding) -> Iterator[Request]:
+def _windows(clip: Clip, how: Transcoding, by: Choice) -> Iterator[Request]:
     source = clip.source
     paths = {"source": to_json(source), "index": str(clip.index)}
     for start, stop in _ranges(clip, how):
@@ -328,6 +348,7 @@ def _windows(clip: Clip, how: Transcoding) -> Iterator[Request]:
                 "crf": how.crf,
                 "size": None if how.size is None else list(how.size),
                 "threads": how.encoder_threads,
+                **encoder_parameter(by),
             },
             paths,
             clip.name,

@@ -17,3 +17,10 @@ BEATS_SECONDS = 2.0
 QUALITY_WORK: Mapping[str, float] = {"preview": 0.35, "standard": 1.0, "high": 2.2, "master": 4.5}
 CODEC_WORK: Mapping[str, float] = {"h264": 1.0, "hevc": 3.0, "av1": 2.5}
 """Encoding time relative to H.264 in `standard` quality."""
+
+
+def encode_seconds_per_pixel(codec: str, quality: str) -> float:
+    """CPU time of a pixel of the result in software."""
+    return (
+        CPU_SECONDS_PER_FRAME["encode"] / PIXELS_1080P * QUALITY_WORK[quality] * CODEC_WORK[codec]
+    )

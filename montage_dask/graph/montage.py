@@ -15,7 +15,7 @@ from montage_dask.edit.choose import filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.edit import edit
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import MediaError, MontageError, NothingToDoError, StoreError, TargetFailed
-from montage_dask.graph.costs import CODEC_WORK, CPU_SECONDS_PER_FRAME, PIXELS_1080P, QUALITY_WORK
+from montage_dask.graph.costs import encode_seconds_per_pixel
 from montage_dask.graph.drive import Driver, Progress
 from montage_dask.graph.effects import improve
 from montage_dask.graph.encoding import Choice, choices, encoder_parameter
@@ -354,9 +354,8 @@ def render(
 
 def encode_seconds(job: Job, timeline: Timeline) -> float:
     """Expected CPU time of encoding a timeline in software."""
-    pixels = timeline.frames * timeline.width * timeline.height / PIXELS_1080P
-    work = QUALITY_WORK[job["quality"]] * CODEC_WORK[job["codec"]]
-    return pixels * CPU_SECONDS_PER_FRAME["encode"] * work
+    pixels = timeline.frames * timeline.width * timeline.height
+    return pixels * encode_seconds_per_pixel(job["codec"], job["quality"])
 
 
 def _encode_all(

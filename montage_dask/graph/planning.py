@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from montage_dask.errors import MontageError, NothingToDoError
-from montage_dask.graph.costs import CODEC_WORK, CPU_SECONDS_PER_FRAME, PIXELS_1080P, QUALITY_WORK
+from montage_dask.graph.costs import CPU_SECONDS_PER_FRAME, PIXELS_1080P, encode_seconds_per_pixel
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import nothing_usable
 from montage_dask.graph.operation import finished
@@ -75,8 +75,7 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
     frames = math.ceil(length * float(job.fps))
     segments = max(1, -(-frames // job["segment-frames"]))
     pixels = job.width * job.height
-    encode = frames * CPU_SECONDS_PER_FRAME["encode"] * pixels / PIXELS_1080P
-    encode *= QUALITY_WORK[job["quality"]] * CODEC_WORK[job["codec"]]
+    encode = frames * pixels * encode_seconds_per_pixel(job["codec"], job["quality"])
     beats = float(track.duration_seconds) / 60 * BEATS_SECONDS_PER_MINUTE
     rows: list[tuple[str, int, float]] = [("strip", waiting_windows, analysis)]
     if settings.detector == "accurate":
