@@ -136,3 +136,37 @@ def test_no_worker_at_all_is_an_error(driver, cluster, monkeypatch):
 )
 def test_whose_fault_an_error_is(error, gpus):
     assert (failure_of(error) is not None) == gpus
+
+
+def test_a_file_never_mixes_encoders(driver, tmp_path, monkeypatch):
+    """The GPU's encoder passes its trial and then fails: all windows are encoded again in software."""
+    from makers import film
+
+    from montage_dask.config import resolve
+    from montage_dask.graph import batch, encoding
+    from montage_dask.graph.survey import Settings
+    from montage_dask.media import encoders
+
+    monkeypatch.setattr(encoding, "working_encoder", lambda codec: ("h264_nvenc", ""))
+    refusals = iter([False, True, True, True, True])
+    # The first window is done by an "NVENC" that is x264 underneath, the next one is refused.
+    usual = encoders.encoding
+
+    def trial(codec, quality, *, encoder=None, **more):
+        if encoder and next(refusals):
+            raise TargetFailed("OpenEncodeSessionEx failed: out of memory (10)")
+        return usual(codec, quality, **more)
+
+    monkeypatch.setattr(encoders, "encoding", trial)
+    clip = tmp_path / "clip.mp4"
+    film(clip, "-c:v", "libx264", "-preset", "ultrafast", frames=60, size="64x64")
+    how = batch.Transcoding("h264", "preview", None, None, "none", 20, 1)
+    settings = Settings.of(resolve({"placement": {"transcode": "gpu"}}))
+    written = batch.transcode(driver, settings, [str(clip)], tmp_path / "out", how)
+    assert [o["frames"] for o in written.outputs] == [60]
+    records = [
+        driver.store.load("transcode", p.stem) for p in tmp_path.glob("records/transcode/*/*.json")
+    ]
+    by_target = sorted(r["target"] for r in records)
+    assert by_target.count("cpu") == 4  # 60 frames in four equal windows: all of the file
+    assert by_target.count("gpu") >= 1  # done, and not used
