@@ -39,6 +39,9 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 """Environment variables that work without the DASK_MONTAGE__ prefix, and the setting that each one sets."""
 
+PLACEMENT_VARIABLE = "DASK_MONTAGE__PLACEMENT"
+"""Read here, as YAML: Dask reads Python, and drops without a word what is no mapping then."""
+
 Check = Callable[[Any], Any]
 
 HUGE = re.compile(r"[eE][+-]?\d{4}")
@@ -326,6 +329,9 @@ def resolve(
     found = {
         k: (v, "default" if v == defaults()[k] else _dask_origin(k)) for k, v in configured.items()
     }
+    placement = os.environ.get(PLACEMENT_VARIABLE)
+    if placement:
+        found["placement"] = (_yaml(placement), f"environment {PLACEMENT_VARIABLE}")
     for variable, name in ENVIRONMENT.items():
         value = os.environ.get(variable)
         if value:
@@ -337,6 +343,13 @@ def resolve(
         name: Setting(name, checked(name, value, origin), origin)
         for name, (value, origin) in sorted(found.items())
     }
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _dask_origin(name: str) -> str:

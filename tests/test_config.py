@@ -119,3 +119,16 @@ def test_any_value_is_taken_or_refused_in_one_line(value, name):
         message = str(error)
     assert name in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("text", ["{strip: gpu}", '{"strip": "gpu"}', "strip: gpu"])
+def test_placement_from_the_environment_is_yaml(monkeypatch, text):
+    monkeypatch.setenv("DASK_MONTAGE__PLACEMENT", text)
+    assert resolve()["placement"].value == {"strip": "gpu"}
+
+
+@pytest.mark.parametrize("text", ["gpu", "{strip: tpu}", "{strip"])
+def test_a_placement_that_is_none_is_an_error(monkeypatch, text):
+    monkeypatch.setenv("DASK_MONTAGE__PLACEMENT", text)
+    with pytest.raises(UsageError, match="placement"):
+        resolve()

@@ -15,7 +15,13 @@ from montage_dask.errors import MediaError, MontageError, UsageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
-from montage_dask.graph.steadying import ShotPath, find_paths, grid, stabilise_request
+from montage_dask.graph.steadying import (
+    MOTION_FRAMES,
+    ShotPath,
+    find_paths,
+    grid,
+    stabilise_request,
+)
 from montage_dask.graph.survey import Analysis, Clip, Settings, Survey, place_on
 from montage_dask.graph.upscaling import (
     Upscaling,
@@ -33,6 +39,9 @@ from montage_dask.store import Store, key_of
 
 PIECE_FRAMES = 100
 """Frames of a piece, at most."""
+
+AROUND_FRAMES = 25
+"""Frames around what is shown that are looked at too: a second, or slow shake does not show."""
 
 PRIORITY = 5
 
@@ -95,15 +104,13 @@ def improve(job: Job, driver: Driver, survey: Survey, timeline: Timeline) -> Imp
         _pieces(survey.clips[e.source], shots[e.source], _span(timeline, n, indexes[e.source]))
         for n, e in enumerate(timeline.events)
     ]
-    used = [
-        s
-        for own in shots.values()
-        for s in own
-        if any(_overlap(p, s) for run in pieces for p in run)
-    ]
+    shown = [p for run in pieces for p in run]
+    used = [s for own in shots.values() for s in own if any(_overlap(p, s) for p in shown)]
     effects: list[Effect] = []
     if job["stabilise"] != "off":
-        effects.append(_steadying(job["stabilise"], driver, settings, survey.clips, used, improved))
+        effects.append(
+            _steadying(job["stabilise"], driver, settings, survey.clips, used, shown, improved)
+        )
     if enlarged:
         # Last: moving few pixels is cheaper than moving many.
         effects.append(_enlarging(job, enlarged, driver, settings, improved))
@@ -179,15 +186,17 @@ def _steadying(
     settings: Settings,
     clips: Mapping[str, Clip],
     shots: Sequence[Shot],
+    shown: Sequence[Piece],
     improved: Improved,
 ) -> Effect:
-    failed: dict[str, MontageError] = {}
-    found = find_paths(driver, settings, clips, shots, mode, failed)
-    for error in failed.values():
-        raise error
+    # The path needs the whole shot. Whether it shakes is told by what is shown: long takes from a tripod are not decoded twice.
+    parts = {s: [s] if mode == "on" else _shown_parts(s, shown) for s in shots}
+    found = find_paths(driver, settings, clips, [p for ps in parts.values() for p in ps], mode)
+    judged = {s: max((found[p] for p in ps), key=_worst) for s, ps in parts.items()}
+    whole = find_paths(driver, settings, clips, [s for s in shots if judged[s].steadied], "on")
+    judged |= whole
     steadied: dict[str, list[ShotPath]] = {}
-    for shot in shots:
-        path = found[shot.source, shot.start_frame]
+    for shot, path in judged.items():
         if path.steadied:
             steadied.setdefault(shot.source, []).append(path)
         improved.told.append(
@@ -250,6 +259,29 @@ def _enlarging(
         return place
 
     return Effect("upscale", lambda piece: piece.clip.source.identity in how, request, where)
+
+
+def _shown_parts(shot: Shot, shown: Sequence[Piece]) -> list[Shot]:
+    """The runs of motion windows of a shot that pieces touch, as if each were a shot."""
+    windows = [
+        (start, stop)
+        for start, stop in grid(shot.start_frame, shot.stop_frame, MOTION_FRAMES)
+        if any(
+            p.clip.source.identity == shot.source and p.start_frame < stop and p.stop_frame > start
+            for p in shown
+        )
+    ]
+    runs: list[tuple[int, int]] = []
+    for start, stop in windows:
+        if runs and runs[-1][1] == start:
+            runs[-1] = (runs[-1][0], stop)
+        else:
+            runs.append((start, stop))
+    return [replace(shot, start_frame=a, stop_frame=b) for a, b in runs]
+
+
+def _worst(path: ShotPath) -> tuple[bool, float]:
+    return path.steadied, path.shake_percent
 
 
 def _apply(
