@@ -170,7 +170,7 @@ def analyse(
                 survey.skip(path, getattr(result, "reason", str(result)))
             else:
                 heard[path] = result
-        survey.shots = group_duplicates(survey.shots)
+        survey.shots = group_duplicates(survey.shots, settings.embedding)
         if not survey.clips and not heard:
             raise NothingToDoError(montage.nothing_usable(survey))
         tallied = driver.tally.rows()

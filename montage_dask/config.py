@@ -217,6 +217,8 @@ CHECKS: Mapping[str, Check] = {
     "stall-seconds": number(1, 86_400),
     "detector": one_of("fast", "accurate", "content", "adaptive", "hash", "histogram"),
     "threshold": optional(number(0, 1000)),
+    "embedding": one_of("auto", "strip", "clip", "dino"),
+    "embedding-model": optional(text),
     "tracker": one_of("auto", "flux", "librosa"),
     "loudness-lufs": number(-40, -5),
     "true-peak-db": number(-12, 0),

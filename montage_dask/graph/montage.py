@@ -76,7 +76,7 @@ def prepare(job: Job, driver: Driver) -> Survey:
         _use(heard, survey, driver)
     if not survey.shots and job.from_timeline is None:
         raise NothingToDoError(nothing_usable(survey))
-    survey.shots = group_duplicates(survey.shots)
+    survey.shots = group_duplicates(survey.shots, settings.embedding)
     return survey
 
 

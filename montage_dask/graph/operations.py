@@ -68,7 +68,16 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
         precision=p["precision"],
     )
     index = FrameIndex.load(Path(request.paths["index"]))
-    return {"shots": to_json(describe_shots(source, index, strip, cuts))}
+    shots = describe_shots(
+        source,
+        index,
+        strip,
+        cuts,
+        kind=p["embedding"],
+        model=request.paths["embedding_model"],
+        device=context.device,
+    )
+    return {"shots": to_json(shots)}
 
 
 def _beats(request: Request, context: Context) -> dict[str, Any]:
