@@ -102,19 +102,23 @@ def _compare(options: argparse.Namespace, folder: Path) -> str:
 
 
 def _operations(results: Sequence[dict[str, Any]], total: float) -> str:
-    """Where the job's time went: wall seconds inside the operations, and the rest, which is start-up and waiting."""
+    """Where the job's time went; what lies outside the operations is start-up of the cluster and its waiting."""
     names = [o["name"] for o in results[-1]["operations"]]
-    seconds = {
-        n: statistics.median(
-            sum(o["seconds"] for o in r["operations"] if o["name"] == n) for r in results
+
+    def spent(name: str, kind: str) -> float:
+        return statistics.median(
+            sum(o[kind] for o in r["operations"] if o["name"] == name) for r in results
         )
-        for n in names
-    }
+
     counts = {o["name"]: o["count"] for o in results[-1]["operations"]}
-    rows = [[n, str(counts[n]), f"{seconds[n]:.1f}"] for n in names]
-    rows.append(["all operations", "", f"{sum(seconds.values()):.1f}"])
-    rows.append(["CPU seconds of the job", "", f"{total:.1f}"])
-    return table(("operation", "count", "seconds inside"), rows)
+    rows = [
+        [n, str(counts[n]), f"{spent(n, 'cpu_seconds'):.1f}", f"{spent(n, 'seconds'):.1f}"]
+        for n in names
+    ]
+    inside = sum(spent(n, "cpu_seconds") for n in names)
+    rows.append(["outside the operations", "", f"{total - inside:.1f}", ""])
+    rows.append(["whole job", "", f"{total:.1f}", ""])
+    return table(("operation", "count", "CPU s", "seconds inside"), rows)
 
 
 def _job(options: argparse.Namespace, run_dir: Path, output: Path) -> Usage:

@@ -72,12 +72,14 @@ class Tally:
 
     counts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
+    cpu_seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     reused: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
-    def add(self, name: str, target: str, seconds: float) -> None:
-        """One operation ran."""
+    def add(self, name: str, target: str, record: Mapping[str, Any]) -> None:
+        """One operation ran and gave a record."""
         self.counts[name, target] += 1
-        self.seconds[name, target] += seconds
+        self.seconds[name, target] += record.get("seconds", 0.0)
+        self.cpu_seconds[name, target] += record.get("cpu_seconds", 0.0)
 
     def rows(self) -> list[dict[str, Any]]:
         """The `operations` of the JSON contract; work that was reused counts under its own key."""
@@ -88,6 +90,7 @@ class Tally:
                 "target": target,
                 "count": self.counts.get((name, target), 0),
                 "seconds": round(self.seconds.get((name, target), 0.0), 3),
+                "cpu_seconds": round(self.cpu_seconds.get((name, target), 0.0), 3),
                 "reused": self.reused.get(name, 0),
             }
             for name, target in names
@@ -243,7 +246,7 @@ class Driver:
                 continue
             if outcome.record is not None:
                 target = placements[request.operation].target
-                self.tally.add(request.operation, target, outcome.record.get("seconds", 0.0))
+                self.tally.add(request.operation, target, outcome.record)
             yield self._told(outcome, media_seconds)
 
     def only(self, request: Request, placement: Placement) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -117,7 +118,7 @@ def perform(request: Request, store: Store, device: str = "cpu") -> dict[str, An
     """Run a request here, unless it is done already.
 
     Returns:
-        The record, with `seconds` (wall time when it was computed).
+        The record, with `seconds` and `cpu_seconds` (of this process and its children) from when it was computed.
 
     Raises:
         MontageError: as the operation does; nothing is saved then.
@@ -126,9 +127,10 @@ def perform(request: Request, store: Store, device: str = "cpu") -> dict[str, An
     if done is not None:
         return done
     op, key = operation(request.operation), request.key
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), sum(os.times()[:4])
     record = op.function(request, Context(store, key, device, op.threads))
     record["seconds"] = round(time.perf_counter() - started, 3)
+    record["cpu_seconds"] = round(sum(os.times()[:4]) - cpu, 3)
     record["target"] = device if device != "cuda" else "gpu"
     store.save(request.operation, key, record)
     return record

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from math import inf
 from typing import Any
@@ -36,6 +37,7 @@ def decode_frames(
     *,
     threads: int = 1,
     skip_loop_filter: bool = False,
+    container: Any = None,
 ) -> Iterator[tuple[int, Any]]:
     """Every frame of [start_frame, stop_frame), once, in order.
 
@@ -49,6 +51,7 @@ def decode_frames(
         stop_frame: end of the range, at most `len(index)`.
         threads: of the decoder; the frames do not depend on it.
         skip_loop_filter: decode about 20 % faster, for analysis only: blocks show a little.
+        container: the source, opened by the caller for several calls one after the other; damage must not matter then.
 
     Yields:
         (frame number, `av.VideoFrame`).
@@ -62,7 +65,7 @@ def decode_frames(
     stamps = _Stamps(index)
     key, back = stamps.key_before(start_frame), 1
     while True:
-        frames = _from_key(source, stamps, key, stop_frame, threads, skip_loop_filter)
+        frames = _from_key(source, stamps, key, stop_frame, threads, skip_loop_filter, container)
         held = next(frames, None)
         # Where this group is damaged at its start, the picture to hold comes from an earlier one.
         if key == 0 or (held is not None and held[0] <= start_frame):
@@ -140,6 +143,19 @@ class _Stamps:
             if started:
                 yield place, _found(self.keys, place) is not None, packet
 
+    def enough(self, packets: Iterator[_Placed], key: int, stop_frame: int) -> Iterator[_Placed]:
+        """The packets up to where all frames from a keyframe to stop_frame are among them: what follows changes none of these."""
+        low, end = self.keys[key], self.places[stop_frame - 1]
+        missing = self.between(low, end + 1)
+        for placed in packets:
+            yield placed
+            place = placed[0]
+            missing -= (
+                place is not None and low <= place <= end and _found(self.places, place) is not None
+            )
+            if missing <= 0:
+                return
+
 
 def _found(values: NDArray[np.int64], value: int | None) -> int | None:
     """Where a value is in an increasing array; None when it is not."""
@@ -203,6 +219,7 @@ def _from_key(
     stop_frame: int,
     threads: int,
     skip_loop_filter: bool,
+    container: Any,
 ) -> Any:
     """Frames from a keyframe on, by number, increasing; ends behind stop_frame.
 
@@ -212,7 +229,7 @@ def _from_key(
     following: int | None = key
     while following is not None:
         key, following = following, None
-        run = _groups_from(source, stamps, key, threads, skip_loop_filter)
+        run = _groups_from(source, stamps, key, stop_frame, threads, skip_loop_filter, container)
         for number, picture in run:
             if number is None:
                 following = picture
@@ -226,20 +243,31 @@ def _from_key(
 
 
 def _groups_from(
-    source: Source, stamps: _Stamps, key: int, threads: int, skip_loop_filter: bool
+    source: Source,
+    stamps: _Stamps,
+    key: int,
+    stop_frame: int,
+    threads: int,
+    skip_loop_filter: bool,
+    given: Any,
 ) -> Any:
     """Pictures of a decoder started at a keyframe: (number, picture); at last (None, next key) behind a damaged group."""
-    with open_media(source.path, source.format_name) as container:
+    opened = nullcontext(given) if given else open_media(source.path, source.format_name)
+    with opened as container:
         try:
             stream = container.streams[source.stream_index]
         except IndexError as error:
             raise MediaError(source.path, "has changed since it was probed") from error
         context = stream.codec_context
-        context.thread_count = threads
-        if skip_loop_filter:
-            context.options = {"skip_loop_filter": "all"}
+        if context.is_open:
+            context.flush_buffers()
+            container.seek(int(stamps.pts[0]), stream=stream, backward=True)
+        else:
+            context.thread_count = threads
+            if skip_loop_filter:
+                context.options = {"skip_loop_filter": "all"}
         brought, damaged = 0, False
-        packets = stamps.packets(container, stream, key)
+        packets = stamps.enough(stamps.packets(container, stream, key), key, stop_frame)
         for packet, low, end in _groups(packets, int(stamps.keys[key])):
             try:
                 pictures = context.decode(packet)

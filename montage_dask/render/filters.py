@@ -10,6 +10,7 @@ import ffmpeg
 
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
+from montage_dask.render.grade import Curves, Look
 from montage_dask.render.mapping import FrameMap
 
 UNINDEXED = frozenset(["mpegts", "mpeg", "mpegvideo", "asf", "flv", "ogg", "nsv", "rm", "vob"])
@@ -59,7 +60,7 @@ def picture_of(
     fps: Fraction,
     size: tuple[int, int],
     fit: str,
-    cube: str | None,
+    look: Look,
     pixel_format: str,
 ) -> Any:
     """The pictures of one event: exact frames, size, colours.
@@ -72,7 +73,7 @@ def picture_of(
         fps: output rate.
         size: output width and height.
         fit: contain, cover or blur.
-        cube: a lookup table in ffmpeg's working folder, by a safe name.
+        look: the grade; a lookup table must lie in ffmpeg's working folder under a safe name.
         pixel_format: of the output.
     """
     end = {"end_pts": int(index.pts[shown.last + 1])} if shown.last + 1 < len(index) else {}
@@ -88,7 +89,7 @@ def picture_of(
     repeats = shown.last - shown.first + 1 <= shown.frames
     if not repeats:
         stream = stream.filter("fps", **rates)
-    stream = _coloured(stream, source, size, fit, pixel_format, cube)
+    stream = _coloured(stream, source, size, fit, pixel_format, look)
     if repeats:
         stream = stream.filter("fps", **rates)
     # The last picture stays until the event ends, however long the stream says that it lasts.
@@ -112,7 +113,7 @@ def _coloured(
     size: tuple[int, int],
     fit: str,
     pixel_format: str,
-    cube: str | None,
+    look: Look,
 ) -> Any:
     stream = _to_rec709(stream, source)
     turns: dict[int, list[tuple[str, str | None]]] = {
@@ -122,18 +123,45 @@ def _coloured(
     }
     for name, argument in turns.get(source.rotation_degrees, []):
         stream = stream.filter(name, argument) if argument else stream.filter(name)
-    colours = _colours_of(source)
-    # A lookup costs by the pixel: do it on the smaller picture.
-    first = source.coded_width * source.coded_height <= size[0] * size[1]
-    if cube and first:
-        stream, colours = _graded(stream, colours, cube, pixel_format), REC709
+    colours, depth = _colours_of(source), _planar_depth(source)
+    even = (
+        source.coded_width % 2 == source.coded_height % 2 == 0
+    )  # ffmpeg's `colorspace` takes no others
+    if depth and even and colours != REC709 and colours[1] == "tv":
+        # The scaler would go through RGB at the output's size: three times the cost of scaling alone.
+        stream, colours = _matrixed(stream, colours[0]), REC709
+    # A grade costs by the pixel: do it on the smaller picture.
+    small = source.coded_width * source.coded_height <= size[0] * size[1]
+    first = small and (colours == REC709 and depth > 0 if isinstance(look, Curves) else True)
+    if first:
+        stream, colours = _graded(stream, colours, look, depth, pixel_format)
     stream = _fitted(stream, source, size, fit, colours, pixel_format)
-    if cube and not first:
-        stream = _graded(stream, REC709, cube, pixel_format)
+    if not first:
+        stream, _ = _graded(stream, REC709, look, _depth(pixel_format), pixel_format)
     stream = stream.filter(
         "setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709"
     )
     return stream.filter("setsar", 1)
+
+
+def _depth(pixel_format: str) -> int:
+    return 10 if pixel_format.endswith("10le") else 8
+
+
+def _planar_depth(source: Source) -> int:
+    """The bit depth behind `_to_rec709` where pictures are plain planar Y'CbCr, else 0."""
+    if _wide(source):
+        return 8
+    plain = {f"yuv{s}p{d}": int(d[:2] or 8) for s in (420, 422, 444) for d in ("", "10le")}
+    return plain.get(source.pixel_format, 0)
+
+
+def _matrixed(stream: Any, matrix: str) -> Any:
+    """From a matrix to Rec.709's, in limited range; nothing else of the colours changes."""
+    same = {"primaries": "bt709", "trc": "bt709", "iprimaries": "bt709", "itrc": "bt709"}
+    return stream.filter(
+        "colorspace", ispace=matrix, space="bt709", irange="tv", range="tv", **same
+    )
 
 
 def _wide(source: Source) -> bool:
@@ -177,15 +205,24 @@ def _colours_of(source: Source) -> Colours:
     return matrix_of(source), "pc" if full else "tv"
 
 
-def _graded(stream: Any, colours: Colours, cube: str, pixel_format: str) -> Any:
-    """Through the lookup table and back. In float, since only there ffmpeg's lookup is vectorised: half the time."""
+def _graded(
+    stream: Any, colours: Colours, look: Look, depth: int, pixel_format: str
+) -> tuple[Any, Colours]:
+    """Graded pictures and their colours."""
+    if look is None:
+        return stream, colours
+    if isinstance(look, Curves):
+        chroma = look.chroma_expression(depth)
+        stream = stream.filter("lutyuv", y=look.luma_expression(depth), u=chroma, v=chroma)
+        return stream, colours
+    # Through the lookup table and back in float, since only there ffmpeg's lookup is vectorised: half the time.
     stream = stream.filter(
         "scale", flags=SCALER, in_color_matrix=colours[0], in_range=colours[1], out_range="pc"
     )
     stream = stream.filter("format", "gbrpf32le")
-    stream = stream.filter("lut3d", file=cube, interp="tetrahedral")
+    stream = stream.filter("lut3d", file=look.name, interp="tetrahedral")
     stream = stream.filter("scale", flags=SCALER, out_color_matrix="bt709", out_range="tv")
-    return stream.filter("format", pixel_format)
+    return stream.filter("format", pixel_format), REC709
 
 
 def _scale(stream: Any, colours: Colours, width: int, height: int, pixel_format: str) -> Any:

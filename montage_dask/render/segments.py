@@ -20,11 +20,11 @@ from montage_dask.media.ffmpeg import STALL_SECONDS, output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Event, Source, Timeline
 from montage_dask.render.filters import open_input, picture_of
-from montage_dask.render.grade import cube_for
+from montage_dask.render.grade import Look, look_of
 from montage_dask.render.mapping import make_map
 from montage_dask.render.running import make_file
 
-VERSION = 1
+VERSION = 2
 
 MAXIMUM_EVENTS = 12
 """Inputs of one ffmpeg: each holds a decoder with its pictures."""
@@ -203,7 +203,7 @@ def _encode(
             sources,
             indexes,
             fit=fit,
-            cube=cube_for(grade, folder),
+            look=look_of(grade, folder),
             pixel_format=encoding.pixel_format,
         )
         cuts = "+".join(f"eq(n,{e.start_frame})" for e in segment.events)
@@ -252,7 +252,7 @@ def _joined(
     indexes: Mapping[str, FrameIndex],
     *,
     fit: str,
-    cube: Path | None,
+    look: Look,
     pixel_format: str,
 ) -> Any:
     """The filter graph of a segment: every event's pictures, joined by cuts and transitions."""
@@ -282,7 +282,7 @@ def _joined(
             fps=fps,
             size=(segment.width, segment.height),
             fit=fit,
-            cube=None if cube is None else cube.name,
+            look=look,
             pixel_format=pixel_format,
         )
         if event.transition.kind.startswith("dip") and event.transition.frames > 1:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from montage_dask.media.container import open_media
 from montage_dask.media.decode import decode_frames, show_rgb
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Shot, Source
@@ -45,10 +47,19 @@ def pictures(
     *,
     max_width: int | None = None,
     max_height: int | None = None,
+    own: bool = False,
 ) -> Iterable[tuple[int, Any]]:
     """Frames as they are meant to be seen: (number, uint8 RGB [height, width, 3]), ascending.
 
     Frames behind one keyframe share one decode.
+
+    Args:
+        source: the source.
+        index: its frame index.
+        numbers: of the frames.
+        max_width: scale down to this many pixels.
+        max_height: the same.
+        own: the file was made and verified by us: it is opened only once, as no damage can spread.
     """
     runs: list[list[int]] = []
     for number in sorted(set(numbers)):
@@ -57,11 +68,15 @@ def pictures(
             runs[-1].append(number)
         else:
             runs.append([number])
-    for run in runs:
-        wanted = set(run)
-        for number, frame in decode_frames(source, index, run[0], run[-1] + 1):
-            if number in wanted:
-                yield number, show_rgb(frame, source, max_width, max_height)
+    opened = open_media(source.path, source.format_name) if own else nullcontext(None)
+    with opened as container:
+        for run in runs:
+            wanted = set(run)
+            for number, frame in decode_frames(
+                source, index, run[0], run[-1] + 1, container=container
+            ):
+                if number in wanted:
+                    yield number, show_rgb(frame, source, max_width, max_height)
 
 
 def extract_stills(

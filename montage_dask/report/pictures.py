@@ -66,7 +66,7 @@ def draw_run(
         for e in timeline.events
     ]
     stride = -(-len(moments) // MAXIMUM_THUMBNAILS)
-    shown = dict(pictures(source, index, moments[::stride], max_width=THUMBNAIL_WIDTH))
+    shown = dict(pictures(source, index, moments[::stride], max_width=THUMBNAIL_WIDTH, own=True))
     captioned = []
     for number in range(0, len(moments), stride):
         event = timeline.events[number]
@@ -186,7 +186,9 @@ def draw_timeline(
     for text in legend.get_texts():
         text.set_parse_math(False)
     with writing(path) as part:
-        figure.savefig(part, facecolor=BACKGROUND, format="png")
+        # Packing harder saves a tenth of the size and costs as long as the drawing.
+        packing = {"compress_level": 3}
+        figure.savefig(part, facecolor=BACKGROUND, format="png", pil_kwargs=packing)
 
 
 def _style(axes: Any) -> None:

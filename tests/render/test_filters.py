@@ -10,6 +10,7 @@ from montage_dask.media.encoders import encoding
 from montage_dask.media.ffmpeg import run_ffmpeg
 from montage_dask.media.probe import probe
 from montage_dask.records import Event
+from montage_dask.render.grade import PRESETS, Curves, write_preset
 from montage_dask.render.segments import Segment, render_segment
 
 PATCHES = np.array(
@@ -305,3 +306,25 @@ def test_interlaced_like_high_rates_and_small_outputs(tmp_path):
     path = coloured(tmp_path / "in.mkv", patches("bt709", width=1280, height=720), "yuv444p")
     luma = rendered(path, tmp_path, size=(16, 16), fit="blur")[0]
     assert luma.shape == (16, 16)
+
+
+SOFT = 0.25 + 0.4 * PATCHES  # no grade drives these out of gamut
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize(("matrix", "space"), [("bt601", 6), ("bt709", 1)])
+@pytest.mark.parametrize("name", [n for n, look in PRESETS.items() if isinstance(look, Curves)])
+def test_a_preset_looks_the_same_by_planes_and_by_its_table(tmp_path, name, matrix, space, bits):
+    pixels = "yuv444p" if bits == 8 else "yuv444p10le"
+    planes = patches(matrix, bits=bits, rgb=SOFT)
+    path = coloured(tmp_path / "in.mkv", planes, pixels, space=space)
+    table = tmp_path / "same.cube"
+    write_preset(name, table)
+    assert_patches(rendered(path, tmp_path, grade=name), 2.0, PRESETS[name](SOFT))
+    assert_patches(rendered(path, tmp_path, grade=str(table)), 2.0, PRESETS[name](SOFT))
+
+
+def test_a_preset_of_a_picture_larger_than_the_output(tmp_path):
+    path = coloured(tmp_path / "in.mkv", patches("bt601", rgb=SOFT), "yuv444p", space=6)
+    planes = rendered(path, tmp_path, size=(320, 180), grade="vibrant")
+    assert_patches(planes, 2.0, PRESETS["vibrant"](SOFT))

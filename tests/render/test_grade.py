@@ -1,10 +1,20 @@
 """Presets are sane tables; users' tables are checked before ffmpeg sees them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from montage_dask.errors import UsageError
-from montage_dask.render.grade import PRESETS, SIZE, check_cube, cube_for, lattice, preset_names
+from montage_dask.render.grade import (
+    PRESETS,
+    SIZE,
+    check_cube,
+    lattice,
+    look_of,
+    preset_names,
+    write_preset,
+)
 
 
 def table(path):
@@ -18,15 +28,14 @@ def test_there_are_at_least_ten_and_none_is_first():
 
 
 def test_none_needs_no_table(tmp_path):
-    assert cube_for("none", tmp_path) is None
+    assert look_of("none", tmp_path) is None
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", [n for n in PRESETS if n != "none"])
 def test_a_preset_is_monotone_and_its_own(tmp_path, name):
-    path = cube_for(name, tmp_path)
-    assert path is not None
-    assert path.parent == tmp_path
+    path = tmp_path / "preset.cube"
+    write_preset(name, path)
     assert check_cube(path) == SIZE
     values = table(path)
     grid = lattice()
@@ -67,7 +76,7 @@ def test_broken_tables_are_refused(tmp_path, text, complaint):
     path = tmp_path / "my grade.cube"
     path.write_text(text)
     with pytest.raises(UsageError, match=complaint) as caught:
-        cube_for(str(path), tmp_path)
+        look_of(str(path), tmp_path)
     assert "my grade.cube" in str(caught.value)
 
 
@@ -75,8 +84,8 @@ def test_a_good_table_is_copied_under_a_safe_name(tmp_path):
     path = tmp_path / "it's: 50%,\n.CUBE"
     rows = "\n".join(f"{r} {g} {b}" for b in (0, 1) for g in (0, 1) for r in (0, 1))
     path.write_text(f'# made by\nTITLE "x"\nDOMAIN_MIN 0 0 0\n\nLUT_3D_SIZE 2\n{rows}\n')
-    copy = cube_for(str(path), tmp_path)
-    assert copy is not None
+    copy = look_of(str(path), tmp_path)
+    assert isinstance(copy, Path)
     assert copy.name == "grade.cube"
     assert copy.read_bytes() == path.read_bytes()
 
@@ -84,15 +93,15 @@ def test_a_good_table_is_copied_under_a_safe_name(tmp_path):
 @pytest.mark.parametrize("name", ["nope", "", "../warm", "warm:x", "/dev/zero.cube", "no.cube"])
 def test_unknown_names(tmp_path, name):
     with pytest.raises(UsageError):
-        cube_for(name, tmp_path)
+        look_of(name, tmp_path)
 
 
 def test_binary_and_huge_files(tmp_path):
     path = tmp_path / "x.cube"
     path.write_bytes(bytes(range(256)) * 50)
     with pytest.raises(UsageError):
-        cube_for(str(path), tmp_path)
+        look_of(str(path), tmp_path)
     with path.open("wb") as file:
         file.truncate(1 << 30)
     with pytest.raises(UsageError, match="too large"):
-        cube_for(str(path), tmp_path)
+        look_of(str(path), tmp_path)

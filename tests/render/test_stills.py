@@ -73,3 +73,12 @@ def test_stills_are_files_of_the_wanted_size_and_stay(clip, tmp_path):
     extract_stills(source, index, outputs, max_width=64)
     assert paths[0].stat().st_mtime_ns == before
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["a.jpg", "b.png"]
+
+
+def test_a_file_of_our_own_gives_the_same_pictures_opened_once(clip):
+    source, index = clip
+    numbers = [0, 3, 75, 140, 149]
+    apart, once = (dict(pictures(source, index, numbers, own=own)) for own in (False, True))
+    assert list(once) == numbers
+    for number in numbers:
+        np.testing.assert_array_equal(once[number], apart[number])
