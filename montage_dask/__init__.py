@@ -23,7 +23,7 @@ from montage_dask.errors import (
 )
 
 if TYPE_CHECKING:
-    from montage_dask.api import analyse, frames, plan, run, transcode
+    from montage_dask.api import analyse, frames, grade, plan, run, transcode
 
 __version__ = "0.1.0"
 
@@ -38,6 +38,7 @@ __all__ = [
     "VerificationError",
     "analyse",
     "frames",
+    "grade",
     "plan",
     "run",
     "transcode",
@@ -46,7 +47,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # The API pulls in Dask; workers and `op` import this package and must start fast.
-    if name in ("analyse", "frames", "plan", "run", "transcode"):
+    if name in ("analyse", "frames", "grade", "plan", "run", "transcode"):
         from montage_dask import api
 
         return getattr(api, name)

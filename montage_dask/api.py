@@ -1,4 +1,4 @@
-"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`.
+"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `grade`.
 
 Options are those of the commands, as keywords with underscores; what is left out comes from the settings. All return
 JSON-ready dictionaries; `progress` is told how far a job is.
@@ -7,6 +7,7 @@ JSON-ready dictionaries; `progress` is told how far a job is.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,6 +22,7 @@ from montage_dask.graph import batch, finish, montage, planning
 from montage_dask.graph.drive import Driver, Progress, Silent
 from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
 from montage_dask.job import Job, make_job, read_job
+from montage_dask.render.grade import check_grade
 from montage_dask.report.summary import analysis_summary
 from montage_dask.store import Store
 
@@ -199,6 +201,7 @@ def transcode(
     size: str | None = None,
     audio: str = "copy",
     container: str = ".mp4",
+    grade: str = "none",
     progress: Progress | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -210,6 +213,7 @@ def transcode(
         size: WIDTHxHEIGHT that the picture must fit into; None keeps the size of each file.
         audio: copy, aac or none.
         container: .mp4, .mov or .mkv.
+        grade: name of a preset or a .cube file; what is graded is Rec.709 afterwards.
         progress: told how far the job is.
         **options: codec, quality, crf, … (settings).
 
@@ -217,6 +221,7 @@ def transcode(
         UsageError: an option is wrong.
         NothingToDoError: nothing could be transcoded.
     """
+    check_grade(grade)
     folder = _output_folder(output)
     if audio not in ("copy", "aac", "none"):
         raise UsageError(f"--audio {audio}: must be copy, aac or none")
@@ -234,10 +239,35 @@ def transcode(
         window_frames=settings_["transcode-frames"].value,
         encoder_threads=settings_["encoder-threads"].value,
         suffix=container,
+        grade=os.path.abspath(grade) if grade.lower().endswith(".cube") else grade,
     )
     with _batch(options, folder, progress) as (driver, settings):
         written = batch.transcode(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
+
+
+def grade(
+    files: Sequence[str | Path],
+    output: str | Path,
+    *,
+    grade: str,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Grade many files into a folder: `transcode` through a lookup table; each is encoded once.
+
+    Args:
+        files: files, folders, globs.
+        output: folder.
+        grade: name of a preset, or a .cube file.
+        progress: told how far the job is.
+        **options: those of `transcode`.
+
+    Raises:
+        UsageError: an option is wrong; the grade is checked before anything starts.
+        NothingToDoError: nothing could be graded.
+    """
+    return transcode(files, output, grade=grade, progress=progress, **options)
 
 
 def frames(

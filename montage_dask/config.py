@@ -163,6 +163,14 @@ def automatic(value: Any) -> str:
     return "auto" if str(value).lower() == "auto" else str(switch(value)).lower()
 
 
+def matching(value: Any) -> str:
+    """A check for auto, on or off; YAML reads the latter two as true and false."""
+    words = {"auto": "auto", "on": "on", "true": "on", "off": "off", "false": "off"}
+    if str(value).lower() not in words:
+        raise ValueError("must be auto, on or off")
+    return words[str(value).lower()]
+
+
 def byte_size(value: Any) -> int:
     """Bytes, as Dask writes them: "1.5GB", "800 MiB"."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -205,6 +213,7 @@ CHECKS: Mapping[str, Check] = {
     "seed": whole(0, 2**31 - 1),
     "variants": whole(1, 20),
     "grade": optional(text),
+    "match": optional(matching),
     "transition": optional(one_of("cut", "crossfade", "dip-to-black", "dip-to-white")),
     "keep-audio": switch,
     "bpm": optional(number(20, 400)),

@@ -118,6 +118,9 @@ def _describe(
         motion=_round(_motion_scale(moving.mean())),
         quality=_round(quality.mean()),
         embedding=embedding.joined(look),
+        colour=_colour(
+            np.concatenate([strip.thumbnails(f, f + 1) for f in _key_frames(start, stop)])
+        ),
         perceptual_hash=f"{int(strip.feature('hash', middle, middle + 1)[0]):016x}",
         profile_step_frames=step,
         motion_profile=tuple(_round(v) for v in _motion_scale(_profile(moving, step))),
@@ -144,6 +147,15 @@ def quality_of(sharpness: Doubles, exposure: Doubles, contrast: Doubles) -> Doub
     crisp = 0.25 + 0.75 * np.clip(sharpness / 0.6, 0, 1)
     result: Doubles = lit * filled * crisp
     return result
+
+
+def _colour(thumbnails: features.Bytes) -> tuple[float, ...]:
+    """Mean and covariance of R'G'B', from exact sums; see `Shot.colour`."""
+    pixels = thumbnails.reshape(-1, 3).astype(np.int64)
+    n, total = len(pixels), pixels.sum(axis=0)
+    products = n * (pixels.T @ pixels) - np.outer(total, total)
+    covariance = products[np.triu_indices(3)] / float((255 * n) ** 2)
+    return tuple(round(float(v), 6) for v in (*(total / (255.0 * n)), *covariance))
 
 
 def _key_frames(start: int, stop: int) -> list[int]:

@@ -23,6 +23,7 @@ from montage_dask.graph.survey import (
 )
 from montage_dask.media.windows import split_windows
 from montage_dask.records import Shot, to_json
+from montage_dask.render.grade import identity_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Transcoding:
     window_frames: int
     encoder_threads: int
     suffix: str = ".mp4"
+    grade: str = "none"
+    """Name of a preset, or a .cube file."""
 
 
 @dataclass(slots=True)
@@ -161,7 +164,8 @@ def even_windows(frames: int, window_frames: int) -> int:
 
 def _windows(clip: Clip, how: Transcoding) -> Iterator[Request]:
     source = clip.source
-    paths = {"source": to_json(source), "index": str(clip.index)}
+    paths = {"source": to_json(source), "index": str(clip.index), "grade": how.grade}
+    grade = identity_of(how.grade)
     for window in split_windows(source.frames, even_windows(source.frames, how.window_frames)):
         yield Request(
             "transcode",
@@ -175,6 +179,7 @@ def _windows(clip: Clip, how: Transcoding) -> Iterator[Request]:
                 "crf": how.crf,
                 "size": None if how.size is None else list(how.size),
                 "threads": how.encoder_threads,
+                "grade": grade,
             },
             paths,
             clip.name,

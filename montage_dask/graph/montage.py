@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Mapping
@@ -29,6 +28,7 @@ from montage_dask.graph.survey import (
 from montage_dask.job import Job
 from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Source, Timeline, to_json
+from montage_dask.render.grade import identity_of
 from montage_dask.render.segments import Segment, plan_segments
 from montage_dask.store import Store
 from montage_dask.store.artefacts import free_bytes, storage_error
@@ -141,6 +141,7 @@ def compose(job: Job, survey: Survey, seed: int) -> Timeline:
         pins=pins,
         transition=job["transition"],
         grade=job["grade"],
+        match=job["match"],
     )
 
 
@@ -223,9 +224,7 @@ def encode_requests(
 ) -> list[tuple[Segment, Request]]:
     """The segments of a timeline in order, each with its request."""
     grade = timeline.grade
-    identity = grade
-    if grade.endswith(".cube"):
-        identity = hashlib.sha256(Path(grade).read_bytes()).hexdigest()[:32]
+    identity = identity_of(grade)
     requests = []
     for segment in plan_segments(timeline, maximum_frames=job["segment-frames"]):
         used = {e.source: clips[e.source] for e in segment.events}

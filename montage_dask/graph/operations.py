@@ -194,6 +194,7 @@ def _transcode(request: Request, context: Context) -> dict[str, Any]:
             part,
             encoding=encoding(p["codec"], p["quality"], crf=p["crf"], threads=p["threads"]),
             size=None if p["size"] is None else (p["size"][0], p["size"][1]),
+            grade=request.paths["grade"],
             threads=context.threads,
         )
 
