@@ -25,7 +25,7 @@ MATCHES = ("auto", "on", "off")
 REACH = 2
 """Events apart at most between two shots of one scene: further apart nobody compares them."""
 
-MOST_LUMA, MOST_CHROMA, MOST_STRETCH = 0.10, 0.04, 0.25
+MOST_LUMA, MOST_CHROMA, MOST_STRETCH = 0.12, 0.07, 0.25
 """The most that a match moves the luma of a grey, 0 … 1, its colour, and any colour difference, relative to it."""
 
 NOTICEABLE = 0.01
