@@ -217,7 +217,7 @@ CUT = Transition("cut", 0)
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A change of colours that fits a shot to its neighbours: R'G'B' → matrix · R'G'B' + offset.
+    """A change of colours that fits a shot to its neighbours: R'G'B' → matrix · R'G'B' + offset, and less of it near black.
 
     In whole ten-thousandths, so that it is the same text wherever it is written.
     """

@@ -13,6 +13,11 @@ from montage_dask.records import Match
 if TYPE_CHECKING:
     import torch
 
+_LUMA = np.array([0.2126, 0.7152, 0.0722])
+
+_SHADOWS = 0.2
+"""Luma below which a match counts less. As it moves luma by 0.12 at most, brighter stays brighter."""
+
 Table: TypeAlias = NDArray[np.float64]
 """[blue, green, red, 3]: the R'G'B' (0 … 1) of each point of a grid of R'G'B'."""
 
@@ -55,11 +60,13 @@ def look_up(table: Table, colours: Colours) -> Colours:
 
 
 def matched(colours: Colours, match: Match | None) -> Colours:
-    """Colours after a match, 0 … 1."""
+    """Colours after a match, 0 … 1. It grows from nothing at black: no camera tints what it does not see."""
     if match is None:
         return colours
     matrix = np.array(match.matrix, float).reshape(3, 3) / Match.UNIT
-    return np.clip(colours @ matrix.T + np.array(match.offset) / Match.UNIT, 0, 1)
+    change = colours @ matrix.T + np.array(match.offset) / Match.UNIT - colours
+    share = np.clip((colours @ _LUMA)[..., None] / _SHADOWS, 0, 1)
+    return np.clip(colours + share * change, 0, 1)
 
 
 def apply_lut(
