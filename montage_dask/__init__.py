@@ -24,7 +24,7 @@ from montage_dask.errors import (
 )
 
 if TYPE_CHECKING:
-    from montage_dask.api import analyse, frames, plan, run, stabilise, transcode, upscale
+    from montage_dask.api import analyse, frames, grade, plan, run, stabilise, transcode, upscale
 
 __version__ = "0.1.0"
 
@@ -40,6 +40,7 @@ __all__ = [
     "VerificationError",
     "analyse",
     "frames",
+    "grade",
     "plan",
     "run",
     "stabilise",
@@ -50,7 +51,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # The API pulls in Dask; workers and `op` import this package and must start fast.
-    if name in ("analyse", "frames", "plan", "run", "stabilise", "transcode", "upscale"):
+    if name in ("analyse", "frames", "grade", "plan", "run", "stabilise", "transcode", "upscale"):
         from montage_dask import api
 
         return getattr(api, name)

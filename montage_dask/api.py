@@ -1,4 +1,4 @@
-"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `stabilise`, `upscale`.
+"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `grade`, `stabilise`, `upscale`.
 
 Options are those of the commands, as keywords with underscores; what is left out comes from the settings. All return
 JSON-ready dictionaries; `progress` is told how far a job is.
@@ -7,8 +7,10 @@ JSON-ready dictionaries; `progress` is told how far a job is.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from montage_dask.graph.drive import Driver, Progress, Silent
 from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
 from montage_dask.graph.upscaling import upscaling
 from montage_dask.job import Job, make_job, read_job
+from montage_dask.render.grade import check_grade
 from montage_dask.report.summary import analysis_summary
 from montage_dask.store import Store
 
@@ -172,7 +175,7 @@ def analyse(
                 survey.skip(path, getattr(result, "reason", str(result)))
             else:
                 heard[path] = result
-        survey.shots = group_duplicates(survey.shots)
+        survey.shots = group_duplicates(survey.shots, settings.embedding)
         if not survey.clips and not heard:
             raise NothingToDoError(montage.nothing_usable(survey))
         tallied = driver.tally.rows()
@@ -201,6 +204,7 @@ def transcode(
     size: str | None = None,
     audio: str = "copy",
     container: str = ".mp4",
+    grade: str = "none",
     progress: Progress | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -212,6 +216,7 @@ def transcode(
         size: WIDTHxHEIGHT that the picture must fit into; None keeps the size of each file.
         audio: copy, aac or none.
         container: .mp4, .mov or .mkv.
+        grade: name of a preset or a .cube file; what is graded is Rec.709 afterwards.
         progress: told how far the job is.
         **options: codec, quality, crf, … (settings).
 
@@ -219,12 +224,15 @@ def transcode(
         UsageError: an option is wrong.
         NothingToDoError: nothing could be transcoded.
     """
+    check_grade(grade)
     folder = _output_folder(output)
     box = None
     if size is not None:
         width, _, height = resolve({"size": size})["size"].value.partition("x")
         box = (int(width), int(height))
     how = _encoding(options, size=box, audio=audio, container=container)
+    absolute = os.path.abspath(grade) if grade.lower().endswith(".cube") else grade
+    how = replace(how, grade=absolute)
     with _batch(options, folder, progress) as (driver, settings):
         written = batch.transcode(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
@@ -329,6 +337,30 @@ def _encoding(
         encoder_threads=settings["encoder-threads"].value,
         suffix=container,
     )
+
+
+def grade(
+    files: Sequence[str | Path],
+    output: str | Path,
+    *,
+    grade: str,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Grade many files into a folder: `transcode` through a lookup table; each is encoded once.
+
+    Args:
+        files: files, folders, globs.
+        output: folder.
+        grade: name of a preset, or a .cube file.
+        progress: told how far the job is.
+        **options: those of `transcode`.
+
+    Raises:
+        UsageError: an option is wrong; the grade is checked before anything starts.
+        NothingToDoError: nothing could be graded.
+    """
+    return transcode(files, output, grade=grade, progress=progress, **options)
 
 
 def frames(

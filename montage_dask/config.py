@@ -166,7 +166,7 @@ def automatic(value: Any) -> str:
     return "auto" if str(value).lower() == "auto" else str(switch(value)).lower()
 
 
-def stabilisation(value: Any) -> str:
+def on_off_or_auto(value: Any) -> str:
     """A check for auto, on or off; YAML reads the latter two as true and false."""
     words = {"auto": "auto", "on": "on", "true": "on", "off": "off", "false": "off"}
     if str(value).lower() not in words:
@@ -216,10 +216,11 @@ CHECKS: Mapping[str, Check] = {
     "seed": whole(0, 2**31 - 1),
     "variants": whole(1, 20),
     "grade": optional(text),
+    "match": optional(on_off_or_auto),
     "transition": optional(one_of("cut", "crossfade", "dip-to-black", "dip-to-white")),
     "keep-audio": switch,
-    "stabilise": stabilisation,
-    "upscale": stabilisation,
+    "stabilise": on_off_or_auto,
+    "upscale": on_off_or_auto,
     "upscale-model": text,
     "upscale-limit-minutes": number(0, 1e6),
     "bpm": optional(number(20, 400)),
@@ -232,6 +233,8 @@ CHECKS: Mapping[str, Check] = {
     "stall-seconds": number(1, 86_400),
     "detector": one_of("fast", "accurate", "content", "adaptive", "hash", "histogram"),
     "threshold": optional(number(0, 1000)),
+    "embedding": one_of("auto", "strip", "clip", "dino"),
+    "embedding-model": optional(text),
     "tracker": one_of("auto", "flux", "librosa"),
     "loudness-lufs": number(-40, -5),
     "true-peak-db": number(-12, 0),

@@ -89,8 +89,8 @@ def read_job(path: Path, options: Mapping[str, Any]) -> Job:
         raise UsageError(f"{name}: not a YAML file: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
-    if "roots" in data or "store" in data:
-        raise UsageError(f"{name}: roots and store cannot be set by a job file")
+    if data.keys() & {"roots", "store", "embedding-model"}:
+        raise UsageError(f"{name}: roots, store and embedding-model cannot be set by a job file")
     base = path.resolve().parent
     roots = [base, *(Path(r).resolve() for r in resolve()["roots"].value)]
     given: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 T = TypeVar("T")
 
@@ -136,6 +136,8 @@ class Shot:
     """Motion, 0 … 1, per step; ceil(frames / step) values."""
     quality_profile: tuple[float, ...]
     """Quality, 0 … 1, per step; as long as motion_profile."""
+    colour: tuple[float, ...] = ()
+    """Mean of R', G', B' (0 … 1) and their covariances (rr, rg, rb, gg, gb, bb), of the key frames; empty when not known."""
     duplicate_group: int = -1
     """Shots of one group (over all sources) look alike; -1 when nothing looks like it."""
 
@@ -214,6 +216,20 @@ CUT = Transition("cut", 0)
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """A change of colours that fits a shot to its neighbours: R'G'B' → matrix · R'G'B' + offset, and less of it near black.
+
+    In whole ten-thousandths, so that it is the same text wherever it is written.
+    """
+
+    UNIT: ClassVar[int] = 10_000
+    matrix: tuple[int, ...]
+    """Nine numbers, row by row."""
+    offset: tuple[int, ...]
+    """Three numbers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One picture of the montage: output frames [start_frame, stop_frame) show a part of one source.
 
@@ -238,6 +254,8 @@ class Event:
     """Why this part was chosen, for people."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """The parts of the score that chose it."""
+    match: Match | None = None
+    """What fits its colours to those around it, before the grade."""
 
     @property
     def frames(self) -> int:

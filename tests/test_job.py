@@ -162,9 +162,9 @@ def test_roots_let_more_folders_in_and_only_from_outside_the_file(folder):
     text = "footage: ../outside\nmusic: track.mp3\n"
     with dask.config.set({"montage.roots": [str(folder.parent / "outside")]}):
         assert read_job(job_file(folder, text), {}).footage == (str(folder.parent / "outside"),)
-    with pytest.raises(UsageError, match="roots and store"):
+    with pytest.raises(UsageError, match="roots, store and embedding-model"):
         read_job(job_file(folder, text + f"roots: [{folder.parent}]\n"), {})
-    with pytest.raises(UsageError, match="roots and store"):
+    with pytest.raises(UsageError, match="roots, store and embedding-model"):
         read_job(job_file(folder, text + f"store: {folder.parent}\n"), {})
 
 

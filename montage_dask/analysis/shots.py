@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from montage_dask.analysis import features
+from montage_dask.analysis import embedding, features
 from montage_dask.analysis.features import Floats
-from montage_dask.analysis.similarity import embed
 from montage_dask.analysis.strip import SHARPNESS_STEP, Strip
 from montage_dask.records import Shot, Source
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 Doubles: TypeAlias = NDArray[np.float64]
 
-VERSION = 1
+VERSION = 2
 """Raised when the same strip and cuts give other shots."""
 
 PROFILE_STEP_SECONDS = 0.25
@@ -37,7 +36,14 @@ _KEY_FRAMES = 3
 
 
 def describe_shots(
-    source: Source, index: FrameIndex, strip: Strip, cuts: Sequence[int]
+    source: Source,
+    index: FrameIndex,
+    strip: Strip,
+    cuts: Sequence[int],
+    *,
+    kind: str = "strip",
+    model: str | None = None,
+    device: str = "cpu",
 ) -> tuple[Shot, ...]:
     """The shots between the cuts; together they are the whole source.
 
@@ -46,16 +52,28 @@ def describe_shots(
         index: its frame times.
         strip: complete.
         cuts: from `scenes.detect_cuts`.
+        kind: which embedding: strip, or a network's (clip, dino), for which the key frames are decoded in full.
+        model: the weights of the network; see `embedding.embed_pictures`.
+        device: that the network runs on.
 
     Raises:
         StoreError: a window of the strip is missing.
+        UsageError: the network is not there; says what to do.
     """
     columns = {name: strip.feature(name) for name in features.COLUMNS}
     columns["motion"] = _per_25th(columns["motion"], source, index)
     step = max(1, round(PROFILE_STEP_SECONDS * float(source.frame_rate)))
     bounds = [0, *cuts, strip.frames]
+
+    def look(start: int, stop: int) -> Floats:
+        frames = _key_frames(start, stop)
+        if kind == "strip":
+            return embedding.embed(np.concatenate([strip.thumbnails(f, f + 1) for f in frames]))
+        pictures = [_picture(source, index, f) for f in frames]
+        return embedding.embed_pictures(pictures, kind=kind, model=model, device=device)
+
     return tuple(
-        _describe(source, index, strip, columns, number, start, stop, step)
+        _describe(source, index, strip, columns, number, start, stop, step, look(start, stop))
         for number, (start, stop) in enumerate(pairwise(bounds))
     )
 
@@ -76,6 +94,7 @@ def _describe(
     start: int,
     stop: int,
     step: int,
+    look: Floats,
 ) -> Shot:
     part = {name: values[start:stop].astype(np.float64) for name, values in columns.items()}
     part["sharpness"] = _sharpness(columns["sharpness"], start, stop)
@@ -98,7 +117,10 @@ def _describe(
         colourfulness=_round(part["colourfulness"].mean()),
         motion=_round(_motion_scale(moving.mean())),
         quality=_round(quality.mean()),
-        embedding=embed(_key_pictures(strip, start, stop)),
+        embedding=embedding.joined(look),
+        colour=_colour(
+            np.concatenate([strip.thumbnails(f, f + 1) for f in _key_frames(start, stop)])
+        ),
         perceptual_hash=f"{int(strip.feature('hash', middle, middle + 1)[0]):016x}",
         profile_step_frames=step,
         motion_profile=tuple(_round(v) for v in _motion_scale(_profile(moving, step))),
@@ -127,10 +149,26 @@ def quality_of(sharpness: Doubles, exposure: Doubles, contrast: Doubles) -> Doub
     return result
 
 
-def _key_pictures(strip: Strip, start: int, stop: int) -> features.Bytes:
-    """A few thumbnails spread over the shot: uint8 [3, 27, 48, 3]."""
-    places = [start + (stop - start) * (2 * k + 1) // (2 * _KEY_FRAMES) for k in range(_KEY_FRAMES)]
-    return np.concatenate([strip.thumbnails(place, place + 1) for place in places])
+def _colour(thumbnails: features.Bytes) -> tuple[float, ...]:
+    """Mean and covariance of R'G'B', from exact sums; see `Shot.colour`."""
+    pixels = thumbnails.reshape(-1, 3).astype(np.int64)
+    n, total = len(pixels), pixels.sum(axis=0)
+    products = n * (pixels.T @ pixels) - np.outer(total, total)
+    covariance = products[np.triu_indices(3)] / float((255 * n) ** 2)
+    return tuple(round(float(v), 6) for v in (*(total / (255.0 * n)), *covariance))
+
+
+def _key_frames(start: int, stop: int) -> list[int]:
+    """A few frames spread over the shot."""
+    return [start + (stop - start) * (2 * k + 1) // (2 * _KEY_FRAMES) for k in range(_KEY_FRAMES)]
+
+
+def _picture(source: Source, index: FrameIndex, frame: int) -> features.Bytes:
+    """One frame as shown, small enough for any network: uint8 [h, w, 3]."""
+    from montage_dask.media.decode import decode_frames, show_rgb
+
+    ((_, decoded),) = decode_frames(source, index, frame, frame + 1)
+    return show_rgb(decoded, source, max_width=640, max_height=640)
 
 
 def _profile(values: Doubles, step: int) -> Doubles:

@@ -13,6 +13,7 @@ from montage_dask.edit.choose import Pin
 from montage_dask.edit.chronological import select_in_order
 from montage_dask.edit.inpoints import Use, settle
 from montage_dask.edit.layout import handles, lay_out, make_room, place_pins, place_transitions
+from montage_dask.edit.match import match_events
 from montage_dask.edit.pacing import Slot, beats_within, nearest_frame
 from montage_dask.edit.reasons import explain, notes_on, scores_of
 from montage_dask.edit.selection import make_problem, select
@@ -20,7 +21,7 @@ from montage_dask.edit.styles import TRANSITIONS, Style
 from montage_dask.errors import NothingToDoError, UsageError
 from montage_dask.records import CUT, Event, Music, Shot, Source, Timeline, Transition
 
-VERSION = 1
+VERSION = 2
 """Rises when equal arguments give another timeline."""
 CALM = 0.4
 """Intensity below which a style with slow motion slows down."""
@@ -43,6 +44,7 @@ def edit(
     pins: Sequence[Pin] = (),
     transition: str | None = None,
     grade: str | None = None,
+    match: str | None = None,
 ) -> Timeline:
     """A montage of `shots` on the beats of `music`.
 
@@ -60,6 +62,7 @@ def edit(
         pins: what must be in it.
         transition: a kind, in place of the style's.
         grade: a preset or a .cube file, in place of the style's.
+        match: auto, on or off, in place of the style's.
 
     Raises:
         UsageError: the start lies after the end of the music, or pins cannot be fulfilled.
@@ -130,6 +133,8 @@ def edit(
         )
         for k, slot in enumerate(slots)
     )
+    known = {(u.shot.source, u.shot.index): u.shot for u in uses}
+    events = match_events(events, known, sources, match if match is not None else style.match)
     notes += notes_on(music, layout.stretch, slots, uses, in_seconds)
     timeline = Timeline(
         fps=fps,

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from montage_dask.edit.match import MATCHES
 from montage_dask.edit.story import ARCS
 from montage_dask.errors import UsageError, printable
 
@@ -55,6 +56,8 @@ class Style:
     """How long a transition lasts, in beats."""
     grade: str
     """Name of a preset."""
+    match: str
+    """Whether shots of one scene are brought to one look: auto, on or off."""
     fade_out_seconds: float
     slow_motion: Fraction
     """Speed of shots at low intensity, 1/4 … 1; 1 for none."""
@@ -173,6 +176,13 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _matching(value: Any) -> str:
+    # YAML reads on and off as true and false.
+    return _one_of(*MATCHES)(
+        {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+    )
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise _WrongError(f"expected a line of text, got {value!r}")
@@ -212,6 +222,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "transition_chance": _number(0, 1),
     "transition_beats": _number(0.125, 16),
     "grade": _one_of(*GRADES),
+    "match": _matching,
     "fade_out_seconds": _number(0, 20),
     "slow_motion": _speed,
     "order": _one_of(*ORDERS),

@@ -36,6 +36,7 @@ from montage_dask.graph.upscaling import (
 )
 from montage_dask.media.windows import split_windows
 from montage_dask.records import Shot, to_json
+from montage_dask.render.grade import identity_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Transcoding:
     window_frames: int
     encoder_threads: int
     suffix: str = ".mp4"
+    grade: str = "none"
+    """Name of a preset, or a .cube file."""
 
     @property
     def encoding(self) -> dict[str, Any]:
@@ -334,7 +337,8 @@ def _ranges(clip: Clip, how: Transcoding) -> Iterator[tuple[int, int]]:
 
 def _windows(clip: Clip, how: Transcoding, by: Choice) -> Iterator[Request]:
     source = clip.source
-    paths = {"source": to_json(source), "index": str(clip.index)}
+    paths = {"source": to_json(source), "index": str(clip.index), "grade": how.grade}
+    grade = identity_of(how.grade)
     for start, stop in _ranges(clip, how):
         yield Request(
             "transcode",
@@ -349,6 +353,7 @@ def _windows(clip: Clip, how: Transcoding, by: Choice) -> Iterator[Request]:
                 "size": None if how.size is None else list(how.size),
                 "threads": how.encoder_threads,
                 **encoder_parameter(by),
+                "grade": grade,
             },
             paths,
             clip.name,

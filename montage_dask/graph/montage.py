@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Mapping
@@ -33,6 +32,7 @@ from montage_dask.graph.survey import (
 from montage_dask.job import Job
 from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Source, Timeline, to_json
+from montage_dask.render.grade import identity_of
 from montage_dask.render.segments import Segment, plan_segments
 from montage_dask.store import Store
 from montage_dask.store.artefacts import free_bytes, storage_error
@@ -83,7 +83,7 @@ def prepare(job: Job, driver: Driver) -> Survey:
         _use(heard, survey, driver)
     if not survey.shots and job.from_timeline is None:
         raise NothingToDoError(nothing_usable(survey))
-    survey.shots = group_duplicates(survey.shots)
+    survey.shots = group_duplicates(survey.shots, settings.embedding)
     return survey
 
 
@@ -148,6 +148,7 @@ def compose(job: Job, survey: Survey, seed: int) -> Timeline:
         pins=pins,
         transition=job["transition"],
         grade=job["grade"],
+        match=job["match"],
     )
 
 
@@ -242,9 +243,7 @@ def encode_requests(
         choice: the encoder.
     """
     grade = timeline.grade
-    identity = grade
-    if grade.endswith(".cube"):
-        identity = hashlib.sha256(Path(grade).read_bytes()).hexdigest()[:32]
+    identity = identity_of(grade)
     requests = []
     for segment in plan_segments(timeline, maximum_frames=job["segment-frames"]):
         used = {e.source: clips[e.source] for e in segment.events if e.source in clips}

@@ -87,7 +87,16 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
         precision=p["precision"],
     )
     index = FrameIndex.load(Path(request.paths["index"]))
-    return {"shots": to_json(describe_shots(source, index, strip, cuts))}
+    shots = describe_shots(
+        source,
+        index,
+        strip,
+        cuts,
+        kind=p["embedding"],
+        model=request.paths["embedding_model"],
+        device=context.device,
+    )
+    return {"shots": to_json(shots)}
 
 
 def _beats(request: Request, context: Context) -> dict[str, Any]:
@@ -205,6 +214,7 @@ def _transcode(request: Request, context: Context) -> dict[str, Any]:
             part,
             encoding=_encoding(p),
             size=None if p["size"] is None else (p["size"][0], p["size"][1]),
+            grade=request.paths["grade"],
             threads=context.threads,
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from montage_dask.analysis.embedding import chosen
 from montage_dask.errors import MediaError, MontageError, NothingToDoError
 from montage_dask.graph.costs import BEATS_SECONDS, CPU_SECONDS_PER_FRAME, PIXELS_1080P
 from montage_dask.graph.drive import Driver, Feed, Outcome
@@ -70,6 +71,9 @@ class Settings:
     beats_file: str | None
     beats_per_bar: int | None
     placement: Mapping[str, str]
+    embedding: str = "strip"
+    """strip, clip or dino."""
+    embedding_model: str | None = None
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Settings:
@@ -83,6 +87,8 @@ class Settings:
             beats_file=settings["beats-file"].value,
             beats_per_bar=settings["beats-per-bar"].value,
             placement=_wanted(settings),
+            embedding=chosen(settings["embedding"].value),
+            embedding_model=settings["embedding-model"].value,
         )
 
 
@@ -193,8 +199,9 @@ def scores_requests(clip: Clip, settings: Settings, precision: str) -> Iterator[
 
 def shots_request(clip: Clip, settings: Settings, precision: str | None) -> Request:
     """The request that finds and describes the shots of a clip. Its key does not depend on the windows."""
-    from montage_dask.analysis import scenes, strip
+    from montage_dask.analysis import descriptor, embedding, scenes, strip
 
+    plain = settings.embedding == "strip"
     source = clip.source
     return Request(
         "shots",
@@ -206,11 +213,15 @@ def shots_request(clip: Clip, settings: Settings, precision: str | None) -> Requ
             "precision": precision,
             "strip_version": strip.VERSION,
             "scenes_version": scenes.VERSION,
+            "embedding": settings.embedding,
+            "embedding_model": None if plain else settings.embedding_model,
+            "embedding_version": descriptor.VERSION if plain else embedding.VERSION,
         },
         {
             "source": to_json(source),
             "index": str(clip.index),
             "window_frames": settings.window_frames,
+            "embedding_model": settings.embedding_model,
         },
         clip.name,
     )

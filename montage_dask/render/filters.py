@@ -97,6 +97,29 @@ def picture_of(
     return stream.filter("trim", end_frame=shown.frames)
 
 
+def graded_picture(stream: Any, source: Source, look: Look, pixel_format: str) -> Any:
+    """Pictures in a grade, of the size that they have, in Rec.709.
+
+    Args:
+        stream: pictures of the source.
+        source: whose colours they have.
+        look: the grade; a lookup table must lie in ffmpeg's working folder under a safe name.
+        pixel_format: of the output.
+    """
+    stream = _to_rec709(stream.filter("sidedata", mode="delete"), source)
+    colours, depth = _colours_of(source), _planar_depth(source)
+    if isinstance(look, Curves) and (colours != REC709 or not depth):
+        stream = stream.filter(
+            "scale", flags=SCALER, in_color_matrix=colours[0], in_range=colours[1],
+            out_color_matrix="bt709", out_range="tv",
+        ).filter("format", pixel_format)  # fmt: skip
+        colours, depth = REC709, _depth(pixel_format)
+    stream, _ = _graded(stream, colours, look, depth, pixel_format)
+    return stream.filter(
+        "setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709"
+    )
+
+
 def matrix_of(source: Source) -> str:
     """The matrix of a source; where it says none, SD is taken for BT.601 and HD for BT.709, as players do."""
     names = {"bt470bg": "bt470bg", "smpte170m": "smpte170m", "smpte240m": "smpte240m", "fcc": "fcc"}

@@ -6,6 +6,7 @@ of the cost. All presets can be written as .cube files.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask.errors import UsageError, printable
+from montage_dask.records import Match
+from montage_dask.render.lut import look_up, matched, read_cube
 from montage_dask.store import writing
 
 SIZE = 33
@@ -134,14 +137,14 @@ def write_preset(name: str, path: Path) -> None:
     Raises:
         UsageError: there is no such preset.
     """
-    if name not in PRESETS:
-        raise UsageError(
-            f"no grade {printable(name)!r}: a .cube file, or one of {', '.join(PRESETS)}"
-        )
-    values = np.clip(PRESETS[name](lattice()), 0, 1)
+    write_table(name, graded(name, lattice()), path)
+
+
+def write_table(title: str, values: Colours, path: Path) -> None:
+    """Write the colours [SIZE³, 3] of `lattice` as a .cube file."""
     rows = "\n".join(f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in values)
     with writing(path) as part:
-        part.write_text(f'TITLE "{name}"\nLUT_3D_SIZE {SIZE}\n{rows}\n', encoding="ascii")
+        part.write_text(f'TITLE "{title}"\nLUT_3D_SIZE {SIZE}\n{rows}\n', encoding="ascii")
 
 
 def check_cube(path: Path) -> int:
@@ -190,16 +193,69 @@ def check_cube(path: Path) -> int:
     return size
 
 
-def look_of(grade: str, work: Path) -> Look:
+def graded(grade: str, colours: Colours) -> Colours:
+    """Colours in a grade, 0 … 1.
+
+    Args:
+        grade: name of a preset, or a .cube file.
+        colours: [..., 3] R'G'B', 0 … 1.
+
+    Raises:
+        UsageError: no such preset, or a broken file.
+    """
+    check_grade(grade)
+    if grade.lower().endswith(".cube"):
+        table, first, last = read_cube(Path(grade))
+        return np.clip(look_up(table, (colours - first) / (last - first)), 0, 1)
+    return np.clip(PRESETS[grade](colours), 0, 1)
+
+
+def check_grade(grade: str) -> None:
+    """Check the name of a preset or a .cube file before any work begins.
+
+    Raises:
+        UsageError: no such preset, or a broken file.
+    """
+    if grade.lower().endswith(".cube"):
+        check_cube(Path(grade))
+    elif grade not in PRESETS:
+        raise UsageError(
+            f"no grade {printable(grade)!r}: a .cube file, or one of {', '.join(PRESETS)}"
+        )
+
+
+def identity_of(grade: str) -> str:
+    """What tells grades apart: the name of a preset, or a hash of a .cube file's content.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    if not grade.lower().endswith(".cube"):
+        return grade
+    try:
+        return hashlib.sha256(Path(grade).read_bytes()).hexdigest()[:32]
+    except OSError as error:
+        raise UsageError(
+            f"{printable(grade)}: cannot read the .cube file: {error.strerror}"
+        ) from error
+
+
+def look_of(grade: str, work: Path, match: Match | None = None) -> Look:
     """How a grade is applied: its curves, or its table as a file in the work folder under a safe name.
 
     Args:
         grade: name of a preset, or a .cube file.
         work: where to put it.
+        match: done before the grade, in one table with it.
 
     Raises:
         UsageError: no such preset, or a broken file.
     """
+    if match is not None:
+        digest = hashlib.sha256(repr(match).encode()).hexdigest()[:16]
+        target = work / f"match-{digest}.cube"
+        write_table("match", graded(grade, matched(lattice(), match)), target)
+        return target
     if grade == "none":
         return None
     preset = PRESETS.get(grade)

@@ -18,13 +18,13 @@ from montage_dask.media.container import open_media
 from montage_dask.media.encoders import Encoding
 from montage_dask.media.ffmpeg import STALL_SECONDS, output_argument
 from montage_dask.media.index import FrameIndex
-from montage_dask.records import CUT, Event, Source, Timeline
+from montage_dask.records import CUT, Event, Match, Source, Timeline
 from montage_dask.render.filters import open_input, picture_of
 from montage_dask.render.grade import Look, look_of
 from montage_dask.render.mapping import make_map
 from montage_dask.render.running import make_file
 
-VERSION = 2
+VERSION = 3
 
 MAXIMUM_EVENTS = 12
 """Inputs of one ffmpeg: each holds a decoder with its pictures."""
@@ -78,6 +78,7 @@ def plan_segments(timeline: Timeline, *, maximum_frames: int) -> tuple[Segment, 
                 in_seconds=e.in_seconds,
                 speed=e.speed,
                 transition=e.transition,
+                match=e.match,
             )
             for e in group
         )
@@ -203,7 +204,7 @@ def _encode(
             sources,
             indexes,
             fit=fit,
-            look=look_of(grade, folder),
+            looks={m: look_of(grade, folder, m) for m in {e.match for e in segment.events}},
             pixel_format=encoding.pixel_format,
         )
         if encoding.upload:
@@ -261,7 +262,7 @@ def _joined(
     indexes: Mapping[str, FrameIndex],
     *,
     fit: str,
-    look: Look,
+    looks: Mapping[Match | None, Look],
     pixel_format: str,
 ) -> Any:
     """The filter graph of a segment: every event's pictures, joined by cuts and transitions."""
@@ -291,7 +292,7 @@ def _joined(
             fps=fps,
             size=(segment.width, segment.height),
             fit=fit,
-            look=look,
+            look=looks[event.match],
             pixel_format=pixel_format,
         )
         if event.transition.kind.startswith("dip") and event.transition.frames > 1:

@@ -21,7 +21,8 @@ from montage_dask.media.ffmpeg import input_arguments, output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.assemble import MUXERS, concat_list
-from montage_dask.render.filters import open_input
+from montage_dask.render.filters import graded_picture, open_input
+from montage_dask.render.grade import look_of
 from montage_dask.render.mapping import FrameMap
 from montage_dask.render.running import make_file
 from montage_dask.render.segments import count_frames, timescale
@@ -41,6 +42,7 @@ def transcode_window(
     *,
     encoding: Encoding,
     size: tuple[int, int] | None,
+    grade: str = "none",
     threads: int = 1,
 ) -> dict[str, Any]:
     """Encode frames [start_frame, stop_frame) into a part.
@@ -53,6 +55,7 @@ def transcode_window(
         output: a .mp4; not atomic, that is the caller's.
         encoding: how to encode.
         size: box that the picture must fit into, or None to keep its size.
+        grade: name of a preset or a .cube file; what is graded is Rec.709 afterwards.
         threads: of the filters.
 
     Returns:
@@ -83,44 +86,56 @@ def transcode_window(
         }
         ticks = base.denominator if base.numerator == 1 else 90_000
     stream = _sized(stream, source, size)
-    for option, tag in (
-        ("colorspace", source.color_space),
-        ("color_primaries", source.color_primaries),
-        ("color_trc", source.color_transfer),
-        ("color_range", source.color_range),
-    ):
-        options.pop(option)
-        if tag != UNSPECIFIED:
-            options[option] = tag
     deep = source.bit_depth > 8 and not encoding.h264
-    if encoding.upload:
-        packed = "p010le" if deep else encoding.upload
-        stream = stream.filter("format", packed).filter("hwupload")
-    elif deep:
+    if deep:
         options["pix_fmt"] = "yuv420p10le" if encoding.executable is None else "p010le"
-    arguments = ffmpeg.output(
-        stream,
-        output_argument(output),
-        **{**options, **timing, "video_track_timescale": ticks, "an": None, "f": "mp4"},
-    ).get_args()
-    make_file(
-        [
-            *encoding.device_arguments,
-            "-copyts",
-            "-filter_complex_threads",
-            str(threads),
-            *arguments,
-        ],
-        output,
-        about=source.path,
-        executable=encoding.executable,
-    )
+    with tempfile.TemporaryDirectory(prefix=".transcode-", dir=output.parent) as work:
+        look = look_of(grade, Path(work))
+        if look is not None:
+            pixels = "yuv420p10le" if deep else encoding.pixel_format
+            stream = graded_picture(stream, source, look, pixels)
+        else:
+            options = _tagged(options, source)
+        if encoding.upload:
+            options.pop("pix_fmt", None)
+            packed = "p010le" if deep else encoding.upload
+            stream = stream.filter("format", packed).filter("hwupload")
+        arguments = ffmpeg.output(
+            stream,
+            output_argument(output),
+            **{**options, **timing, "video_track_timescale": ticks, "an": None, "f": "mp4"},
+        ).get_args()
+        make_file(
+            [
+                *encoding.device_arguments,
+                "-copyts",
+                "-filter_complex_threads",
+                str(threads),
+                *arguments,
+            ],
+            output,
+            about=source.path,
+            cwd=Path(work),
+            executable=encoding.executable,
+        )
     written = count_frames(output)
     if written != frames:
         raise VerificationError(
             f"{source.path}: frames {start_frame}…{stop_frame} gave {written} frames"
         )
     return {"frames": written, "size_bytes": output.stat().st_size}
+
+
+def _tagged(options: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Encoder options with the colours that the source says it has."""
+    tags = {
+        "colorspace": source.color_space,
+        "color_primaries": source.color_primaries,
+        "color_trc": source.color_transfer,
+        "color_range": source.color_range,
+    }
+    kept = {k: v for k, v in options.items() if k not in tags}
+    return {**kept, **{k: v for k, v in tags.items() if v != UNSPECIFIED}}
 
 
 def _sized(stream: Any, source: Source, size: tuple[int, int] | None) -> Any:

@@ -286,6 +286,7 @@ def _event(
         beat_seconds=stored.beat_seconds if stored.start_frame == start else beat_seconds,
         reason=stored.reason,
         scores=stored.scores,
+        match=stored.match if stored.source == source.identity else None,
     )
 
 

@@ -65,6 +65,10 @@ def test_shots_cover_the_source(tmp_path):
         assert all(0 <= v <= 1 for v in (*values, *s.motion_profile, *s.quality_profile))
         assert np.linalg.norm(s.embedding) == pytest.approx(1, abs=1e-3)
         assert len(s.perceptual_hash) == 16
+        assert len(s.colour) == 9
+        assert s.colour[:3] == pytest.approx(
+            thumbnails[s.start_frame : s.stop_frame].mean(axis=(0, 1, 2)) / 255, abs=0.03
+        )
         assert s.duplicate_group == -1
         assert from_json(Shot, to_json(s)) == s
 

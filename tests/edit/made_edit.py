@@ -64,6 +64,7 @@ def shot(name, index, start, frames, random, *, rate=25, quality=None, group=-1,
         profile_step_frames=5,
         motion_profile=tuple(float(v) for v in motion),
         quality_profile=(float(level),) * steps,
+        colour=(0.4 + 0.02 * ((index + start) % 5), 0.4, 0.38, 0.02, 0.01, 0.01, 0.02, 0.01, 0.02),
         duplicate_group=group,
     )
 

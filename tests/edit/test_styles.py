@@ -27,6 +27,7 @@ OTHER = {
     "transition_chance": 0.9,
     "transition_beats": 0.5,
     "grade": "noir",
+    "match": "off",
     "fade_out_seconds": 0.5,
     "slow_motion": Fraction(1, 2),
     "order": "chronological",

@@ -15,6 +15,7 @@ from jobs import SMALL, Material, environment, make_clip, montage
 from makers import network_file
 from PIL import Image
 
+from montage_dask.media.decode import decode_frames
 from montage_dask.media.probe import probe
 
 
@@ -144,6 +145,24 @@ def test_transcode_in_windows(material: Material, tmp_path: Path):
         assert max(after.width, after.height) <= 160
     again = montage(*arguments, DASK_MONTAGE__TRANSCODE_FRAMES="40")
     assert sum(o["count"] for o in again.json["operations"]) == 0
+
+
+def test_grade_is_resumed_and_checked_first(cut_clip: Path, tmp_path: Path):
+    arguments = ("grade", cut_clip, "-o", tmp_path / "out", "--grade", "noir", "--json")
+    arguments += ("--quality", "preview", "--audio", "none")
+    done = montage(*arguments, DASK_MONTAGE__TRANSCODE_FRAMES="60")
+    assert done.code == 0, done.stderr
+    (made,) = done.json["outputs"]
+    assert made["frames"] == 120
+    source, index = probe(made["output"])
+    (_, frame) = next(decode_frames(source, index, 60, 61))
+    assert abs(frame.to_ndarray()[180:].astype(int) - 128).max() <= 2  # no colour is left
+    again = montage(*arguments, DASK_MONTAGE__TRANSCODE_FRAMES="60")
+    assert sum(o["count"] for o in again.json["operations"]) == 0
+    refused = montage("grade", cut_clip, "-o", tmp_path / "out", "--grade", "noire")
+    assert refused.code == 2
+    assert "noir" in refused.stderr
+    assert "teal-orange" in montage("grade", "--help").stdout
 
 
 def test_a_cluster_of_ones_own(material: Material, tmp_path: Path):

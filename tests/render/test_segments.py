@@ -14,7 +14,7 @@ from made_footage import HEIGHT, VFR_STEPS, WIDTH, luma_frames, number_of, numbe
 from montage_dask.errors import MediaError, StoreError
 from montage_dask.media.encoders import encoding
 from montage_dask.media.probe import probe
-from montage_dask.records import CUT, Event, Timeline, Transition, from_json, to_json
+from montage_dask.records import CUT, Event, Match, Timeline, Transition, from_json, to_json
 from montage_dask.render.mapping import make_map, shown_frames
 from montage_dask.render.running import make_file
 from montage_dask.render.segments import Segment, plan_segments, render_segment
@@ -352,3 +352,20 @@ def test_a_full_disk_is_not_the_clips_fault():
             Path("/dev/full"),
             about="clip.mp4",
         )
+
+
+def test_a_match_changes_the_pictures_of_its_event_only(footage, tmp_path):
+    source = footage["cfr25"][0]
+    darker = Match(matrix=(10000, 0, 0, 0, 10000, 0, 0, 0, 10000), offset=(-900,) * 3)
+    events = tuple(
+        Event(k * 10, (k + 1) * 10, source.identity, k, Fraction(k + 1), match=m)
+        for k, m in enumerate((None, darker))
+    )
+    (segment,) = plan_segments(_timeline(events), maximum_frames=1000)
+    assert from_json(Segment, to_json(segment)) == segment
+    output = _render(segment, footage, tmp_path)
+    shown = luma_frames(output)
+    white = [int(picture.max()) for picture in shown]
+    assert min(white[:10]) >= 233
+    # 0.09 of full scale below.
+    assert 212 <= min(white[10:]) <= max(white[10:]) <= 219

@@ -2,17 +2,19 @@
 
 from fractions import Fraction
 from itertools import accumulate
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from made_footage import VFR_STEPS, coloured, luma_frames, number_of, numbered
+from made_footage import VFR_STEPS, coloured, luma_frames, number_of, numbered, planes_of
 from test_audio_render import RATE, clicks, read_sound, write_sound
 
 from montage_dask.errors import MediaError, VerificationError
 from montage_dask.media.encoders import encoding
 from montage_dask.media.ffmpeg import run_ffmpeg
 from montage_dask.media.probe import probe
+from montage_dask.render.grade import graded, write_preset
 from montage_dask.render.transcode import join_transcode, transcode_window
 from montage_dask.render.verify import facts
 
@@ -39,6 +41,40 @@ def times_of(path):
         stream = container.streams.video[0]
         times = sorted(p.pts * stream.time_base for p in container.demux(stream) if p.size)
     return [t - times[0] for t in times]
+
+
+PLANES = [
+    np.full(size, value, np.uint8)
+    for size, value in (((96, 160), 90), ((48, 80), 100), ((48, 80), 170))
+]
+
+
+@pytest.mark.parametrize("grade", ["vibrant", "warm", "my look.cube"])
+@pytest.mark.parametrize(
+    ("space", "range_"), [(1, 1), (6, 1), (1, 2)], ids=["bt709", "bt601", "full"]
+)
+def test_a_graded_file_shows_the_grade_in_rec709(tmp_path, grade, space, range_):
+    path = coloured(tmp_path / "in.mp4", PLANES, "yuv420p", space=space, range_=range_)
+    name = str(tmp_path / grade) if grade.endswith(".cube") else grade
+    if name != grade:
+        write_preset("teal-orange", Path(name))
+    source, index = probe(path)
+    part = tmp_path / "out.mp4"
+    transcode_window(source, index, 0, 5, part, encoding=ENCODING, size=None, grade=name)
+    weights = {1: (0.2126, 0.0722), 6: (0.299, 0.114)}
+    before = to_rgb([p[0, 0] for p in PLANES], *weights[space], full=range_ == 2)
+    after = to_rgb([p[20, 20] for p in planes_of(part)], *weights[1])
+    np.testing.assert_allclose(after, graded(name, before), atol=3.5 / 255)
+    made, _ = probe(part)
+    assert (made.color_space, made.color_primaries, made.color_range) == ("bt709", "bt709", "tv")
+
+
+def to_rgb(values, red, blue, *, full=False):
+    """R'G'B' (0 … 1) of Y'CbCr code values, by the weights of red and blue in luma."""
+    luma = values[0] / 255 if full else (values[0] - 16.0) / 219
+    cb, cr = ((v - 128.0) / (255 if full else 224) for v in values[1:])
+    r, b = luma + 2 * (1 - red) * cr, luma + 2 * (1 - blue) * cb
+    return np.array([r, (luma - red * r - blue * b) / (1 - red - blue), b])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from made_timeline import HOSTILE, music, on_beats, sources_in, timelines
 
 from montage_dask.errors import UsageError
+from montage_dask.records import Match
 from montage_dask.report.otio import media_of, read_otio, write_otio
 
 SIZE = {"fps": Fraction(30), "width": 1280, "height": 720}
@@ -32,6 +33,24 @@ def test_what_is_written_is_read_again_exactly(folder, data):
     assert read_otio(path, sources, **SIZE) == timeline
     used = {sources[e.source].path for e in timeline.events}
     assert set(media_of(path)) == used
+
+
+def test_a_match_stays_with_its_clip_and_goes_when_another_takes_its_place(tmp_path):
+    sources, track = sources_in(tmp_path), music(tmp_path)
+    timeline = on_beats(sources, track)
+    match = Match((9871, 13, -7, 0, 10412, 5, 1, 2, 9999), (-333, 41, 0))
+    events = (replace(timeline.events[0], match=match), *timeline.events[1:])
+    path = tmp_path / "t.otio"
+    write_otio(replace(timeline, events=events), sources, track, path)
+    assert read_otio(path, sources, **SIZE).events[0].match == match
+    document = otio.adapters.read_from_file(str(path))
+    clips = list(document.video_tracks()[0].find_clips())
+    other = next(
+        c for c in clips if c.media_reference.target_url != clips[0].media_reference.target_url
+    )
+    clips[0].media_reference = other.media_reference.deepcopy()
+    otio.adapters.write_to_file(document, str(path))
+    assert read_otio(path, sources, **SIZE).events[0].match is None
 
 
 def test_any_file_name_is_found_again(tmp_path):
