@@ -352,7 +352,7 @@ def _windows(clip: Clip, how: Transcoding, by: Choice) -> Iterator[Request]:
                 "crf": how.crf,
                 "size": None if how.size is None else list(how.size),
                 "threads": how.encoder_threads,
-                **encoder_parameter(by),
+                **encoder_parameter(by.encoder),
                 "grade": grade,
             },
             paths,

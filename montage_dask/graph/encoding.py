@@ -53,6 +53,6 @@ def choices(
     return [first, Choice(None, software)]
 
 
-def encoder_parameter(choice: Choice) -> Mapping[str, str]:
+def encoder_parameter(encoder: str | None) -> Mapping[str, str]:
     """What a request says of its encoder: nothing for software, so that its key stays what it was."""
-    return {} if choice.encoder is None else {"encoder": choice.encoder}
+    return {} if encoder is None else {"encoder": encoder}

@@ -17,7 +17,7 @@ from montage_dask.errors import MediaError, MontageError, NothingToDoError, Stor
 from montage_dask.graph.costs import encode_seconds_per_pixel
 from montage_dask.graph.drive import Driver, Progress
 from montage_dask.graph.effects import improve
-from montage_dask.graph.encoding import Choice, choices, encoder_parameter
+from montage_dask.graph.encoding import choices, encoder_parameter
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import (
@@ -231,7 +231,7 @@ def encode_requests(
     timeline: Timeline,
     clips: Mapping[str, Clip],
     stand_ins: Mapping[str, Mapping[str, Any]],
-    choice: Choice,
+    encoder: str | None = None,
 ) -> list[tuple[Segment, Request]]:
     """The segments of a timeline in order, each with its request.
 
@@ -240,7 +240,7 @@ def encode_requests(
         timeline: its events name clips or stand-ins.
         clips: by identity.
         stand_ins: from `effects.improve`.
-        choice: the encoder.
+        encoder: a GPU's; None: software.
     """
     grade = timeline.grade
     identity = identity_of(grade)
@@ -256,7 +256,7 @@ def encode_requests(
             "quality": job["quality"],
             "crf": job["crf"],
             "threads": job["encoder-threads"],
-            **encoder_parameter(choice),
+            **encoder_parameter(encoder),
         }
         paths = {
             "sources": {k: to_json(c.source) for k, c in used.items()},
@@ -318,7 +318,9 @@ def render(
     places = {n: place_on(driver, n, settings) for n in ("audio", "assemble")}
     driver.progress.stage("audio", 1, "track")
     for choice in choices(driver, "encode", settings, job["codec"], encode_seconds(job, timeline)):
-        pairs = encode_requests(job, improved.timeline, survey.clips, improved.stand_ins, choice)
+        pairs = encode_requests(
+            job, improved.timeline, survey.clips, improved.stand_ins, choice.encoder
+        )
         places["encode"] = choice.placement
         failed = _encode_all(driver, timeline.fps, audio, pairs, places)
         if not isinstance(failed, TargetFailed):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.devices import failure_of
-from montage_dask.errors import MediaError, MontageError
+from montage_dask.errors import MediaError, MontageError, TargetFailed
 from montage_dask.store import Store, key_of
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def perform(request: Request, store: Store, device: str = "cpu") -> dict[str, An
         record = op.function(request, Context(store, key, device, op.threads))
     except (RuntimeError, AssertionError, OSError, MontageError) as error:
         failure = failure_of(error) if device != "cpu" else None
-        if failure is None or isinstance(error, MediaError):
+        if failure is None or isinstance(error, MediaError | TargetFailed):
             raise
         raise failure from error
     record["seconds"] = round(time.perf_counter() - started, 3)

@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 
 from montage_dask import devices
-from montage_dask.devices import count_gpus
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not count_gpus(), reason="needs an NVIDIA GPU and dask-cuda"),
-]
+pytestmark = pytest.mark.gpu
 
 
 @pytest.fixture(scope="module")
