@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import wave
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from montage_dask.media.decode import decode_frames
@@ -80,4 +82,14 @@ def compact_state(outputs: int = 12, channels: int = 8) -> dict[str, torch.Tenso
 def network_file(path: Path) -> Path:
     """A .pth file with such a network for 2×."""
     torch.save({"params": compact_state()}, path)
+    return path
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = 22_050) -> Path:
+    """Mono samples, -1 … 1, as a 16-bit WAV file."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
     return path

@@ -13,13 +13,13 @@ import numpy as np
 from montage_dask.analysis.bars import Bars, between, find_bars, strength_at
 from montage_dask.analysis.beatfile import read_beats
 from montage_dask.analysis.beats import extended, regular_grid, to_samples
-from montage_dask.analysis.loudness import measure_loudness
 from montage_dask.analysis.octave import settle_octave
 from montage_dask.analysis.onset import Envelopes, onset_envelopes
 from montage_dask.analysis.structure import energy_curve, find_sections, frame_energy
 from montage_dask.analysis.tempo import Doubles, pulse, tempo_path
 from montage_dask.errors import UsageError
 from montage_dask.media.audio import ANALYSIS_RATE, decode_mono, mono_blocks
+from montage_dask.media.loudness import measure_loudness
 from montage_dask.media.probe import fingerprint
 from montage_dask.records import Music, TempoAlternative
 

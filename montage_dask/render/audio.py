@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from montage_dask.media.audio import probe_audio
-from montage_dask.media.ffmpeg import input_arguments, output_argument, run_ffmpeg
+from montage_dask.media.ffmpeg import input_arguments, output_argument
+from montage_dask.media.loudness import Loudness, measure_loudness, parse_summary
 from montage_dask.records import Source, Timeline
 from montage_dask.render.running import make_file
 from montage_dask.render.source_sound import SAMPLE_RATE, lay_out
@@ -29,44 +28,6 @@ HEADROOM_DB = 0.6
 FADE_IN_SECONDS = 0.03
 """A track that is entered in the middle must not click."""
 DUCKING = "threshold=0.03:ratio=6:attack=60:release=700:makeup=1"
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """Loudness of a file by EBU R128."""
-
-    lufs: float
-    """Integrated; -70 for silence."""
-    true_peak_db: float
-    """dBTP."""
-
-
-def measure(path: Path) -> Level:
-    """Measure a file of our own.
-
-    Raises:
-        FFmpegError: it cannot be read.
-    """
-    lines = run_ffmpeg(
-        [
-            "-protocol_whitelist", "file", "-i", output_argument(path), "-vn",
-            "-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-",
-        ],
-        about=path,
-    )  # fmt: skip
-    return parse_level("\n".join(lines))
-
-
-def parse_level(text: str) -> Level:
-    """The level out of what ffmpeg's ebur128 prints at its end."""
-    summary = text[text.rfind("Summary:") :]
-    loud = re.search(r"I:\s+(-?[\d.]+|-inf|nan) LUFS", summary)
-    peak = re.search(r"Peak:\s+(-?[\d.]+|-inf|nan) dBFS", summary)
-
-    def value(found: re.Match[str] | None, least: float) -> float:
-        return max(least, float(found[1])) if found and found[1] not in ("nan", "-inf") else least
-
-    return Level(value(loud, -70.0), value(peak, -120.0))
 
 
 def render_audio(
@@ -101,7 +62,7 @@ def render_audio(
         _mix(timeline, music_path, sources, mixed, keep_audio=keep_audio)
         level, gain = _mastered(mixed, output, _samples(timeline), loudness_lufs, true_peak_db)
     return {
-        "loudness_lufs": level.lufs,
+        "loudness_lufs": level.integrated_lufs,
         "true_peak_db": level.true_peak_db,
         "gain_db": round(gain, 2),
         "size_bytes": output.stat().st_size,
@@ -110,27 +71,27 @@ def render_audio(
 
 def _mastered(
     mixed: Path, output: Path, samples: int, loudness_lufs: float, true_peak_db: float
-) -> tuple[Level, float]:
+) -> tuple[Loudness, float]:
     """Bring the mix to its loudness, encode it, and go on until the decoded result is right.
 
     Returns:
         The level of the result, and the gain in dB.
     """
-    before = measure(mixed)
+    before = measure_loudness(mixed)
     ceiling = true_peak_db - HEADROOM_DB
     most = min(MAXIMUM_GAIN_DB, ceiling - before.true_peak_db + MAXIMUM_LIMITING_DB)
-    silent = before.lufs <= SILENCE_LUFS
-    gain = 0.0 if silent else min(loudness_lufs - before.lufs, most)
+    silent = before.integrated_lufs <= SILENCE_LUFS
+    gain = 0.0 if silent else min(loudness_lufs - before.integrated_lufs, most)
     limited = mixed.with_name("limited.wav")
     for attempt in range(1, ATTEMPTS + 1):
         level = _limit(mixed, limited, gain, ceiling, samples)
-        lacking = loudness_lufs - level.lufs
+        lacking = loudness_lufs - level.integrated_lufs
         reached = silent or abs(lacking) <= TOLERANCE_LU or (lacking > 0 and gain >= most)
         if not reached and attempt < ATTEMPTS:  # encoding costs most: not before the level is right
             gain = min(gain + lacking, most)
             continue
         _encode(limited, output)
-        level = measure(output)
+        level = measure_loudness(output)
         if level.true_peak_db <= true_peak_db:
             break
         ceiling -= level.true_peak_db - true_peak_db + 0.1
@@ -193,7 +154,7 @@ def _mix(
     )  # fmt: skip
 
 
-def _limit(mixed: Path, output: Path, gain_db: float, ceiling_db: float, samples: int) -> Level:
+def _limit(mixed: Path, output: Path, gain_db: float, ceiling_db: float, samples: int) -> Loudness:
     """Gain, then a look-ahead limiter at four times the rate, so that it sees peaks between samples; measured."""
     limit = 10 ** (ceiling_db / 20)
     chain = [
@@ -213,7 +174,7 @@ def _limit(mixed: Path, output: Path, gain_db: float, ceiling_db: float, samples
         output,
         about=output,
     )  # fmt: skip
-    return parse_level("\n".join(lines))
+    return parse_summary(lines)
 
 
 def _encode(limited: Path, output: Path) -> None:

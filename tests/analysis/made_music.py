@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import wave
-from pathlib import Path
-
 import numpy as np
 
 RATE = 22050
@@ -31,15 +28,6 @@ def click_track(beats, seconds, *, beats_per_bar=4, quiet=None, seed=0):
 def regular(bpm, seconds, start=0.2):
     """Beats of a constant tempo."""
     return np.arange(start, seconds - 0.2, 60 / bpm)
-
-
-def write_wav(path: Path, samples, rate=RATE):
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return path
 
 
 def share_met(found, truth, within=0.035):

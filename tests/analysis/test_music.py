@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from made_music import RATE, click_track, regular, share_met, write_wav
+from made_music import RATE, click_track, regular, share_met
+from makers import write_wav
 
 from montage_dask.analysis.music import analyse_music
 from montage_dask.errors import MediaError, UsageError

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_music import write_wav
+from makers import write_wav
 
-from montage_dask.analysis.loudness import measure_loudness, parse_summary
 from montage_dask.errors import MediaError
+from montage_dask.media.loudness import Loudness, measure_loudness, parse_summary
 
 
 @pytest.mark.parametrize("level_db", [-20.0, -33.0])
@@ -39,3 +39,15 @@ def test_what_is_no_audio_is_refused(tmp_path):
 def test_a_summary_without_values_is_silence(lines):
     assert parse_summary(lines).integrated_lufs == -70.0
     assert parse_summary(lines).true_peak_db == -120.0
+
+
+def test_the_last_summary_counts():
+    """ffmpeg prints one per filter; and lines of the log may lie before it."""
+    text = ["Summary:", "  Integrated loudness:", "    I: -70.0 LUFS", "Summary:"]
+    text += [
+        "  Integrated loudness:",
+        "    I:   -14.2 LUFS",
+        "  True peak:",
+        "    Peak:   -1.3 dBFS",
+    ]
+    assert parse_summary(text) == Loudness(-14.2, -1.3)
