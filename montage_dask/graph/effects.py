@@ -33,7 +33,7 @@ PIECE_FRAMES = 100
 """Frames of a piece, at most."""
 
 AROUND_FRAMES = 25
-"""Frames around what is shown that are looked at too: a second, or slow shake does not show."""
+"""Frames around a piece that are looked at too: of a few frames nobody could tell slow shake from a pan."""
 
 PRIORITY = 5
 
@@ -211,7 +211,9 @@ def _shown_parts(shot: Shot, shown: Sequence[Piece]) -> list[Shot]:
         (start, stop)
         for start, stop in grid(shot.start_frame, shot.stop_frame, MOTION_FRAMES)
         if any(
-            p.clip.source.identity == shot.source and p.start_frame < stop and p.stop_frame > start
+            p.clip.source.identity == shot.source
+            and p.start_frame - AROUND_FRAMES < stop
+            and p.stop_frame + AROUND_FRAMES > start
             for p in shown
         )
     ]
