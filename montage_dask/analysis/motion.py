@@ -136,7 +136,7 @@ def motion_between(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Motio
     if len(old) < LEAST_VOTES:
         return unknown
     new, found, _ = cv2.calcOpticalFlowPyrLK(
-        before, after, old, None, winSize=(13, 13), maxLevel=3,
+        before, after, old, None, winSize=(11, 11), maxLevel=3,
         criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01),
     )  # fmt: skip
     height, width = before.shape

@@ -19,6 +19,7 @@ from montage_dask.graph.steadying import (
     MOTION_FRAMES,
     ShotPath,
     find_paths,
+    find_steady,
     grid,
     stabilise_request,
 )
@@ -41,7 +42,7 @@ PIECE_FRAMES = 100
 """Frames of a piece, at most."""
 
 AROUND_FRAMES = 25
-"""Frames around what is shown that are looked at too: a second, or slow shake does not show."""
+"""Frames around a piece that are looked at too: of a few frames nobody could tell slow shake from a pan."""
 
 PRIORITY = 5
 
@@ -191,7 +192,9 @@ def _steadying(
 ) -> Effect:
     # The path needs the whole shot. Whether it shakes is told by what is shown: long takes from a tripod are not decoded twice.
     parts = {s: [s] if mode == "on" else _shown_parts(s, shown) for s in shots}
-    found = find_paths(driver, settings, clips, [p for ps in parts.values() for p in ps], mode)
+    every = [p for ps in parts.values() for p in ps]
+    found = {} if mode == "on" else find_steady(driver, settings, clips, every)
+    found |= find_paths(driver, settings, clips, [p for p in every if p not in found], mode)
     judged = {s: max((found[p] for p in ps), key=_worst) for s, ps in parts.items()}
     whole = find_paths(driver, settings, clips, [s for s in shots if judged[s].steadied], "on")
     judged |= whole
@@ -267,7 +270,9 @@ def _shown_parts(shot: Shot, shown: Sequence[Piece]) -> list[Shot]:
         (start, stop)
         for start, stop in grid(shot.start_frame, shot.stop_frame, MOTION_FRAMES)
         if any(
-            p.clip.source.identity == shot.source and p.start_frame < stop and p.stop_frame > start
+            p.clip.source.identity == shot.source
+            and p.start_frame - AROUND_FRAMES < stop
+            and p.stop_frame + AROUND_FRAMES > start
             for p in shown
         )
     ]
