@@ -21,8 +21,8 @@ from montage_dask.records import Source
 
 VERSION = 1
 
-MAXIMUM_SIZE = (640, 360)
-"""Pixels on which motion is measured: corners are found to 1/50 of a pixel even so."""
+MAXIMUM_SIZE = (480, 270)
+"""Pixels on which motion is measured: all corners together tell it to a fiftieth of one even so."""
 
 CELLS = (20, 12)
 """One corner of each cell of this grid: a richly textured person gets no more votes than the wall behind."""
@@ -136,7 +136,7 @@ def motion_between(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Motio
     if len(old) < LEAST_VOTES:
         return unknown
     new, found, _ = cv2.calcOpticalFlowPyrLK(
-        before, after, old, None, winSize=(15, 15), maxLevel=3,
+        before, after, old, None, winSize=(11, 11), maxLevel=3,
         criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01),
     )  # fmt: skip
     height, width = before.shape

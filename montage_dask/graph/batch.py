@@ -133,7 +133,7 @@ def stabilise(
         del survey.clips[identity]
     windows = {}
     for identity, clip in survey.clips.items():
-        paths = [p for (source, _), p in found.items() if source == identity and p.steadied]
+        paths = [p for shot, p in found.items() if shot.source == identity and p.steadied]
         paths.sort(key=lambda p: p.shot.start_frame)
         windows[identity] = [
             stabilise_request(clip, start, stop, paths, how.encoding)
@@ -142,7 +142,7 @@ def stabilise(
     written = convert(driver, settings, survey, folder, windows, how)
     for output in written.outputs:
         own = [
-            found[s.source, s.start_frame]
+            found[s]
             for s in shots
             if s.source in survey.clips and survey.clips[s.source].source.path == output["path"]
         ]

@@ -15,7 +15,13 @@ from montage_dask.errors import MediaError, MontageError, UsageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
-from montage_dask.graph.steadying import ShotPath, find_paths, grid, stabilise_request
+from montage_dask.graph.steadying import (
+    MOTION_FRAMES,
+    ShotPath,
+    find_paths,
+    grid,
+    stabilise_request,
+)
 from montage_dask.graph.survey import Analysis, Clip, Settings, Survey, place_on
 from montage_dask.graph.upscaling import (
     Upscaling,
@@ -33,6 +39,12 @@ from montage_dask.store import Store, key_of
 
 PIECE_FRAMES = 100
 """Frames of a piece, at most."""
+
+DEAR_PIECE_FRAMES = 25
+"""Likewise where it is upscaled: what is made beyond the edges of an event costs seconds a frame."""
+
+AROUND_FRAMES = 25
+"""Frames around a piece that are looked at too: of a few frames nobody could tell slow shake from a pan."""
 
 PRIORITY = 5
 
@@ -92,18 +104,21 @@ def improve(job: Job, driver: Driver, survey: Survey, timeline: Timeline) -> Imp
     shots = _shots(driver, settings, survey, timeline)
     indexes = {k: FrameIndex.load(survey.clips[k].index) for k in shots}
     pieces = [
-        _pieces(survey.clips[e.source], shots[e.source], _span(timeline, n, indexes[e.source]))
+        _pieces(
+            survey.clips[e.source],
+            shots[e.source],
+            _span(timeline, n, indexes[e.source]),
+            DEAR_PIECE_FRAMES if e.source in enlarged else PIECE_FRAMES,
+        )
         for n, e in enumerate(timeline.events)
     ]
-    used = [
-        s
-        for own in shots.values()
-        for s in own
-        if any(_overlap(p, s) for run in pieces for p in run)
-    ]
+    shown = [p for run in pieces for p in run]
+    used = [s for own in shots.values() for s in own if any(_overlap(p, s) for p in shown)]
     effects: list[Effect] = []
     if job["stabilise"] != "off":
-        effects.append(_steadying(job["stabilise"], driver, settings, survey.clips, used, improved))
+        effects.append(
+            _steadying(job["stabilise"], driver, settings, survey.clips, used, shown, improved)
+        )
     if enlarged:
         # Last: moving few pixels is cheaper than moving many.
         effects.append(_enlarging(job, enlarged, driver, settings, improved))
@@ -153,14 +168,14 @@ def _span(timeline: Timeline, number: int, index: FrameIndex) -> tuple[int, int]
     return shown[0], shown[-1] + 1
 
 
-def _pieces(clip: Clip, shots: Sequence[Shot], span: tuple[int, int]) -> list[Piece]:
-    """The pieces that cover a span."""
+def _pieces(clip: Clip, shots: Sequence[Shot], span: tuple[int, int], step: int) -> list[Piece]:
+    """The pieces on a grid of `step` frames that cover a span."""
     edges = {0, clip.source.frames}
     edges |= {s.start_frame for s in shots} | {s.stop_frame for s in shots}
     return [
         Piece(clip, start, stop)
         for begin, end in pairwise(sorted(edges))
-        for start, stop in grid(begin, end, PIECE_FRAMES)
+        for start, stop in grid(begin, end, step)
         if start < span[1] and stop > span[0]
     ]
 
@@ -179,15 +194,17 @@ def _steadying(
     settings: Settings,
     clips: Mapping[str, Clip],
     shots: Sequence[Shot],
+    shown: Sequence[Piece],
     improved: Improved,
 ) -> Effect:
-    failed: dict[str, MontageError] = {}
-    found = find_paths(driver, settings, clips, shots, mode, failed)
-    for error in failed.values():
-        raise error
+    # The path needs the whole shot. Whether it shakes is told by what is shown: long takes from a tripod are not decoded twice.
+    parts = {s: [s] if mode == "on" else _shown_parts(s, shown) for s in shots}
+    found = find_paths(driver, settings, clips, [p for ps in parts.values() for p in ps], mode)
+    judged = {s: max((found[p] for p in ps), key=_worst) for s, ps in parts.items()}
+    whole = find_paths(driver, settings, clips, [s for s in shots if judged[s].steadied], "on")
+    judged |= whole
     steadied: dict[str, list[ShotPath]] = {}
-    for shot in shots:
-        path = found[shot.source, shot.start_frame]
+    for shot, path in judged.items():
         if path.steadied:
             steadied.setdefault(shot.source, []).append(path)
         improved.told.append(
@@ -250,6 +267,31 @@ def _enlarging(
         return place
 
     return Effect("upscale", lambda piece: piece.clip.source.identity in how, request, where)
+
+
+def _shown_parts(shot: Shot, shown: Sequence[Piece]) -> list[Shot]:
+    """The runs of motion windows of a shot that pieces touch, as if each were a shot."""
+    windows = [
+        (start, stop)
+        for start, stop in grid(shot.start_frame, shot.stop_frame, MOTION_FRAMES)
+        if any(
+            p.clip.source.identity == shot.source
+            and p.start_frame - AROUND_FRAMES < stop
+            and p.stop_frame + AROUND_FRAMES > start
+            for p in shown
+        )
+    ]
+    runs: list[tuple[int, int]] = []
+    for start, stop in windows:
+        if runs and runs[-1][1] == start:
+            runs[-1] = (runs[-1][0], stop)
+        else:
+            runs.append((start, stop))
+    return [replace(shot, start_frame=a, stop_frame=b) for a, b in runs]
+
+
+def _worst(path: ShotPath) -> tuple[bool, float]:
+    return path.steadied, path.shake_percent
 
 
 def _apply(

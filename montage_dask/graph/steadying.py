@@ -90,9 +90,9 @@ def find_paths(
     clips: Mapping[str, Clip],
     shots: Iterable[Shot],
     mode: str,
-    failed: dict[str, MontageError],
-) -> dict[tuple[str, int], ShotPath]:
-    """The paths of shots, by source and start frame.
+    failed: dict[str, MontageError] | None = None,
+) -> dict[Shot, ShotPath]:
+    """The paths of shots.
 
     Args:
         driver: runs the requests.
@@ -100,7 +100,10 @@ def find_paths(
         clips: by identity.
         shots: which ones.
         mode: auto steadies what shakes, on whatever moves at all.
-        failed: gets the error of each source that cannot be read.
+        failed: gets the error of each source that cannot be read; without it, the first error is raised at the end.
+
+    Raises:
+        MontageError: a source cannot be read, and there is no `failed`.
     """
     by_key: dict[str, tuple[Shot, list[Request], set[str]]] = {}
     owners: dict[str, list[str]] = {}
@@ -114,10 +117,13 @@ def find_paths(
             owners.setdefault(request.key, []).append(path.key)
         windows += motions
     unique = list({r.key: r for r in windows}.values())
+    if not windows:
+        return {}
     driver.progress.stage("motion", len(unique), "windows")
     driver.progress.stage("path", len(by_key), "shots")
     feed = Feed(unique)
-    found: dict[tuple[str, int], ShotPath] = {}
+    found: dict[Shot, ShotPath] = {}
+    errors: dict[str, MontageError] = {}
     places = {n: place_on(driver, n, settings) for n in ("motion", "path")}
     rates = {k: c.source.frame_rate for k, c in clips.items()}
 
@@ -131,19 +137,21 @@ def find_paths(
         request = outcome.request
         if outcome.record is None:
             identity = request.parameters["identity"]
-            failed.setdefault(identity, outcome.error or MontageError("no motion"))
+            errors.setdefault(identity, outcome.error or MontageError("no motion"))
         elif request.operation == "path":
             shot = by_key[request.key][0]
             file = driver.store.file("path", request.key, ".npz")
-            found[shot.source, shot.start_frame] = _judged(
-                shot, request.key, file, outcome.record, mode
-            )
+            found[shot] = _judged(shot, request.key, file, outcome.record, mode)
         else:
             for key in owners[request.key]:
                 shot, motions, left = by_key[key]
                 left.discard(request.key)
                 if not left:
                     feed.push(path_request(driver.store, clips[shot.source], shot, motions))
+    if failed is not None:
+        failed |= errors
+    elif errors:
+        raise next(iter(errors.values()))
     return found
 
 

@@ -141,6 +141,20 @@ def test_another_edit_reuses_the_pieces(driver, footage):
     assert made == {"motion": 0, "path": 0, "stabilise": 0}
 
 
+def test_a_steady_shot_is_looked_at_only_where_it_is_shown(driver, footage, monkeypatch):
+    from montage_dask.graph import effects, steadying
+
+    for module in (effects, steadying):
+        monkeypatch.setattr(module, "MOTION_FRAMES", 20)
+    job = job_of(footage)
+    survey, source = surveyed(driver, job, footage)
+    fresh = Driver(driver.client, driver.store, Silent())
+    _, _, improved = encoded(fresh, job, timeline_of(source, [("6.48", 12, 0)]), survey)
+    assert not improved.stand_ins
+    # Its piece is 130…200 of 130…260; with what is looked at around it, it touches all windows but the last.
+    assert sum(r["count"] for r in fresh.tally.rows() if r["name"] == "motion") == 6
+
+
 def test_transitions_and_pieces_of_both_kinds(driver, footage):
     job = job_of(footage)
     survey, source = surveyed(driver, job, footage)
