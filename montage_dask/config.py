@@ -163,7 +163,7 @@ def automatic(value: Any) -> str:
     return "auto" if str(value).lower() == "auto" else str(switch(value)).lower()
 
 
-def stabilisation(value: Any) -> str:
+def auto_on_off(value: Any) -> str:
     """A check for auto, on or off; YAML reads the latter two as true and false."""
     words = {"auto": "auto", "on": "on", "true": "on", "off": "off", "false": "off"}
     if str(value).lower() not in words:
@@ -215,8 +215,8 @@ CHECKS: Mapping[str, Check] = {
     "grade": optional(text),
     "transition": optional(one_of("cut", "crossfade", "dip-to-black", "dip-to-white")),
     "keep-audio": switch,
-    "stabilise": stabilisation,
-    "upscale": stabilisation,
+    "stabilise": auto_on_off,
+    "upscale": auto_on_off,
     "upscale-model": text,
     "upscale-limit-minutes": number(0, 1e6),
     "bpm": optional(number(20, 400)),
