@@ -7,9 +7,11 @@ from typing import Any
 
 from montage_dask.errors import MontageError, NothingToDoError
 from montage_dask.graph.drive import Driver
+from montage_dask.graph.effects import PIECE_FRAMES
 from montage_dask.graph.montage import nothing_usable
 from montage_dask.graph.operation import finished
 from montage_dask.graph.placement import describe
+from montage_dask.graph.steadying import MOTION_FRAMES
 from montage_dask.graph.survey import (
     CPU_SECONDS_PER_FRAME,
     PIXELS_1080P,
@@ -89,6 +91,7 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
     rows += [
         ("shots", len(clips), total * CPU_SECONDS_PER_FRAME["shots"]),
         ("beats", 1, beats),
+        *_effects(job, survey, length),
         ("encode", segments, encode),
         ("audio", 1, 3.0 + length / 30),
         ("assemble", 1, 0.5 + length / 100),
@@ -103,7 +106,7 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
         for name, count, seconds in rows
     ]
     # What is one task cannot be shared out.
-    shared = sum(s for name, _, s in rows if name in ("strip", "scores", "shots", "encode"))
+    shared = sum(s for name, _, s in rows if name not in ("beats", "audio", "assemble"))
     alone = sum(s for name, _, s in rows if name in ("audio", "assemble"))
     output = frames * pixels * OUTPUT_BYTES_PER_PIXEL * QUALITY_BYTES[job["quality"]]
     strips = sum(c.source.frames for c in survey.clips.values()) * STRIP_BYTES_PER_FRAME
@@ -144,3 +147,31 @@ def _window_seconds(source: Source, settings: Settings) -> float:
     frames = min(source.frames, settings.window_frames)
     scale = source.coded_width * source.coded_height / PIXELS_1080P
     return frames * max(0.001, CPU_SECONDS_PER_FRAME["strip"] * scale)
+
+
+def _effects(job: Job, survey: Survey, length_seconds: float) -> list[tuple[str, int, float]]:
+    """What the effects take: a guess, as the edit is not known. Windows and pieces reach beyond what is shown."""
+    if job["stabilise"] == "off":
+        return []
+    sources = [c.source for c in survey.clips.values()]
+    total = sum(s.frames for s in sources)
+    rate = total / float(sum(s.duration_seconds for s in sources))
+    scale = sum(s.frames * s.coded_width * s.coded_height for s in sources) / total / PIXELS_1080P
+    looked_at = min(total, 3 * length_seconds * rate)
+    rows = [
+        (
+            "motion",
+            math.ceil(looked_at / MOTION_FRAMES),
+            looked_at * scale * CPU_SECONDS_PER_FRAME["motion"],
+        )
+    ]
+    if job["stabilise"] == "on":  # auto: only what shakes, which nobody knows yet
+        made = min(total, 2 * length_seconds * rate)
+        rows.append(
+            (
+                "stabilise",
+                math.ceil(made / PIECE_FRAMES),
+                made * scale * CPU_SECONDS_PER_FRAME["stabilise"],
+            )
+        )
+    return rows

@@ -18,7 +18,8 @@ from montage_dask.media.windows import round_window_frames, split_windows
 from montage_dask.records import Music, Shot, Source, Window, from_json, to_json
 
 CPU_SECONDS_PER_FRAME: Mapping[str, float] = {
-    "strip": 0.0068, "scores": 0.021, "shots": 0.0002, "encode": 0.06,
+    "strip": 0.0068, "scores": 0.021, "shots": 0.0002, "encode": 0.06, "motion": 0.016,
+    "stabilise": 0.04,
 }  # fmt: skip
 """Measured on 1080p with one thread of a 2.5-GHz server core; `docs/benchmarks.md`. Scaled by the number of pixels."""
 
