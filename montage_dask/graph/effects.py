@@ -27,8 +27,7 @@ from montage_dask.graph.upscaling import (
     Upscaling,
     enlargements,
     expect,
-    placed,
-    source_pixels,
+    upscale_place,
     upscale_request,
 )
 from montage_dask.job import Job
@@ -248,8 +247,7 @@ def _enlarging(
         return upscale_request(piece.clip, piece.start_frame, piece.stop_frame, own, before=before)
 
     def where(requests: Sequence[Request]) -> Placement | None:
-        wanted = settings.placement.get("upscale", "auto")
-        place = placed(driver, wanted, source_pixels(requests))
+        place = upscale_place(driver, settings, requests)
         try:
             expect(
                 driver, requests, place,
