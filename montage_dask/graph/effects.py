@@ -19,6 +19,7 @@ from montage_dask.graph.steadying import (
     MOTION_FRAMES,
     ShotPath,
     find_paths,
+    find_steady,
     grid,
     stabilise_request,
 )
@@ -198,7 +199,9 @@ def _steadying(
 ) -> Effect:
     # The path needs the whole shot. Whether it shakes is told by what is shown: long takes from a tripod are not decoded twice.
     parts = {s: [s] if mode == "on" else _shown_parts(s, shown) for s in shots}
-    found = find_paths(driver, settings, clips, [p for ps in parts.values() for p in ps], mode)
+    every = [p for ps in parts.values() for p in ps]
+    found = {} if mode == "on" else find_steady(driver, settings, clips, every)
+    found |= find_paths(driver, settings, clips, [p for p in every if p not in found], mode)
     judged = {s: max((found[p] for p in ps), key=_worst) for s, ps in parts.items()}
     whole = find_paths(driver, settings, clips, [s for s in shots if judged[s].steadied], "on")
     judged |= whole

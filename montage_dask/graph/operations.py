@@ -209,6 +209,22 @@ def _join(request: Request, context: Context) -> dict[str, Any]:
     return {**record, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
+def _tremor(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.analysis.strip import Strip, strip_folder
+    from montage_dask.analysis.tremor import rough_shake_percent
+    from montage_dask.errors import StoreError
+
+    source, p = _source(request), request.parameters
+    try:
+        strip = Strip(strip_folder(context.store, source, p["window_frames"]))
+        thumbnails = strip.thumbnails(p["start_frame"], p["stop_frame"])
+    except StoreError:
+        # The shots are known from a job with other windows: then the pictures themselves must tell.
+        return {"shake_percent": None}
+    aspect = source.coded_height / source.coded_width
+    return {"shake_percent": round(rough_shake_percent(thumbnails, source.frame_rate, aspect), 4)}
+
+
 def _motion(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.analysis.motion import measure_motion, save_motion
     from montage_dask.media.index import FrameIndex
@@ -230,7 +246,7 @@ def _path(request: Request, context: Context) -> dict[str, Any]:
     import numpy as np
 
     from montage_dask.analysis.motion import load_motion
-    from montage_dask.render.steady import known_share, path_of, shake_percent, steady
+    from montage_dask.analysis.steady import known_share, path_of, shake_percent, steady
 
     p = request.parameters
     motions = np.concatenate([load_motion(Path(m)) for m in request.paths["motions"]])
@@ -246,11 +262,11 @@ def _path(request: Request, context: Context) -> dict[str, Any]:
 
 
 def _stabilise(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.analysis.steady import Steady
     from montage_dask.media.encoders import encoding
     from montage_dask.media.index import FrameIndex
     from montage_dask.render.mezzanine import MEZZANINE, even_size, write_pictures
     from montage_dask.render.stabilise import stabilise
-    from montage_dask.render.steady import Steady
 
     source, p = _source(request), request.parameters
     files = [Steady.load(Path(f)) for f in request.paths["paths"]]
@@ -333,8 +349,9 @@ for _op in (
     Operation("pictures", "report.pictures", _pictures),
     Operation("stills", "render.stills", _stills),
     Operation("transcode", "render.transcode", _transcode, files=(".mp4",)),
+    Operation("tremor", "analysis.tremor", _tremor),
     Operation("motion", "analysis.motion", _motion, files=(".npz",)),
-    Operation("path", "render.steady", _path, files=(".npz",)),
+    Operation("path", "analysis.steady", _path, files=(".npz",)),
     Operation("stabilise", "render.stabilise", _stabilise, files=(".mp4",)),
     Operation("upscale", "render.upscale", _upscale, files=(".mp4",)),
     Operation("join", "render.transcode", _join),

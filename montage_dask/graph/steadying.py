@@ -44,6 +44,46 @@ class ShotPath:
     """Why, or why not, for people."""
 
 
+def find_steady(
+    driver: Driver, settings: Settings, clips: Mapping[str, Clip], parts: Sequence[Shot]
+) -> dict[Shot, ShotPath]:
+    """Those of the parts of shots that a look at the strip tells to be steady; the rest must be measured.
+
+    Raises:
+        MontageError: an operation failed.
+    """
+    from montage_dask.analysis import strip
+    from montage_dask.analysis.tremor import STEADY_PERCENT
+
+    requests = {}
+    for part in parts:
+        source = clips[part.source].source
+        request = Request(
+            "tremor",
+            {
+                **strip.strip_parameters(source, settings.window_frames),
+                "start_frame": part.start_frame,
+                "stop_frame": part.stop_frame,
+                "strip_version": strip.VERSION,
+            },
+            {"source": to_json(source)},
+            clips[part.source].name,
+        )
+        requests[request.key] = (request, part)
+    driver.progress.stage("tremor", len(requests), "shots")
+    places = {"tremor": place_on(driver, "tremor", settings)}
+    found = {}
+    for outcome in driver.run([r for r, _ in requests.values()], places):
+        if outcome.record is None:
+            raise outcome.error or MontageError("no tremor")
+        shake = outcome.record["shake_percent"]
+        part = requests[outcome.request.key][1]
+        if shake is not None and shake < STEADY_PERCENT:
+            reason = f"is steady: shakes by less than {STEADY_PERCENT:g} % of the width"
+            found[part] = ShotPath(part, "", "", shake, False, reason)
+    return found
+
+
 def motion_requests(clip: Clip, shot: Shot) -> list[Request]:
     """The requests that measure the motion of a shot."""
     source = clip.source
@@ -156,7 +196,7 @@ def find_paths(
 
 
 def _judged(shot: Shot, key: str, file: Path, record: Mapping[str, Any], mode: str) -> ShotPath:
-    from montage_dask.render.steady import LEAST_KNOWN, SHAKES_PERCENT, STILL_PERCENT
+    from montage_dask.analysis.steady import LEAST_KNOWN, SHAKES_PERCENT, STILL_PERCENT
 
     shake, known = record["shake_percent"], record["known_share"]
     steadied, told = False, f"shakes by {shake:.2f} % of the width"

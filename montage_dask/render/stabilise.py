@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask.render.mezzanine import Picture, Plane, Transform
-from montage_dask.render.steady import Steady
 
 VERSION = 1
 
 Matrix = NDArray[np.float64]
 
 
-def stabilise(shots: Sequence[tuple[int, int, Steady]], *, device: str = "cpu") -> Transform:
+class Path(Protocol):
+    """A steadier path of a shot: `analysis.steady.Steady`."""
+
+    @property
+    def corrections(self) -> NDArray[np.float64]:
+        """float64 [n, 4]: dx, dy (frame widths), angle (radians), zoom (log) of each frame of the shot."""
+
+    @property
+    def zoom(self) -> float:
+        """Growth of all pictures."""
+
+
+def stabilise(shots: Sequence[tuple[int, int, Path]], *, device: str = "cpu") -> Transform:
     """What steadies the pictures of shots, for `mezzanine.write_pictures`.
 
     Args:

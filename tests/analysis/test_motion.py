@@ -12,8 +12,8 @@ from montage_dask.analysis.motion import (
     motion_between,
     save_motion,
 )
+from montage_dask.analysis.steady import path_of, shake_percent
 from montage_dask.media.probe import probe
-from montage_dask.render.steady import path_of, shake_percent
 
 FRAMES = 60
 

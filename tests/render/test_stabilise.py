@@ -10,16 +10,7 @@ from hypothesis import strategies as st
 from made_shake import HEIGHT, RATE, WIDTH, filmed, hand, pan, seen, wall
 
 from montage_dask.analysis.motion import measure_motion
-from montage_dask.media.probe import probe
-from montage_dask.render.mezzanine import mezzanine_source, read_pictures, write_pictures
-from montage_dask.render.stabilise import (
-    chroma_matrix,
-    source_of_output,
-    stabilise,
-    warp_opencv,
-    warp_torch,
-)
-from montage_dask.render.steady import (
+from montage_dask.analysis.steady import (
     MAXIMUM_ZOOM,
     SMOOTH_HZ,
     Steady,
@@ -28,6 +19,15 @@ from montage_dask.render.steady import (
     path_of,
     smooth,
     steady,
+)
+from montage_dask.media.probe import probe
+from montage_dask.render.mezzanine import mezzanine_source, read_pictures, write_pictures
+from montage_dask.render.stabilise import (
+    chroma_matrix,
+    source_of_output,
+    stabilise,
+    warp_opencv,
+    warp_torch,
 )
 
 FRAMES = 100
