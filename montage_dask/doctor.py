@@ -24,7 +24,16 @@ def examine(cluster: str | None = None) -> list[dict[str, Any]]:
     Returns:
         Rows of check, ok, needed (nothing works without it), detail, advice.
     """
-    return [*_python(), *_ffmpeg(), *_encoders(), *_gpu(), *_cgpu(), *_disk(), *_cluster(cluster)]
+    return [
+        *_python(),
+        *_ffmpeg(),
+        *_encoders(),
+        *_gpu(),
+        *_upscaling(),
+        *_cgpu(),
+        *_disk(),
+        *_cluster(cluster),
+    ]
 
 
 def _row(
@@ -85,6 +94,18 @@ def _gpu() -> Iterator[dict[str, Any]]:
         yield _row("GPU", True, answer.stdout.strip().replace("\n", "; "))
     except (OSError, subprocess.SubprocessError) as error:
         yield _row("GPU", False, str(error), advice)
+
+
+def _upscaling() -> Iterator[dict[str, Any]]:
+    from montage_dask.render.networks import MODELS, weight_files
+
+    for name in MODELS:
+        try:
+            yield _row(f"upscaling {name}", True, str(weight_files(name)[1].parent))
+        except MontageError as error:
+            yield _row(
+                f"upscaling {name}", False, str(error), "pip install 'montage-dask[upscale]'"
+            )
 
 
 def _cgpu() -> Iterator[dict[str, Any]]:

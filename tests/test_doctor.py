@@ -13,7 +13,7 @@ def test_what_is_needed_is_here_and_each_lack_has_advice(tmp_path, monkeypatch):
     for name in ("versions", "ffmpeg", "encoder libx264", "cluster local"):
         assert rows[name]["ok"], rows[name]
         assert rows[name]["needed"]
-    assert {"GPU", "cgpu", "disk (here)"} <= rows.keys()
+    assert {"GPU", "cgpu", "disk (here)", "upscaling fidelity", "upscaling detail"} <= rows.keys()
     assert all(r["advice"] for r in rows.values() if not r["ok"])
     assert all(r["detail"] and "\n" not in r["detail"] for r in rows.values())
 

@@ -29,9 +29,8 @@ from montage_dask.graph.upscaling import (
     PIECE_FRAMES,
     Upscaling,
     expect,
-    placed,
-    source_pixels,
     too_large,
+    upscale_place,
     upscale_request,
 )
 from montage_dask.media.windows import split_windows
@@ -220,8 +219,7 @@ def upscale(
         for k, c in survey.clips.items()
     }
     requests = [r for own in windows.values() for r in own]
-    wanted = settings.placement.get("upscale", "auto")
-    place = placed(driver, wanted, source_pixels(requests))
+    place = upscale_place(driver, settings, requests)
     expected = expect(driver, requests, place, limit_minutes=limit_minutes, advice="say --yes")
     written = convert(driver, settings, survey, folder, windows, how, {"upscale": place})
     written.expected_seconds = expected

@@ -28,8 +28,7 @@ from montage_dask.graph.upscaling import (
     Upscaling,
     enlargements,
     expect,
-    placed,
-    source_pixels,
+    upscale_place,
     upscale_request,
 )
 from montage_dask.job import Job
@@ -40,6 +39,9 @@ from montage_dask.store import Store, key_of
 
 PIECE_FRAMES = 100
 """Frames of a piece, at most."""
+
+DEAR_PIECE_FRAMES = 25
+"""Likewise where it is upscaled: what is made beyond the edges of an event costs seconds a frame."""
 
 AROUND_FRAMES = 25
 """Frames around a piece that are looked at too: of a few frames nobody could tell slow shake from a pan."""
@@ -102,7 +104,12 @@ def improve(job: Job, driver: Driver, survey: Survey, timeline: Timeline) -> Imp
     shots = _shots(driver, settings, survey, timeline)
     indexes = {k: FrameIndex.load(survey.clips[k].index) for k in shots}
     pieces = [
-        _pieces(survey.clips[e.source], shots[e.source], _span(timeline, n, indexes[e.source]))
+        _pieces(
+            survey.clips[e.source],
+            shots[e.source],
+            _span(timeline, n, indexes[e.source]),
+            DEAR_PIECE_FRAMES if e.source in enlarged else PIECE_FRAMES,
+        )
         for n, e in enumerate(timeline.events)
     ]
     shown = [p for run in pieces for p in run]
@@ -161,14 +168,14 @@ def _span(timeline: Timeline, number: int, index: FrameIndex) -> tuple[int, int]
     return shown[0], shown[-1] + 1
 
 
-def _pieces(clip: Clip, shots: Sequence[Shot], span: tuple[int, int]) -> list[Piece]:
-    """The pieces that cover a span."""
+def _pieces(clip: Clip, shots: Sequence[Shot], span: tuple[int, int], step: int) -> list[Piece]:
+    """The pieces on a grid of `step` frames that cover a span."""
     edges = {0, clip.source.frames}
     edges |= {s.start_frame for s in shots} | {s.stop_frame for s in shots}
     return [
         Piece(clip, start, stop)
         for begin, end in pairwise(sorted(edges))
-        for start, stop in grid(begin, end, PIECE_FRAMES)
+        for start, stop in grid(begin, end, step)
         if start < span[1] and stop > span[0]
     ]
 
@@ -243,8 +250,7 @@ def _enlarging(
         return upscale_request(piece.clip, piece.start_frame, piece.stop_frame, own, before=before)
 
     def where(requests: Sequence[Request]) -> Placement | None:
-        wanted = settings.placement.get("upscale", "auto")
-        place = placed(driver, wanted, source_pixels(requests))
+        place = upscale_place(driver, settings, requests)
         try:
             expect(
                 driver, requests, place,

@@ -8,7 +8,7 @@ from typing import Any
 from montage_dask.errors import MontageError, NothingToDoError
 from montage_dask.graph.costs import CPU_SECONDS_PER_FRAME, PIXELS_1080P, encode_seconds_per_pixel
 from montage_dask.graph.drive import Driver
-from montage_dask.graph.effects import PIECE_FRAMES
+from montage_dask.graph.effects import DEAR_PIECE_FRAMES, PIECE_FRAMES
 from montage_dask.graph.montage import nothing_usable
 from montage_dask.graph.operation import finished
 from montage_dask.graph.placement import describe
@@ -21,6 +21,7 @@ from montage_dask.graph.survey import (
     probe_all,
     strip_requests,
 )
+from montage_dask.graph.upscaling import CPU_SECONDS_PER_PIXEL, upscale_place
 from montage_dask.job import Job
 from montage_dask.media.audio import probe_audio
 from montage_dask.records import Source
@@ -88,6 +89,7 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
         ("shots", len(clips), total * CPU_SECONDS_PER_FRAME["shots"]),
         ("beats", 1, beats),
         *_effects(job, survey, length),
+        *_upscales(job, driver, survey, length),
         ("encode", segments, encode),
         ("audio", 1, 3.0 + length / 30),
         ("assemble", 1, 0.5 + length / 100),
@@ -95,7 +97,11 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
     capacity = driver.capacity()
     operations = [
         {
-            **describe(place_on(driver, name, settings, seconds)),
+            **describe(
+                upscale_place(driver, settings)
+                if name == "upscale"
+                else place_on(driver, name, settings, seconds)
+            ),
             "count": count,
             "cpu_seconds": round(seconds, 1),
         }
@@ -143,6 +149,26 @@ def _window_seconds(source: Source, settings: Settings) -> float:
     frames = min(source.frames, settings.window_frames)
     scale = source.coded_width * source.coded_height / PIXELS_1080P
     return frames * max(0.001, CPU_SECONDS_PER_FRAME["strip"] * scale)
+
+
+def _upscales(
+    job: Job, driver: Driver, survey: Survey, length_seconds: float
+) -> list[tuple[str, int, float]]:
+    """What upscaling takes on the CPU: a guess, as the edit is not known; it is measured before it begins."""
+    from montage_dask.render.upscale import needs_upscale
+
+    accelerated = driver.capacity().offers("gpu")
+    sources = [c.source for c in survey.clips.values()]
+    small = [s for s in sources if needs_upscale(s, job.width, job.height)]
+    if not small or job["upscale"] == "off" or (job["upscale"] == "auto" and not accelerated):
+        return []
+    # Every clip gets its share of the montage, and pieces reach beyond what is shown.
+    shown = 1.5 * length_seconds * sum(s.frames for s in small) / sum(s.frames for s in sources)
+    made = sum(min(s.frames, shown / len(small) * float(s.frame_rate)) for s in small)
+    pixels = sum(s.frames * s.coded_width * s.coded_height for s in small)
+    each = pixels / sum(s.frames for s in small)
+    seconds = 0.0 if accelerated else made * each * CPU_SECONDS_PER_PIXEL
+    return [("upscale", math.ceil(made / DEAR_PIECE_FRAMES), seconds)]
 
 
 def _effects(job: Job, survey: Survey, length_seconds: float) -> list[tuple[str, int, float]]:

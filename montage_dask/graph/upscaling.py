@@ -15,7 +15,7 @@ from montage_dask.errors import TargetFailed, UsageError, printable
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import TAGS, Cost, Placement, place
-from montage_dask.graph.survey import Clip
+from montage_dask.graph.survey import Clip, Settings
 from montage_dask.job import Job
 from montage_dask.records import Source, Timeline, to_json
 
@@ -126,14 +126,18 @@ def upscale_request(
     )
 
 
-def placed(driver: Driver, wanted: str, pixels: int) -> Placement:
-    """Where so many pixels are enlarged.
+def upscale_place(
+    driver: Driver, settings: Settings, requests: Iterable[Request] = ()
+) -> Placement:
+    """Where pictures are enlarged.
 
     Raises:
         ClusterError: no worker offers a target.
     """
-    seconds = pixels * CPU_SECONDS_PER_PIXEL
+    # When the requests are not known yet, any time tells which target is faster.
+    seconds = source_pixels(requests) * CPU_SECONDS_PER_PIXEL or 1.0
     costs = {"cpu": Cost(seconds), "gpu": Cost(seconds / GPU_TIMES_FASTER)}
+    wanted = settings.placement.get("upscale", "auto")
     return place("upscale", costs, driver.expect("cpu"), wanted=wanted)
 
 

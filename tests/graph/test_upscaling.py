@@ -244,6 +244,25 @@ def test_small_footage_of_a_montage_is_enlarged(driver, tmp_path, model):
     )
 
 
+def test_the_plan_guesses_what_upscaling_takes(driver, tmp_path, model, monkeypatch):
+    from montage_dask.graph.planning import _upscales
+    from montage_dask.graph.survey import Clip, Survey
+    from montage_dask.job import make_job
+
+    source, _ = probe(film(tmp_path / "small.mp4", frames=60, size="64x36"))
+    survey = Survey(clips={source.identity: Clip(source, tmp_path / "index.npz")})
+
+    def guess(mode, size):
+        job = make_job({"footage": ["."], "music": "a.wav", "size": size, "upscale": mode})
+        return _upscales(job, driver, survey, 1.0)
+
+    monkeypatch.setattr(driver, "capacity", lambda: Capacity({"CPU": 1}, {"CPU": 1}, 1))
+    assert guess("auto", "128x72") == guess("off", "128x72") == guess("on", "80x46") == []
+    ((name, count, seconds),) = guess("on", "128x72")
+    assert (name, count) == ("upscale", 2)  # 37.5 of 60 frames
+    assert 0.1 < seconds < 10
+
+
 def test_auto_leaves_it_to_accelerators(tmp_path, driver, model, monkeypatch):
     improved, timeline = montage_of(tmp_path, driver, model, "off")
     assert (improved.told, improved.timeline) == ([], timeline)

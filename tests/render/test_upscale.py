@@ -79,6 +79,20 @@ def test_reduced_precision_is_close(model):
         assert psnr(exact, reduced) > 50
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("model", ["fidelity", "detail"])
+def test_a_gpu_agrees_with_the_cpu(model):
+    small = halved(dead_leaves(5, 256))[None]
+    exact = Upscaler(model, 2, precision="float32", threads=2).rgb(small).astype(int)
+    there = Upscaler(model, 2, device="cuda", memory_limit_mb=1024)
+    first = there.rgb(small)
+    assert np.abs(exact - first).max() <= 2
+    assert np.array_equal(first, there.rgb(small))
+    tiled = Upscaler(model, 2, device="cuda", memory_limit_mb=1024, tile=48).rgb(small)
+    assert np.abs(first.astype(int) - tiled).max() <= 1
+
+
 def failing(upscaler, times):
     """Its network runs out of memory so many times."""
     network, left = upscaler._network, [times]
