@@ -126,7 +126,6 @@ def smooth(
     bands *= stiffness
     weight = np.ones(n) if weights is None else weights
     bands[2] += weight
-    # About the first frame: a long pan must not cost digits.
     return cast(Floats, solveh_banded(bands, weight[:, None] * path))
 
 

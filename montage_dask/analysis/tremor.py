@@ -21,7 +21,7 @@ VERSION = 1
 STEADY_PERCENT = 0.1
 """Below this a shot is steady. On films shaken by a known path it measured 1.15 to 1.3 times the shake."""
 
-ITERATIONS = 6
+ITERATIONS = 4
 BATCH = 256
 
 
