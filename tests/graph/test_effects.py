@@ -59,7 +59,8 @@ def driver(client, store):
 
 def job_of(footage, **options):
     given = {"footage": [str(footage)], "music": "none.wav", "size": f"{WIDTH}x{HEIGHT}"}
-    return make_job(given | {"fps": "25", "quality": "high", **options})
+    usual = {"fps": "25", "quality": "high", "stabilise": "auto"}
+    return make_job(given | usual | options)
 
 
 def surveyed(driver, job, footage):
