@@ -53,7 +53,8 @@ def decode_frames(
         stop_frame: end of the range, at most `len(index)`.
         threads: of the decoder; the frames do not depend on it.
         skip_loop_filter: decode about 20 % faster, for analysis only: blocks show a little.
-        container: the source, opened by the caller for several calls one after the other; damage must not matter then.
+        container: the source, opened by the caller for several calls one after the other. For files of our own only: undamaged,
+            one packet per picture; then nothing behind the last picture is decoded either.
         device: "cuda": decoded by a GPU's decoder, into system memory; never without the loop filter.
 
     Yields:
@@ -149,7 +150,10 @@ class _Stamps:
                 yield place, _found(self.keys, place) is not None, packet
 
     def enough(self, packets: Iterator[_Placed], key: int, stop_frame: int) -> Iterator[_Placed]:
-        """The packets up to where all frames from a keyframe to stop_frame are among them: what follows changes none of these."""
+        """The packets up to where all frames from a keyframe to stop_frame are among them: what follows changes none of these.
+
+        For files with one packet per picture: fields and frames that are never shown have packets of their own.
+        """
         low, end = self.keys[key], self.places[stop_frame - 1]
         missing = self.between(low, end + 1)
         for placed in packets:
@@ -276,7 +280,9 @@ def _groups_from(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) 
             if opening.skip_loop_filter:
                 context.options = {"skip_loop_filter": "all"}
         brought, damaged = 0, False
-        packets = stamps.enough(stamps.packets(container, stream, key), key, stop_frame)
+        packets = stamps.packets(container, stream, key)
+        if opening.container:
+            packets = stamps.enough(packets, key, stop_frame)
         for packet, low, end in _groups(packets, int(stamps.keys[key])):
             try:
                 pictures = context.decode(packet)
