@@ -11,6 +11,7 @@ NAMES = {
     "beats": "beat tracking against librosa",
     "transcode": "windowed transcoding against one ffmpeg",
     "memory": "memory of workers and client as the source grows",
+    "effects": "CPU time of stabilising and grading, per frame",
     "gpu": "what a GPU does for scenes, beats, upscaling, encoding and montages",
     "graph": "tasks, scheduler and client time for many clips",
 }
