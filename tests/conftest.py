@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
+import montage_dask.graph.operations  # noqa: F401 - all are known before a test adds its own
 from montage_dask.devices import count_gpus
 
 # Health checks and deadlines measure the machine, not the product.

@@ -3,7 +3,8 @@
 import av
 import pytest
 
-from montage_dask.errors import UsageError
+from montage_dask.errors import TargetFailed, UsageError
+from montage_dask.media import encoders
 from montage_dask.media.encoders import (
     CODECS,
     QUALITIES,
@@ -89,3 +90,47 @@ def test_all_encoders_are_listed_with_a_reason():
     assert found["libx264"] == (True, "")
     assert {"libx265", "libsvtav1", "h264_nvenc"} <= set(found)
     assert all(works or why for works, why in found.values())
+
+
+@pytest.mark.parametrize(
+    "name", ["h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_vaapi", "hevc_vaapi"]
+)
+@pytest.mark.parametrize("quality", ["preview", "master"])
+def test_a_gpus_encoder_gets_arguments_of_its_own(monkeypatch, tmp_path, name, quality):
+    """What is passed; whether it works only a GPU can tell (tests/gpu)."""
+    executable = tmp_path / "ffmpeg"
+    monkeypatch.setattr(encoders, "find_encoder", lambda _: (executable, ""))
+    codec = name.partition("_")[0]
+    found = encoding(codec, quality, encoder=name)
+    options = dict(found.options)
+    assert (found.encoder, found.executable, options["c:v"]) == (name, executable, name)
+    assert "crf" not in options
+    assert "preset" not in options or options["preset"] in ("p1", "p7")
+    assert options["colorspace"] == "bt709"
+    deep = quality == "master" and codec != "h264"
+    assert found.pixel_format == ("yuv420p10le" if deep else "yuv420p")
+    if name.endswith("_vaapi"):
+        assert found.upload == ("p010le" if deep else "nv12")
+        assert found.device_arguments[0] == "-vaapi_device"
+        assert "qp" in options
+    else:
+        assert found.upload is None
+        assert options["forced-idr"] == "1"  # every cut can be started from
+    chosen = dict(encoding(codec, quality, crf=31, encoder=name).options)
+    assert "31" in (chosen.get("cq"), chosen.get("qp"))
+
+
+def test_an_encoder_of_another_codec_is_refused():
+    with pytest.raises(UsageError, match="hevc_nvenc"):
+        encoding("hevc", "standard", encoder="h264_nvenc")
+
+
+def test_without_a_gpu_no_encoder_of_one_is_found():
+    if encoders.working_encoder("h264")[0] is not None:
+        pytest.skip("a GPU's encoder works here")
+    encoder, why = encoders.working_encoder("h264")
+    assert encoder is None
+    assert "h264_nvenc: " in why
+    assert "h264_vaapi: " in why
+    with pytest.raises(TargetFailed, match="h264_nvenc does not work here: "):
+        encoding("h264", "standard", encoder="h264_nvenc")
