@@ -28,6 +28,10 @@ CONFIGURATION = {
     # Looking at the stacks 100 times a second takes up to a fifth of a small job; this is enough for the dashboard.
     "distributed.worker.profile.interval": "200ms",
     "distributed.worker.profile.cycle": "2s",
+    # Idle processes of a cluster took a seventh of a core for looking at themselves; so it is a twenty-fifth.
+    "distributed.worker.memory.monitor-interval": "500ms",
+    "distributed.admin.tick.interval": "200ms",
+    "distributed.admin.system-monitor.interval": "1s",
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
     "distributed.admin.log-format": "%(asctime)s %(name)s %(levelname)s %(message)s",
 }
