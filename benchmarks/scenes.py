@@ -88,7 +88,7 @@ def compose(folder: Path, clips: Sequence[str], shots: int) -> tuple[Path, tuple
     for number in range(shots):
         count = len(clips) or len(GENERATED)
         # Never the same one twice running: that might not be a cut at all.
-        source = rng.choice([i for i in range(count) if i != source])
+        source = rng.choice([i for i in range(count) if i != source or count == 1])
         lengths.append(rng.randint(40, 90))
         inputs += ["-ss", f"{rng.uniform(0, 1.5):.3f}"]
         inputs += ["-i", os.path.abspath(clips[source])] if clips else []
