@@ -33,6 +33,11 @@ log = logging.getLogger(__name__)
 JOB_SUFFIXES = (".yaml", ".yml")
 
 
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords as settings: by their names, without those left out."""
+    return {k.replace("_", "-"): v for k, v in options.items() if v is not None}
+
+
 def job_of(footage: str | Path | Sequence[str | Path], options: Mapping[str, Any]) -> Job:
     """A checked job from footage (or one job file) and options.
 
@@ -40,7 +45,7 @@ def job_of(footage: str | Path | Sequence[str | Path], options: Mapping[str, Any
         UsageError: an option is wrong.
     """
     patterns = [footage] if isinstance(footage, str | Path) else list(footage)
-    given = {k.replace("_", "-"): v for k, v in options.items() if v is not None}
+    given = _given(options)
     if len(patterns) == 1 and str(patterns[0]).lower().endswith(JOB_SUFFIXES):
         return read_job(Path(patterns[0]), given)
     return make_job({**given, "footage": [str(p) for p in patterns]})
@@ -118,7 +123,7 @@ def plan(
 def _batch(
     options: dict[str, Any], folder: Path, progress: Progress | None
 ) -> Iterator[tuple[Driver, Settings]]:
-    given = {k.replace("_", "-"): v for k, v in options.items() if v is not None}
+    given = _given(options)
     settings = resolve(given)
     store = Path(settings["store"].value or folder / ".montage")
     with connect(settings) as client:
@@ -307,7 +312,7 @@ def upscale(
     if scale not in (2, 4):
         raise UsageError(f"--scale {scale}: must be 2 or 4")
     options = {**options, "upscale_model": model}
-    values = resolve({k.replace("_", "-"): v for k, v in options.items() if v is not None})
+    values = resolve(_given(options))
     how = _encoding(options, size=None, audio=audio, container=container)
     enlarge = upscaling(
         values["upscale-model"].value, scale, memory_limit_mb=values["gpu-memory-limit"].value
@@ -326,7 +331,7 @@ def _encoding(
     """How a batch job encodes its files, from its options."""
     if audio not in ("copy", "aac", "none"):
         raise UsageError(f"--audio {audio}: must be copy, aac or none")
-    settings = resolve({k.replace("_", "-"): v for k, v in options.items() if v is not None})
+    settings = resolve(_given(options))
     return batch.Transcoding(
         codec=settings["codec"].value,
         quality=settings["quality"].value,

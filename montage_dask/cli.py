@@ -397,33 +397,17 @@ class _WithGrades(click.Command):
 
 
 @cli.command(cls=_WithGrades)
-@click.argument("files", nargs=-1)
-@click.option("-o", "--output", required=True, metavar="DIR")
+@converted
 @click.option(
     "--grade", required=True, metavar="NAME|FILE.cube", help="A preset (names below), or a table."
 )
-@click.option("--codec", metavar="NAME", help="h264, hevc or av1.")
-@click.option("--quality", metavar="NAME", help="preview, standard, high or master.")
-@click.option("--crf", metavar="N", help="Overrides the rate factor of the quality.")
 @click.option("--size", metavar="WxH", help="The box that the picture must fit into.")
-@click.option("--audio", default="copy", show_default=True, metavar="copy|aac|none")
-@click.option(
-    "--container", type=click.Choice([".mp4", ".mov", ".mkv"]), default=".mp4", show_default=True
-)
 @shared
 def grade(files: tuple[str, ...], output: str, as_json: bool, **given: Any) -> int:
     """Grade many files, in windows spread over the workers; the result is Rec.709."""
     from montage_dask import api
 
-    if not files:
-        raise UsageError("no files: name footage, folders or globs")
-    result = _call(api.grade, given, files, output)
-    if as_json:
-        _print(result)
-    else:
-        for made in result["outputs"]:
-            click.echo(made["output"])
-    return _skipped(result)
+    return _convert(api.grade, files, output, as_json, given)
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,6 +10,8 @@ from typing import TypeVar
 from montage_dask.errors import TargetFailed
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
 
@@ -49,29 +52,39 @@ def memory_limit_mb() -> int:
     return _Memory.limit_mb
 
 
-def hold_to_limit(device: str) -> None:
-    """Hold torch to the limit, so that others on the GPU keep theirs. Nothing happens on a CPU.
+def hold_to_limit(device: str, megabytes: int | None = None) -> None:
+    """Hold torch to a limit, so that others on the GPU keep theirs. Nothing happens on a CPU.
+
+    Args:
+        device: where torch is to work.
+        megabytes: the limit; None: that of this process.
 
     Raises:
-        RuntimeError: torch cannot use the GPU.
+        TargetFailed: torch finds no GPU.
     """
-    if not device.startswith("cuda") or _Memory.capped_mb == _Memory.limit_mb:
+    limit_mb = _Memory.limit_mb if megabytes is None else megabytes
+    if not device.startswith("cuda") or _Memory.capped_mb == limit_mb:
         return
     import torch
 
+    if not torch.cuda.is_available():
+        raise TargetFailed("no CUDA device: torch finds no GPU that it can use")
     total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    fraction = min(1.0, _Memory.limit_mb * MEGABYTE / total)
-    torch.cuda.set_per_process_memory_fraction(fraction)
-    _Memory.capped_mb = _Memory.limit_mb
+    torch.cuda.set_per_process_memory_fraction(min(1.0, limit_mb * MEGABYTE / total))
+    _Memory.capped_mb = limit_mb
 
 
-def shrinking(size: int, least: int, work: Callable[[int], T]) -> T:
-    """Do `work(size)`; when the device's memory does not suffice, again with half the size.
+def shrinking(
+    size: int, least: int, work: Callable[[int], T], *, device: str = "cuda", keep: str = ""
+) -> T:
+    """Do `work(size)`; when the device's memory does not suffice, again with half the size and without other networks.
 
     Args:
         size: of a batch or a tile.
         least: below which it makes no sense.
         work: must not keep anything when it fails.
+        device: for the message.
+        keep: name of the network that does it (`models.get`).
 
     Raises:
         TargetFailed: not even the least size fits.
@@ -87,9 +100,10 @@ def shrinking(size: int, least: int, work: Callable[[int], T]) -> T:
             reason = str(error).splitlines()[0][:200]
         # Outside of the handler: the error holds on to all that was allocated.
         if size <= least:
-            raise TargetFailed(f"the memory of the GPU does not suffice: {reason}")
-        models.free_unused()
+            raise TargetFailed(f"it does not fit into the memory of {device} ({reason})")
+        models.release(keep=keep)
         size = max(least, size // 2)
+        log.warning("no memory left on %s: %d at a time", device, size)
 
 
 def failure_of(error: BaseException) -> TargetFailed | None:

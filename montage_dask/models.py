@@ -42,20 +42,15 @@ def release(*, keep: str | None = None) -> int:
     Returns:
         How many were let go.
     """
+    import torch
+
     with _lock:
         gone = [k for k in _loaded if k[0] != keep]
         for key in gone:
             del _loaded[key]
-    free_unused()
-    return len(gone)
-
-
-def free_unused() -> None:
-    """Give memory of a GPU back that torch only keeps in store."""
-    import torch
-
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    return len(gone)
 
 
 def native_bfloat16(device: str) -> bool:

@@ -104,7 +104,7 @@ def score_window(
         return scores
 
     with models.torch_threads(threads), torch.inference_mode():
-        return shrinking(_pieces_at_once(device), 1, score)
+        return shrinking(_pieces_at_once(device), 1, score, device=device, keep="transnet")
 
 
 def _pieces_at_once(device: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from montage_dask.errors import TargetFailed, UsageError, printable
 from montage_dask.graph.drive import Driver
-from montage_dask.graph.operation import Request, finished
+from montage_dask.graph.operation import Request, finished, operation
 from montage_dask.graph.placement import TAGS, Cost, Placement, place
 from montage_dask.graph.survey import Clip, Settings
 from montage_dask.job import Job
@@ -27,9 +27,6 @@ LARGEST_SIDE = 8192
 
 CPU_SECONDS_PER_PIXEL = 2e-5
 """Of the source. Chooses between targets only; what people are told is measured."""
-
-GPU_TIMES_FASTER = 50
-"""Likewise, and a guess: any GPU is far faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +133,7 @@ def upscale_place(
     """
     # When the requests are not known yet, any time tells which target is faster.
     seconds = source_pixels(requests) * CPU_SECONDS_PER_PIXEL or 1.0
-    costs = {"cpu": Cost(seconds), "gpu": Cost(seconds / GPU_TIMES_FASTER)}
+    costs = {"cpu": Cost(seconds), "gpu": Cost(seconds / (operation("upscale").gpu_speedup or 1))}
     wanted = settings.placement.get("upscale", "auto")
     return place("upscale", costs, driver.expect("cpu"), wanted=wanted)
 

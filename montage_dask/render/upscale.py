@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask import models
+from montage_dask.devices import MEGABYTE, hold_to_limit, shrinking
 from montage_dask.errors import TargetFailed, UsageError
 from montage_dask.render.colour import Colour, from_rgb, to_rgb
 from montage_dask.render.filters import matrix_of
@@ -43,8 +44,6 @@ CPU_TILE = 256
 
 SMALLEST_TILE = 32
 """With less, the neighbours that a tile sees cost many times the tile."""
-
-MEGABYTE = 1_000_000
 
 TRIAL = 128
 """Side of the tile that speed is measured with."""
@@ -87,8 +86,7 @@ class Upscaler:
             raise UsageError(f"scale {scale}: must be 2 or 4")
         self.scale = scale
         self._device, self._threads = device, threads
-        if device.startswith("cuda"):
-            _cap(memory_limit_mb)
+        hold_to_limit(device, memory_limit_mb)
         self.precision = precision or default_precision(device)
         self._network = load_network(model, device, self.precision)
         self.tile = tile or self._tile(memory_limit_mb)
@@ -204,27 +202,21 @@ class Upscaler:
         return max(SMALLEST_TILE, int(pixels**0.5) - 2 * self._network.context)
 
     def _with_less_memory(self, work: Callable[[], T]) -> T:
-        """Do it; when memory does not suffice, again with smaller tiles."""
-        import torch
+        """Do it; when memory does not suffice, again with smaller tiles, which stay."""
 
-        while True:
-            try:
-                return work()
-            except torch.OutOfMemoryError as error:
-                reason = _line(error)
-            except RuntimeError as error:
-                # Of a driver, a library or the device: not what another target would fail of.
-                if self._device == "cpu":
-                    raise
-                raise TargetFailed(f"{self._device} fails: {_line(error)}") from error
-            # Outside of the handler: the error holds on to all that was allocated.
-            if self.tile <= SMALLEST_TILE:
-                raise TargetFailed(
-                    f"upscaling does not fit into the memory of {self._device} ({reason})"
-                )
-            models.release(keep="upscale")
-            self.tile = max(SMALLEST_TILE, self.tile // 2)
-            log.warning("no memory left on %s: tiles of %d pixels", self._device, self.tile)
+        def with_tile(tile: int) -> T:
+            self.tile = tile
+            return work()
+
+        try:
+            return shrinking(
+                self.tile, SMALLEST_TILE, with_tile, device=self._device, keep="upscale"
+            )
+        except RuntimeError as error:
+            # Of a driver, a library or the device: not what another target would fail of.
+            if self._device == "cpu":
+                raise
+            raise TargetFailed(f"{self._device} fails: {_line(error)}") from error
 
 
 def upscaled(pictures: Iterator[Picture], upscaler: Upscaler, source: Source) -> Iterator[Picture]:
@@ -258,16 +250,6 @@ def _cut(length: int, tile: int) -> Iterator[slice]:
     parts = -(-length // tile)
     for begin, end in pairwise(length * k // parts for k in range(parts + 1)):
         yield slice(begin, end)
-
-
-def _cap(memory_limit_mb: int) -> None:
-    """Hold torch to the limit, so that others on the GPU keep theirs."""
-    import torch
-
-    if not torch.cuda.is_available():
-        raise TargetFailed("no CUDA device: torch finds no GPU that it can use")
-    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(1.0, memory_limit_mb * MEGABYTE / total))
 
 
 def _line(error: Exception) -> str:

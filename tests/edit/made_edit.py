@@ -6,38 +6,21 @@ import itertools
 from fractions import Fraction
 
 import numpy as np
+from made_source import made_source
 
-from montage_dask.records import Music, Section, Shot, Source
+from montage_dask.records import Music, Section, Shot
 
 LABELS = ("intro", "low", "build", "drop", "high", "outro")
 
 
 def source(name, *, rate=25, seconds=600):
-    return Source(
-        path=f"/footage/{name}.mp4",
-        identity=f"id-{name}",
-        size_bytes=1,
-        format_name="mov",
-        stream_index=0,
-        codec="h264",
-        coded_width=1920,
-        coded_height=1080,
-        width=1920,
-        height=1080,
-        rotation_degrees=0,
-        sample_aspect=Fraction(1),
-        pixel_format="yuv420p",
-        bit_depth=8,
-        color_space="bt709",
-        color_primaries="bt709",
-        color_transfer="bt709",
-        color_range="tv",
+    return made_source(
+        f"/footage/{name}.mp4",
+        f"id-{name}",
+        rate=Fraction(rate),
+        seconds=Fraction(seconds),
+        size=(1920, 1080),
         time_base=Fraction(1, 12800),
-        frame_rate=Fraction(rate),
-        constant_frame_rate=True,
-        frames=int(rate * seconds),
-        start_pts=0,
-        duration_seconds=Fraction(seconds),
     )
 
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from hypothesis import strategies as st
+from made_source import made_source
 
 from montage_dask.records import CUT, Event, Music, Section, Source, Timeline, Transition
 
@@ -30,31 +31,13 @@ HOSTILE = (
 def source(
     path: Path, *, rate: Fraction = Fraction(25), seconds: Fraction = Fraction(100)
 ) -> Source:
-    return Source(
-        path=str(path),
-        identity=f"{abs(hash(path.name)) % 16**8:08x}-{path.name.encode().hex()}",
-        size_bytes=1,
-        format_name="mov",
-        stream_index=0,
-        codec="h264",
-        coded_width=1280,
-        coded_height=720,
-        width=1280,
-        height=720,
-        rotation_degrees=0,
-        sample_aspect=Fraction(1),
-        pixel_format="yuv420p",
-        bit_depth=8,
-        color_space="bt709",
-        color_primaries="bt709",
-        color_transfer="bt709",
-        color_range="tv",
+    return made_source(
+        str(path),
+        f"{abs(hash(path.name)) % 16**8:08x}-{path.name.encode().hex()}",
+        rate=rate,
+        seconds=seconds,
+        size=(1280, 720),
         time_base=Fraction(1, 90000),
-        frame_rate=rate,
-        constant_frame_rate=True,
-        frames=int(seconds * rate),
-        start_pts=0,
-        duration_seconds=seconds,
     )
 
 
