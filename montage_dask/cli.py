@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from montage_dask import __version__
+from montage_dask.commands_worker import worker
 from montage_dask.errors import MontageError, UsageError, printable
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -460,6 +461,9 @@ def styles() -> int:
     for name in style_names():
         click.echo(f"{name}: {load_style(name).description}")
     return EXIT_DONE
+
+
+cli.add_command(worker)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,63 @@
+"""The commands of machines that do the work: `worker` joins a cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from montage_dask.errors import UsageError
+
+PASSED_ON = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
+
+
+@click.command(context_settings=PASSED_ON)
+@click.option("--type", "kind", metavar="cpu|gpu|cgpu", help="Default: WORKER_TYPE, or cpu.")
+@click.option("--scheduler", metavar="ADDRESS", help="tcp://host:8786; default: COORDINATOR_URL.")
+@click.option("--scheduler-file", metavar="FILE", help="Instead of an address.")
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 1024),
+    help="cpu: processes of one slot each (default WORKER_CONCURRENCY, or one per core); cgpu: requests in flight.",
+)
+@click.option("--memory-limit", metavar="SIZE", help="Per process, such as 4GB.")
+@click.argument("more", nargs=-1, type=click.UNPROCESSED)
+def worker(
+    kind: str | None,
+    scheduler: str | None,
+    scheduler_file: str | None,
+    slots: int | None,
+    memory_limit: str | None,
+    more: tuple[str, ...],
+) -> None:
+    """Join a running cluster as a worker that carries the resource tag of its type. Further options go to `dask worker`."""
+    from montage_dask.cluster.connect import scheduler_of
+    from montage_dask.cluster.worker import worker_command
+    from montage_dask.config import resolve
+
+    given = {"worker-type": kind, "memory-limit": memory_limit, "coordinator-url": scheduler}
+    settings = resolve({k: v for k, v in given.items() if v is not None})
+    where = settings["coordinator-url"].value
+    if scheduler_file is not None:
+        found = ["--scheduler-file", scheduler_file]
+    elif where:
+        found = [scheduler_of(where) if where.startswith(("http://", "https://")) else where]
+    elif "DASK_SCHEDULER_ADDRESS" in os.environ:
+        found = []  # Dask reads it itself; dask-kubernetes sets it
+    else:
+        raise UsageError("no scheduler: give --scheduler tcp://host:8786 or --scheduler-file FILE")
+    kind = settings["worker-type"].value
+    if slots is None and kind == "cpu":
+        slots = settings["n-workers"].value
+    limit = settings["memory-limit"]
+    command = worker_command(
+        kind,
+        found,
+        slots=slots,
+        memory_limit=None if limit.origin == "default" else limit.value,
+        gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
+        more=more,
+    )
+    sys.stdout.flush()
+    os.execv(command[0], command)
