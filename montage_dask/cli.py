@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from montage_dask import __version__
-from montage_dask.commands_worker import worker
+from montage_dask.commands_worker import op, worker
 from montage_dask.errors import MontageError, UsageError, printable
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -464,6 +464,7 @@ def styles() -> int:
 
 
 cli.add_command(worker)
+cli.add_command(op)
 
 
 def main(arguments: list[str] | None = None) -> None:

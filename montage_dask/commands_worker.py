@@ -1,9 +1,12 @@
-"""The commands of machines that do the work: `worker` joins a cluster."""
+"""The commands of machines that do the work: `worker` joins a cluster, `op` runs operations that another machine sent."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import click
 
@@ -61,3 +64,38 @@ def worker(
     )
     sys.stdout.flush()
     os.execv(command[0], command)
+
+
+@click.command()
+@click.argument("request", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--answer",
+    type=click.Path(path_type=Path),
+    metavar="FILE.tar",
+    help="Where the answer to a bundle is written.",
+)
+@click.option(
+    "--store", metavar="DIR", type=click.Path(path_type=Path), help="Folder of artefacts."
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="auto: cuda where there is a GPU.",
+)
+def op(request: Path, answer: Path | None, store: Path | None, device: str) -> None:
+    """Run operations here: REQUEST is a bundle (.tar), or one request (.json), whose record is printed."""
+    from montage_dask.graph.bundle import best_device, run_bundle, run_single
+
+    device = best_device() if device == "auto" else device
+    with tempfile.TemporaryDirectory(prefix="montage-op-") as temporary:
+        folder = store or Path(temporary)
+        if request.suffix == ".json":
+            click.echo(json.dumps(run_single(request, folder, device), indent=1))
+            return
+        if answer is None:
+            raise UsageError("a bundle needs --answer FILE.tar")
+        for line in run_bundle(request, answer, folder, device):
+            click.echo(line)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from montage_dask.analysis.onset import Envelopes, onset_envelopes
 from montage_dask.analysis.structure import energy_curve, find_sections, frame_energy
 from montage_dask.analysis.tempo import Doubles, pulse, tempo_path
 from montage_dask.errors import UsageError
-from montage_dask.media.audio import ANALYSIS_RATE, decode_mono, mono_blocks
+from montage_dask.media.audio import ANALYSIS_RATE, Samples, mono_blocks
 from montage_dask.media.loudness import measure_loudness
+from montage_dask.media.packed_sound import packed_blocks
 from montage_dask.media.probe import fingerprint
 from montage_dask.records import Music, TempoAlternative
 
-VERSION = 2
+VERSION = 3
 
 TRACKERS = ("auto", "flux", "librosa")
 FALLBACK_BPM = 120.0
@@ -58,6 +60,7 @@ def analyse_music(
     bpm: float | None = None,
     beats_file: str | Path | None = None,
     beats_per_bar: int | None = None,
+    packed: bool = False,
     device: str = "cpu",
 ) -> Music:
     """Analyse the audio of a file.
@@ -68,6 +71,7 @@ def analyse_music(
         bpm: a known constant tempo; the beats are then a regular grid that fits the onsets best.
         beats_file: a text file of beats: seconds, and optionally the place in the bar, per line.
         beats_per_bar: 3 or 4, when known.
+        packed: the file is one of `media.packed_sound`, which stands in for a track: see `at_home`.
         device: where torch works.
 
     Raises:
@@ -77,7 +81,8 @@ def analyse_music(
     _check(tracker, bpm, beats_per_bar)
     full = os.path.abspath(path)
     given = read_beats(beats_file) if beats_file is not None else None
-    envelopes = onset_envelopes(mono_blocks(full), device)
+    hear = packed_blocks if packed else mono_blocks
+    envelopes = onset_envelopes(hear(full), device)
     duration = Fraction(envelopes.samples, ANALYSIS_RATE)
     strength = pulse(envelopes)
     if given is not None:
@@ -89,10 +94,27 @@ def analyse_music(
     elif bpm is not None:
         tracked = _Tracked(regular_grid(strength, bpm, float(duration)), "bpm", 1.0)
     else:
-        tracked = _track(full, tracker, envelopes, strength)
+        tracked = _track(lambda: hear(full), tracker, envelopes, strength)
     if len(tracked.beats) < 2:
         tracked = _fallback(float(duration), tracked.tracker, "there are fewer than two beats")
     return _music(full, envelopes, strength, tracked, beats_per_bar)
+
+
+def at_home(music: Music, path: str | Path) -> Music:
+    """What was found in a packed track, as the analysis of the track itself.
+
+    Raises:
+        MediaError: the track is gone.
+    """
+    full = os.path.abspath(path)
+    loudness = measure_loudness(full)
+    return replace(
+        music,
+        path=full,
+        identity=fingerprint(full),
+        loudness_lufs=loudness.integrated_lufs,
+        true_peak_db=loudness.true_peak_db,
+    )
 
 
 def _check(tracker: str, bpm: float | None, beats_per_bar: int | None) -> None:
@@ -104,7 +126,9 @@ def _check(tracker: str, bpm: float | None, beats_per_bar: int | None) -> None:
         raise UsageError(f"beats per bar {beats_per_bar!r}: must be 3 or 4")
 
 
-def _track(path: str, tracker: str, envelopes: Envelopes, strength: Doubles) -> _Tracked:
+def _track(
+    hear: Callable[[], Iterable[Samples]], tracker: str, envelopes: Envelopes, strength: Doubles
+) -> _Tracked:
     """Beats by a tracker, or the fallback when the music shows none."""
     duration = envelopes.samples / ANALYSIS_RATE
     name = "librosa" if tracker == "librosa" else "flux"
@@ -116,7 +140,7 @@ def _track(path: str, tracker: str, envelopes: Envelopes, strength: Doubles) -> 
     if name == "librosa":
         from montage_dask.analysis.librosa_beats import librosa_beats
 
-        beats = extended(librosa_beats(decode_mono(path)), duration)
+        beats = extended(librosa_beats(np.concatenate(list(hear()))), duration)
     else:
         tempo, beats = settle_octave(envelopes, strength, tempo)
     confidence = _confidence(strength, beats, tempo.clarity) * _distinct(envelopes)

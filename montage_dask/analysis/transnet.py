@@ -96,8 +96,9 @@ def score_window(
 
     def score(pieces: int) -> Floats:
         size = pieces * PIECE
-        for first in range(start - start % size, stop, size):
-            last = min(first + size, strip.frames)
+        begin_piece, end_piece = start - start % PIECE, -(-stop // PIECE) * PIECE
+        for first in range(begin_piece, end_piece, size):
+            last = min(first + size, end_piece, strip.frames)
             kept = network(torch.from_numpy(_piece(strip, first, last))).numpy()
             begin, end = max(first, start), min(last, stop)
             scores[begin - start : end - start] = kept[begin - first : end - first]
@@ -118,6 +119,22 @@ def _pieces_at_once(device: str) -> int:
 def scores_name(precision: str) -> str:
     """Name of the array of scores in a strip's folder."""
     return f"transnet{VERSION}-{precision}"
+
+
+def create_scores(strip: Strip, precision: str) -> None:
+    """Make the array of scores beside a strip unless it is there.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    spec = ArraySpec((strip.frames,), "float32", strip.window_frames)
+    create_array(strip.folder, scores_name(precision), spec)
+
+
+def frames_needed(start: int, stop: int, frames: int) -> tuple[int, int]:
+    """The thumbnails that the scores of frames [start, stop) of a source of `frames` depend on, as [start, stop)."""
+    first, last = start - start % PIECE, min(-(-stop // PIECE) * PIECE, frames)
+    return max(0, first - CONTEXT), min(frames, last + STRIDE + CONTEXT)
 
 
 def write_scores(
@@ -146,7 +163,7 @@ def write_scores(
         precision=precision,
         threads=threads,
     )
-    create_array(strip.folder, name, ArraySpec((strip.frames,), "float32", strip.window_frames))
+    create_scores(strip, precision)
     write_rows(strip.folder, name, window.start_frame, scores)
     return {"window": window.index, "frames": window.frames, "precision": precision}
 

@@ -24,6 +24,7 @@ from montage_dask.errors import ClusterError, MediaError, MontageError, TargetFa
 from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
 from montage_dask.graph.placement import TAGS, Capacity, Placement
+from montage_dask.graph.remote import ask_remotely, perform_remotely
 from montage_dask.store import Store
 
 log = logging.getLogger(__name__)
@@ -149,8 +150,12 @@ def task(
     ):  # pragma: no cover - a wrong graph; says so instead of running in the wrong place
         raise ClusterError(f"{request.operation} was sent to a worker without {tag}")
     limit_memory(gpu_memory_limit_mb)
+    store = Store(Path(store_root))
     try:
-        record = perform(request, Store(Path(store_root)), "cuda" if target == "gpu" else "cpu")
+        if target == "cgpu":
+            record = perform_remotely(request, store)
+        else:
+            record = perform(request, store, "cuda" if target == "gpu" else "cpu")
         return {"record": record}
     except MontageError as error:
         return {"error": error}
@@ -316,15 +321,18 @@ class Driver:
         return back
 
     def ask(self, placement: Placement, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function in a worker of a target; nothing of it is kept.
+        """Call a function in a worker of a target, for cgpu on the machine behind it; nothing of it is kept.
 
         Raises:
             ClusterError: no worker offers what the placement needs.
             MontageError: as the function does.
         """
         self._check(placement)
+        called: tuple[Callable[..., Any], ...] = (function,)
+        if placement.target == "cgpu":
+            called = (ask_remotely, function)
         future = self.client.submit(
-            function, *arguments, resources=placement.resources, pure=False, retries=self._retries
+            *called, *arguments, resources=placement.resources, pure=False, retries=self._retries
         )
         try:
             return cast(T, future.result())

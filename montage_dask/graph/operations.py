@@ -109,6 +109,7 @@ def _beats(request: Request, context: Context) -> dict[str, Any]:
         bpm=p["bpm"],
         beats_file=request.paths.get("beats_file"),
         beats_per_bar=p["beats_per_bar"],
+        packed=request.paths.get("packed", False),
         device=context.device,
     )
     return {"music": to_json(music)}

@@ -40,6 +40,9 @@ BLOCK_SAMPLES = 1 << 16
 LOUDEST = 16.0
 """Float samples beyond this (+24 dBFS) are damage, and would drown everything else."""
 
+STEPS = 1 << 19
+"""Samples are multiples of 1 / STEPS (-114 dBFS): ±LOUDEST is 24 bit, so that they travel as FLAC without loss."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
@@ -246,4 +249,9 @@ def _gathered(pieces: Iterable[Samples]) -> Iterator[Samples]:
 def _cleaned(pieces: list[Samples]) -> Samples:
     block = np.concatenate(pieces).astype(np.float32, copy=False)
     np.nan_to_num(block, copy=False, nan=0.0, posinf=LOUDEST, neginf=-LOUDEST)
-    return np.clip(block, -LOUDEST, LOUDEST)
+    most = LOUDEST - 1 / STEPS
+    np.clip(block, -most, most, out=block)
+    block *= STEPS
+    np.rint(block, out=block)
+    block /= STEPS
+    return block

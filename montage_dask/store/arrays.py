@@ -102,6 +102,23 @@ def write_rows(folder: Path, name: str, start: int, rows: NDArray[Any]) -> None:
         raise storage_error(folder / name, error) from error
 
 
+def chunk_files(folder: Path, name: str, start: int, stop: int) -> list[str]:
+    """The files, relative to `folder`, that reading rows [start, stop) of an array needs.
+
+    Raises:
+        StoreError: there is no such array, or a chunk was never written.
+    """
+    array = _open(folder, name, "r")
+    names = [f"{name}/zarr.json"]
+    for number in range(start // array.chunks[0], -(-stop // array.chunks[0])):
+        key = array.metadata.encode_chunk_key((number, *(0 for _ in array.shape[1:])))
+        names.append(f"{name}/{key}")
+    for file in names:
+        if not (folder / file).is_file():
+            raise StoreError(f"{file} is missing in {printable(str(folder))}: run again")
+    return names
+
+
 class Rows:
     """Reads one array, chunk by chunk: one decompressed chunk is kept, whatever the array's length.
 

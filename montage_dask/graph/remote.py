@@ -1,0 +1,263 @@
+"""Requests that another machine runs, gathered into bundles: what a cgpu worker does with its tasks.
+
+Each task waits in a thread of the worker. A thread of its own takes all that wait, sends them as one bundle, and hands out the
+answers; while one bundle is away the next one gathers. Everything about the line itself (chunks, checksums, broken
+connections, lost machines) is the carrier's matter, behind `Line`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from montage_dask.errors import RemoteError, TargetFailed, TransferCorrupt
+from montage_dask.graph.bundle import Answer, Item, Question, read_answers, write_bundle
+from montage_dask.graph.operation import Request, finished
+from montage_dask.graph.parcel import Parcel, bring_home, pack
+from montage_dask.store import Store
+
+log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.5
+"""A bundle leaves when nothing was added for so long: tasks of one stage arrive together."""
+
+BUNDLE_BYTES = 200_000_000
+"""A bundle is closed at this size: what is lost when the other machine goes away stays bounded."""
+
+BUNDLE_ITEMS = 64
+
+TRIES = 3
+"""Of a bundle, after failures that another try may mend."""
+
+REST_SECONDS = 300.0
+"""After a failure that no try mends (no login, no quota, no GPU free), nothing is sent for so long."""
+
+
+class Line(Protocol):
+    """The way to the other machine."""
+
+    def exchange(self, bundle: Path, answer: Path) -> None:
+        """Send a bundle, have it run there, and fetch the answer.
+
+        Raises:
+            RemoteError: says what was the matter, and whether another try may help.
+        """
+
+    def close(self) -> None:
+        """Let go of the other machine."""
+
+
+class _Landing:
+    """Where the files of one bundle's answers lie until each was taken."""
+
+    def __init__(self, takers: int) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="montage-answer-"))
+        self._left = takers
+        self._lock = threading.Lock()
+
+    def release(self) -> None:
+        """One of the takers has taken what is its own."""
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self.clear()
+
+    def clear(self) -> None:
+        """Remove all."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    item: Item
+    answer: Future[tuple[Answer, _Landing]] = field(default_factory=Future)
+
+
+class Dispatcher:
+    """Gathers items into bundles and sends them, one bundle at a time.
+
+    Args:
+        line: to the other machine.
+        gather_seconds: see `GATHER_SECONDS`.
+    """
+
+    def __init__(self, line: Line, *, gather_seconds: float = GATHER_SECONDS) -> None:
+        self.bundles = 0
+        """Sent so far."""
+        self._line = line
+        self._gather_seconds = gather_seconds
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._held: _Waiting | None = None
+        self._resting: tuple[float, RemoteError] | None = None
+        self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def ask(self, item: Item) -> Iterator[Answer]:
+        """Send an item with the next bundle and wait for its answer, whose files stand until the context ends.
+
+        Raises:
+            TargetFailed: the other machine could not be reached or could not do it.
+        """
+        if self._resting is not None and time.monotonic() < self._resting[0]:
+            raise self._resting[1]
+        waiting = _Waiting(item)
+        self._queue.put(waiting)
+        answer, landing = waiting.answer.result()
+        try:
+            if answer.error is not None:
+                raise answer.error
+            yield answer
+        finally:
+            landing.release()
+
+    def close(self) -> None:
+        """Send nothing more; what is away still comes back."""
+        self._queue.put(None)
+        self._thread.join()
+        self._line.close()
+
+    def _work(self) -> None:
+        while (batch := self._gathered()) is not None:
+            try:
+                self._send(batch)
+            except RemoteError as error:
+                if not error.retryable:
+                    self._resting = (time.monotonic() + REST_SECONDS, error)
+                _fail(batch, error)
+            except Exception as error:
+                log.exception("a bundle could not be sent")
+                _fail(batch, TargetFailed(f"it could not be sent: {error}"))
+
+    def _gathered(self) -> list[_Waiting] | None:
+        """What goes with the next bundle; None at the end."""
+        first = self._held or self._queue.get()
+        self._held = None
+        if first is None:
+            return None
+        batch, size = [first], _size(first.item)
+        while len(batch) < BUNDLE_ITEMS:
+            try:
+                more = self._queue.get(timeout=self._gather_seconds)
+            except queue.Empty:
+                break
+            if more is None:
+                self._queue.put(None)
+                break
+            size += _size(more.item)
+            if size > BUNDLE_BYTES:
+                self._held = more
+                break
+            batch.append(more)
+        return batch
+
+    def _send(self, batch: Sequence[_Waiting]) -> None:
+        items = [w.item for w in batch]
+        landing = _Landing(len(batch))
+        try:
+            with tempfile.TemporaryDirectory(prefix="montage-bundle-") as name:
+                bundle, answer = Path(name) / "bundle.tar", Path(name) / "answer.tar"
+                write_bundle(items, bundle)
+                answers = self._exchanged(bundle, answer, items, landing.folder)
+        except BaseException:
+            landing.clear()
+            raise
+        self.bundles += 1
+        for waiting, said in zip(batch, answers, strict=True):
+            waiting.answer.set_result((said, landing))
+
+    def _exchanged(
+        self, bundle: Path, answer: Path, items: Sequence[Item], folder: Path
+    ) -> list[Answer]:
+        for attempt in range(1, TRIES + 1):
+            try:
+                self._line.exchange(bundle, answer)
+                return read_answers(answer, items, folder)
+            except RemoteError as error:
+                if not error.retryable or attempt == TRIES:
+                    raise
+                log.warning("a bundle of %d is sent again: %s", len(items), error)
+        raise AssertionError("unreachable")
+
+
+def _size(item: Item) -> int:
+    return item.size_bytes if isinstance(item, Parcel) else 0
+
+
+def _fail(batch: Sequence[_Waiting], error: TargetFailed) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)
+
+
+class _Process:
+    """The dispatcher of this worker process, made with its first task."""
+
+    dispatcher: Dispatcher | None = None
+    lock = threading.Lock()
+
+
+def dispatcher() -> Dispatcher:
+    """The dispatcher of this process.
+
+    Raises:
+        TargetFailed: cgpu is not set up here.
+    """
+    with _Process.lock:
+        if _Process.dispatcher is None:
+            from montage_dask.cgpu.line import open_line
+
+            _Process.dispatcher = Dispatcher(open_line())
+            atexit.register(_Process.dispatcher.close)
+        return _Process.dispatcher
+
+
+def perform_remotely(request: Request, store: Store) -> dict[str, Any]:
+    """Run a request on the other machine, unless it is done already.
+
+    Returns:
+        The record, as `perform` would.
+
+    Raises:
+        TargetFailed: the other machine cannot do it; nothing is saved then.
+        MontageError: an input is unusable, or the store cannot be written.
+    """
+    done = finished(request, store)
+    if done is not None:
+        return done
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="montage-parcel-") as folder:
+        parcel = pack(request, store, Path(folder))
+        with dispatcher().ask(parcel) as answer:
+            record = {
+                **answer.value,
+                "target": "cgpu",
+                # What the user waited for: the way there and back, and the others of the bundle.
+                "seconds": round(time.perf_counter() - started, 3),
+            }
+            try:
+                return bring_home(request, store, record, answer.files)
+            except (ValueError, KeyError, TypeError) as error:
+                raise TransferCorrupt(f"the record of {request.operation} is damaged") from error
+
+
+def ask_remotely(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of this project on the other machine.
+
+    Raises:
+        TargetFailed: the other machine cannot do it.
+    """
+    with dispatcher().ask(Question.of(function, arguments)) as answer:
+        return answer.value
