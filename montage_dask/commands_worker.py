@@ -87,7 +87,8 @@ def worker(
 )
 def op(request: Path, answer: Path | None, store: Path | None, device: str) -> None:
     """Run operations here: REQUEST is a bundle (.tar), or one request (.json), whose record is printed."""
-    from montage_dask.graph.bundle import best_device, run_bundle, run_single
+    from montage_dask.devices import best_device
+    from montage_dask.graph.bundle import run_bundle, run_single
 
     device = best_device() if device == "auto" else device
     with tempfile.TemporaryDirectory(prefix="montage-op-") as temporary:

@@ -252,7 +252,7 @@ CHECKS: Mapping[str, Check] = {
     "gpu-encode": automatic,
     "gpu-opencv": automatic,
     "gpu-memory-limit": whole(256, 1_000_000),
-    "cgpu-enabled": switch,
+    "cgpu-enabled": automatic,
     "cgpu-beat-detect": automatic,
     "cgpu-scene-detect": automatic,
     "cgpu-encode": automatic,

@@ -37,6 +37,15 @@ def count_gpus() -> int:
         return 0
 
 
+def best_device() -> str:
+    """cuda where torch can use a GPU, else cpu."""
+    try:
+        import torch
+    except ImportError:
+        return "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 class _Memory:
     limit_mb = DEFAULT_LIMIT_MB
     capped_mb: int | None = None

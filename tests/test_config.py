@@ -55,7 +55,7 @@ def test_dasks_own_environment_names(monkeypatch):
         ("CGPU_SCENE_DETECT", "auto", "cgpu-scene-detect", "auto"),
         ("CGPU_ENCODE", "0", "cgpu-encode", "false"),
         ("CGPU_ENCODE_THRESHOLD", "60", "cgpu-encode-threshold", 60.0),
-        ("CGPU_GPU_ENABLED", "1", "cgpu-enabled", True),
+        ("CGPU_GPU_ENABLED", "1", "cgpu-enabled", "true"),
         ("LOCAL_GPU_ENCODE", "auto", "gpu-encode", "auto"),
         ("LOCAL_GPU_OPENCV", "off", "gpu-opencv", "false"),
         ("GPU_MEMORY_LIMIT", "8192", "gpu-memory-limit", 8192),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MontageError, NothingToDoError, TargetFailed
-from montage_dask.graph.costs import encode_seconds_per_pixel
+from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.encoding import Choice, choices, encoder_parameter
 from montage_dask.graph.montage import forget_unless_there, nothing_usable
@@ -22,9 +22,9 @@ from montage_dask.graph.survey import (
     Settings,
     Survey,
     find_footage,
-    place_on,
     probe_all,
 )
+from montage_dask.graph.targets import Work, place_on
 from montage_dask.graph.upscaling import (
     PIECE_FRAMES,
     Upscaling,
@@ -116,7 +116,12 @@ def transcode(
     """
     survey = gather(driver, settings, patterns)
     pixels = sum(c.source.frames * c.source.width * c.source.height for c in survey.clips.values())
-    work = pixels * encode_seconds_per_pixel(how.codec, how.quality)
+    sources = [c.source for c in survey.clips.values()]
+    work = Work(
+        pixels * encode_seconds_per_pixel(how.codec, how.quality),
+        sum(s.size_bytes for s in sources) + output_bytes(pixels, how.quality),
+        float(sum(s.duration_seconds for s in sources)),
+    )
     *others, last = choices(driver, "transcode", settings, how.codec, work)
     for choice in others:
         try:
@@ -266,7 +271,7 @@ def convert(
     failed: dict[str, MontageError] = {}
     waiting = (r for k, requests in windows.items() for r in requests if k not in failed)
     given = placements or {}
-    places = {n: given.get(n) or place_on(driver, n, settings) for n in (*names, "join")}
+    places = {n: given.get(n) or place_on(driver, n, settings.targets) for n in (*names, "join")}
     for outcome in driver.run(waiting, places, media_seconds=seconds):
         if isinstance(outcome.error, TargetFailed) and given:
             raise outcome.error
@@ -411,7 +416,7 @@ def stills(
             driver.store.record_path("stills", request.key).unlink(missing_ok=True)
     driver.progress.stage("stills", len(requests), "clips")
     done: dict[str, list[str]] = {}
-    for outcome in driver.run(requests, {"stills": place_on(driver, "stills", settings)}):
+    for outcome in driver.run(requests, {"stills": place_on(driver, "stills", settings.targets)}):
         path = outcome.request.paths["source"]["path"]
         if outcome.record is None:
             survey.skip(path, str(outcome.error))

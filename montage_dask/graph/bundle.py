@@ -262,12 +262,3 @@ def _answer(
     if not isinstance(record, dict) or not set(names) <= found:
         raise ValueError("a result is missing")
     return Answer(record, {n.removeprefix(f"{STORE}/"): folder / n for n in names})
-
-
-def best_device() -> str:
-    """cuda where torch can use a GPU, else cpu."""
-    try:
-        import torch
-    except ImportError:
-        return "cpu"
-    return "cuda" if torch.cuda.is_available() else "cpu"

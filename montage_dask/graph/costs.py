@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
+
+from montage_dask.records import Source
 
 CPU_SECONDS_PER_FRAME: Mapping[str, float] = {
     "strip": 0.0068, "scores": 0.021, "shots": 0.0002, "encode": 0.06, "motion": 0.016,
@@ -15,9 +18,34 @@ PIXELS_1080P = 1920 * 1080
 BEATS_SECONDS = 2.0
 """Of a track of usual length."""
 
+STRIP_BYTES_PER_FRAME = 2_000
+"""Of thumbnails and features, compressed."""
+
+PACKED_SOUND_BYTES = 8_000_000
+"""Of a track of usual length, as it travels."""
+
 QUALITY_WORK: Mapping[str, float] = {"preview": 0.35, "standard": 1.0, "high": 2.2, "master": 4.5}
 CODEC_WORK: Mapping[str, float] = {"h264": 1.0, "hevc": 3.0, "av1": 2.5}
 """Encoding time relative to H.264 in `standard` quality."""
+
+
+OUTPUT_BYTES_PER_PIXEL = 0.012
+"""Of `standard` quality; others by their ratio below."""
+QUALITY_BYTES: Mapping[str, float] = {"preview": 0.5, "standard": 1.0, "high": 1.7, "master": 4.0}
+
+GOP_SHARE = 1.5
+"""How much of a file travels for what is used of it: ranges begin on keyframes and end behind the pictures they need."""
+
+
+def output_bytes(pixels: float, quality: str) -> int:
+    """Expected size of so many encoded pixels."""
+    return round(pixels * OUTPUT_BYTES_PER_PIXEL * QUALITY_BYTES[quality])
+
+
+def range_bytes(source: Source, seconds: Fraction | float) -> int:
+    """Expected size of a range of a source, copied without encoding."""
+    share = min(1.0, GOP_SHARE * float(seconds) / float(source.duration_seconds))
+    return round(source.size_bytes * share)
 
 
 def encode_seconds_per_pixel(codec: str, quality: str) -> float:

@@ -24,7 +24,7 @@ from montage_dask.errors import ClusterError, MediaError, MontageError, TargetFa
 from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
 from montage_dask.graph.placement import TAGS, Capacity, Placement
-from montage_dask.graph.remote import ask_remotely, perform_remotely
+from montage_dask.graph.remote import LineState, ask_remotely, line_state, perform_remotely
 from montage_dask.store import Store
 
 log = logging.getLogger(__name__)
@@ -191,6 +191,7 @@ class Driver:
         self._in_flight_per_slot = in_flight_per_slot
         self._retries = retries
         self._gpu_memory_limit_mb = gpu_memory_limit_mb
+        self._line: LineState | None = None
         self._seen: tuple[float, Capacity] = (float("-inf"), Capacity())
 
     def capacity(self) -> Capacity:
@@ -205,6 +206,17 @@ class Driver:
         while not self.capacity().offers(target) and time.monotonic() < deadline:
             time.sleep(0.2)
         return self.capacity()
+
+    def line(self) -> LineState:
+        """What a cgpu worker knows of its line; asked once for a job.
+
+        Raises:
+            ClusterError: there is no cgpu worker.
+        """
+        if self._line is None:
+            future = self.client.submit(line_state, resources={TAGS["cgpu"]: 1}, pure=False)
+            self._line = future.result()
+        return self._line
 
     def run(
         self,

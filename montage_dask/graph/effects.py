@@ -23,7 +23,8 @@ from montage_dask.graph.steadying import (
     grid,
     stabilise_request,
 )
-from montage_dask.graph.survey import Analysis, Clip, Settings, Survey, place_on
+from montage_dask.graph.survey import Analysis, Clip, Settings, Survey
+from montage_dask.graph.targets import place_on
 from montage_dask.graph.upscaling import (
     Upscaling,
     enlargements,
@@ -230,7 +231,7 @@ def _steadying(
         lambda piece: stabilise_request(
             piece.clip, piece.start_frame, piece.stop_frame, paths(piece)
         ),
-        lambda _: place_on(driver, "stabilise", settings),
+        lambda _: place_on(driver, "stabilise", settings.targets),
     )
 
 

@@ -11,7 +11,8 @@ from montage_dask.graph.batch import Written
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import Made
 from montage_dask.graph.operation import Request
-from montage_dask.graph.survey import Settings, Survey, place_on
+from montage_dask.graph.survey import Survey
+from montage_dask.graph.targets import Targets, place_on
 from montage_dask.job import Job
 from montage_dask.records import to_json
 from montage_dask.report.edl import write_edl
@@ -91,7 +92,7 @@ def _pictures(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str,
         driver.store.record_path("pictures", request.key).unlink(missing_ok=True)
     driver.progress.stage("pictures", 1, "set")
     try:
-        driver.only(request, place_on(driver, "pictures", Settings.of(job.settings)))
+        driver.only(request, place_on(driver, "pictures", Targets.of(job.settings)))
     except MontageError as error:
         log.warning("no pictures", exc_info=True)
         driver.progress.note(f"no pictures: {error}")

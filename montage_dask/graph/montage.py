@@ -14,7 +14,7 @@ from montage_dask.edit.choose import filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.edit import edit
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import MediaError, MontageError, NothingToDoError, StoreError, TargetFailed
-from montage_dask.graph.costs import encode_seconds_per_pixel
+from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes, range_bytes
 from montage_dask.graph.drive import Driver, Progress
 from montage_dask.graph.effects import improve
 from montage_dask.graph.encoding import choices, encoder_parameter
@@ -26,9 +26,9 @@ from montage_dask.graph.survey import (
     Settings,
     Survey,
     find_footage,
-    place_on,
     probe_all,
 )
+from montage_dask.graph.targets import Work, place_on
 from montage_dask.job import Job
 from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Source, Timeline, to_json
@@ -315,9 +315,11 @@ def render(
     store = driver.store
     improved = improve(job, driver, survey, timeline)
     audio = audio_request(job, timeline, survey.sources)
-    places = {n: place_on(driver, n, settings) for n in ("audio", "assemble")}
+    places = {n: place_on(driver, n, settings.targets) for n in ("audio", "assemble")}
     driver.progress.stage("audio", 1, "track")
-    for choice in choices(driver, "encode", settings, job["codec"], encode_seconds(job, timeline)):
+    for choice in choices(
+        driver, "encode", settings, job["codec"], encode_work(job, survey, timeline)
+    ):
         pairs = encode_requests(
             job, improved.timeline, survey.clips, improved.stand_ins, choice.encoder
         )
@@ -353,10 +355,19 @@ def render(
     return (*survey.placements, *improved.placements, *places.values()), tuple(improved.told)
 
 
-def encode_seconds(job: Job, timeline: Timeline) -> float:
-    """Expected CPU time of encoding a timeline in software."""
+def encode_work(job: Job, survey: Survey, timeline: Timeline) -> Work:
+    """What it takes to encode a timeline in software, or elsewhere."""
     pixels = timeline.frames * timeline.width * timeline.height
-    return pixels * encode_seconds_per_pixel(job["codec"], job["quality"])
+    used = sum(
+        range_bytes(survey.clips[e.source].source, (e.stop_frame - e.start_frame) / timeline.fps)
+        for e in timeline.events
+        if e.source in survey.clips
+    )
+    return Work(
+        pixels * encode_seconds_per_pixel(job["codec"], job["quality"]),
+        used + output_bytes(pixels, job["quality"]),
+        float(timeline.frames / timeline.fps),
+    )
 
 
 def _encode_all(

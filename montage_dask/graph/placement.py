@@ -52,6 +52,8 @@ class Cost:
     """Time of the computation itself."""
     bytes_moved: int = 0
     bytes_per_second: float = float("inf")
+    note: str = ""
+    """What it was worked out from, for people."""
 
     @property
     def seconds(self) -> float:
@@ -90,6 +92,7 @@ def place(
     capacity: Capacity,
     *,
     wanted: str = "auto",
+    lack: str = "",
 ) -> Placement:
     """Choose the target of an operation.
 
@@ -98,6 +101,7 @@ def place(
         costs: what each target that has code for it would cost.
         capacity: what the cluster offers.
         wanted: auto, or a target that a setting forces.
+        lack: why a target that the cluster offers is not among the costs.
 
     Raises:
         ClusterError: no worker offers any target of this operation; names the tag and what to do.
@@ -112,20 +116,25 @@ def place(
     if wanted != "auto" and wanted in usable:
         return Placement(operation, wanted, "set by the user", _behind(wanted, usable))
     best = min(usable, key=lambda t: (costs[t].seconds, TARGETS.index(t)))
+    besides = f"; {lack}" if lack else ""
     if wanted != "auto":
-        lack = (
+        missing = (
             f"no code for {wanted}" if wanted not in costs else f"no worker offers {TAGS[wanted]}"
         )
         return Placement(
-            operation, best, f"{wanted} was asked for, but {lack}", _behind(best, usable)
+            operation, best, f"{wanted} was asked for, but {missing}", _behind(best, usable)
         )
     if len(costs) == 1:
         return Placement(operation, best, CPU_ONLY)
     if len(usable) == 1:
         others = ", ".join(TAGS[t] for t in costs if t != best)
-        return Placement(operation, best, f"no worker offers {others}")
-    compared = ", ".join(f"{t} {costs[t].seconds:.1f} s" for t in usable)
-    return Placement(operation, best, f"cheapest: {compared}", _behind(best, usable))
+        return Placement(operation, best, f"no worker offers {others}{besides}")
+    compared = ", ".join(_told(t, costs[t]) for t in usable)
+    return Placement(operation, best, f"cheapest: {compared}{besides}", _behind(best, usable))
+
+
+def _told(target: str, cost: Cost) -> str:
+    return f"{target} {cost.seconds:.1f} s" + (f" ({cost.note})" if cost.note else "")
 
 
 def _behind(target: str, usable: list[str]) -> tuple[str, ...]:

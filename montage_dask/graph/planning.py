@@ -6,7 +6,15 @@ import math
 from typing import Any
 
 from montage_dask.errors import MontageError, NothingToDoError
-from montage_dask.graph.costs import CPU_SECONDS_PER_FRAME, PIXELS_1080P, encode_seconds_per_pixel
+from montage_dask.graph.costs import (
+    CPU_SECONDS_PER_FRAME,
+    PACKED_SOUND_BYTES,
+    PIXELS_1080P,
+    STRIP_BYTES_PER_FRAME,
+    encode_seconds_per_pixel,
+    output_bytes,
+    range_bytes,
+)
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.effects import DEAR_PIECE_FRAMES, PIECE_FRAMES
 from montage_dask.graph.montage import nothing_usable
@@ -17,21 +25,16 @@ from montage_dask.graph.survey import (
     Settings,
     Survey,
     find_footage,
-    place_on,
     probe_all,
     strip_requests,
 )
-from montage_dask.graph.upscaling import CPU_SECONDS_PER_PIXEL, upscale_place
+from montage_dask.graph.targets import Work, place_on
+from montage_dask.graph.upscaling import CPU_SECONDS_PER_PIXEL, accelerated, upscale_place
 from montage_dask.job import Job
 from montage_dask.media.audio import probe_audio
 from montage_dask.records import Source
 from montage_dask.store.artefacts import free_bytes
 
-STRIP_BYTES_PER_FRAME = 2_000
-"""Thumbnail and features of a frame, compressed; measured on real footage."""
-OUTPUT_BYTES_PER_PIXEL = 0.012
-"""Of `standard` quality; others by their ratio below."""
-QUALITY_BYTES = {"preview": 0.5, "standard": 1.0, "high": 1.7, "master": 4.0}
 BEATS_SECONDS_PER_MINUTE = 0.6
 
 
@@ -95,12 +98,27 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
         ("assemble", 1, 0.5 + length / 100),
     ]
     capacity = driver.capacity()
+    output = output_bytes(frames * pixels, job["quality"])
+    sources = [c.source for c in survey.clips.values()]
+    footage_seconds = float(sum(s.duration_seconds for s in sources))
+    used = sum(
+        range_bytes(s, length * float(s.duration_seconds) / footage_seconds) for s in sources
+    )
+    moved = {
+        "scores": total * STRIP_BYTES_PER_FRAME,
+        "beats": PACKED_SOUND_BYTES,
+        "encode": used + output,
+    }
+
+    def _work(name: str, seconds: float) -> Work:
+        return Work(seconds, moved.get(name, 0), length if name == "encode" else None)
+
     operations = [
         {
             **describe(
                 upscale_place(driver, settings)
                 if name == "upscale"
-                else place_on(driver, name, settings, seconds)
+                else place_on(driver, name, settings.targets, _work(name, seconds))
             ),
             "count": count,
             "cpu_seconds": round(seconds, 1),
@@ -110,7 +128,6 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
     # What is one task cannot be shared out.
     shared = sum(s for name, _, s in rows if name not in ("beats", "audio", "assemble"))
     alone = sum(s for name, _, s in rows if name in ("audio", "assemble"))
-    output = frames * pixels * OUTPUT_BYTES_PER_PIXEL * QUALITY_BYTES[job["quality"]]
     strips = sum(c.source.frames for c in survey.clips.values()) * STRIP_BYTES_PER_FRAME
     return {
         "output": str(job.output),
@@ -131,7 +148,7 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
         "operations": operations,
         "estimate": {
             "cpu_seconds": round(sum(s for _, _, s in rows) * job["variants"], 1),
-            "wall_seconds": round((shared / capacity.slots + alone) * job["variants"], 1),
+            "wall_seconds": round((shared / capacity.slots_of("cpu") + alone) * job["variants"], 1),
             # Segments and the joined file stand side by side at the end.
             "disk_bytes": round(2 * output * job["variants"] + strips),
             "disk_free_bytes": free_bytes(job.output.parent),
@@ -157,17 +174,17 @@ def _upscales(
     """What upscaling takes on the CPU: a guess, as the edit is not known; it is measured before it begins."""
     from montage_dask.render.upscale import needs_upscale
 
-    accelerated = driver.capacity().offers("gpu")
+    quick = accelerated(driver)
     sources = [c.source for c in survey.clips.values()]
     small = [s for s in sources if needs_upscale(s, job.width, job.height)]
-    if not small or job["upscale"] == "off" or (job["upscale"] == "auto" and not accelerated):
+    if not small or job["upscale"] == "off" or (job["upscale"] == "auto" and not quick):
         return []
     # Every clip gets its share of the montage, and pieces reach beyond what is shown.
     shown = 1.5 * length_seconds * sum(s.frames for s in small) / sum(s.frames for s in sources)
     made = sum(min(s.frames, shown / len(small) * float(s.frame_rate)) for s in small)
     pixels = sum(s.frames * s.coded_width * s.coded_height for s in small)
     each = pixels / sum(s.frames for s in small)
-    seconds = 0.0 if accelerated else made * each * CPU_SECONDS_PER_PIXEL
+    seconds = 0.0 if quick else made * each * CPU_SECONDS_PER_PIXEL
     return [("upscale", math.ceil(made / DEAR_PIECE_FRAMES), seconds)]
 
 

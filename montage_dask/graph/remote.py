@@ -79,6 +79,23 @@ class _Landing:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """What is known of a line before anything is sent."""
+
+    lack: str = ""
+    """Why nothing can be sent; empty when something can."""
+    warm: bool = False
+    """The other machine is set up and was heard of lately."""
+    bytes_per_second: float = 500_000.0
+    """Measured on earlier bundles; before the first one what users report."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether something can be sent."""
+        return not self.lack
+
+
 @dataclass(slots=True)
 class _Waiting:
     item: Item
@@ -222,6 +239,13 @@ def dispatcher() -> Dispatcher:
             _Process.dispatcher = Dispatcher(open_line())
             atexit.register(_Process.dispatcher.close)
         return _Process.dispatcher
+
+
+def line_state() -> LineState:
+    """What is known of the line of this process; starts nothing."""
+    from montage_dask.cgpu.line import state
+
+    return state()
 
 
 def perform_remotely(request: Request, store: Store) -> dict[str, Any]:

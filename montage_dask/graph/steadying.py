@@ -10,7 +10,8 @@ from typing import Any
 from montage_dask.errors import MontageError
 from montage_dask.graph.drive import Driver, Feed
 from montage_dask.graph.operation import Request
-from montage_dask.graph.survey import Clip, Settings, place_on
+from montage_dask.graph.survey import Clip, Settings
+from montage_dask.graph.targets import place_on
 from montage_dask.records import Shot, to_json
 from montage_dask.store import Store
 
@@ -71,7 +72,7 @@ def find_steady(
         )
         requests[request.key] = (request, part)
     driver.progress.stage("tremor", len(requests), "shots")
-    places = {"tremor": place_on(driver, "tremor", settings)}
+    places = {"tremor": place_on(driver, "tremor", settings.targets)}
     found = {}
     for outcome in driver.run([r for r, _ in requests.values()], places):
         if outcome.record is None:
@@ -164,7 +165,7 @@ def find_paths(
     feed = Feed(unique)
     found: dict[Shot, ShotPath] = {}
     errors: dict[str, MontageError] = {}
-    places = {n: place_on(driver, n, settings) for n in ("motion", "path")}
+    places = {n: place_on(driver, n, settings.targets) for n in ("motion", "path")}
     rates = {k: c.source.frame_rate for k, c in clips.items()}
 
     def seconds(request: Request) -> float:

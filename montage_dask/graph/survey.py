@@ -10,11 +10,17 @@ from typing import Any
 
 from montage_dask.analysis.embedding import chosen
 from montage_dask.errors import MediaError, MontageError, NothingToDoError
-from montage_dask.graph.costs import BEATS_SECONDS, CPU_SECONDS_PER_FRAME, PIXELS_1080P
+from montage_dask.graph.costs import (
+    BEATS_SECONDS,
+    CPU_SECONDS_PER_FRAME,
+    PACKED_SOUND_BYTES,
+    PIXELS_1080P,
+    STRIP_BYTES_PER_FRAME,
+)
 from montage_dask.graph.drive import Driver, Feed, Outcome
 from montage_dask.graph.operation import Request, finished
-from montage_dask.graph.operation import operation as registered
-from montage_dask.graph.placement import GPU_START_SECONDS, Cost, Placement, place
+from montage_dask.graph.placement import Placement
+from montage_dask.graph.targets import Targets, Work, place_on
 from montage_dask.media.discover import Candidate, Skipped, discover
 from montage_dask.media.probe import stat_key
 from montage_dask.media.windows import round_window_frames, split_windows
@@ -70,7 +76,7 @@ class Settings:
     bpm: float | None
     beats_file: str | None
     beats_per_bar: int | None
-    placement: Mapping[str, str]
+    targets: Targets = field(default_factory=Targets)
     embedding: str = "strip"
     """strip, clip or dino."""
     embedding_model: str | None = None
@@ -86,49 +92,10 @@ class Settings:
             bpm=settings["bpm"].value,
             beats_file=settings["beats-file"].value,
             beats_per_bar=settings["beats-per-bar"].value,
-            placement=_wanted(settings),
+            targets=Targets.of(settings),
             embedding=chosen(settings["embedding"].value),
             embedding_model=settings["embedding-model"].value,
         )
-
-
-GPU_SWITCHES: Mapping[str, tuple[str, ...]] = {
-    "gpu-encode": ("encode", "transcode"), "gpu-opencv": ("stabilise",),
-}  # fmt: skip
-"""Operations that a switch sends to the GPU (true) or keeps from it (false)."""
-
-
-def _wanted(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Targets that settings force; `placement` counts more than the switches."""
-    wanted = {}
-    for switch, operations in GPU_SWITCHES.items():
-        target = {"true": "gpu", "false": "cpu"}.get(settings[switch].value)
-        if target:
-            wanted.update(dict.fromkeys(operations, target))
-    return {**wanted, **settings["placement"].value}
-
-
-def place_on(
-    driver: Driver, operation: str, settings: Settings, work_seconds: float = 0.0
-) -> Placement:
-    """Where an operation of this job runs.
-
-    Args:
-        driver: knows the workers.
-        operation: its name.
-        settings: may force a target.
-        work_seconds: CPU time of all its requests together.
-
-    Raises:
-        ClusterError: no worker offers any of its targets.
-    """
-    capacity = driver.expect("cpu")
-    costs = {"cpu": Cost(work_seconds / capacity.slots_of("cpu"))}
-    speedup = registered(operation).gpu_speedup
-    if speedup:
-        each = work_seconds / speedup / capacity.slots_of("gpu")
-        costs["gpu"] = Cost(GPU_START_SECONDS + each)
-    return place(operation, costs, capacity, wanted=settings.placement.get(operation, "auto"))
 
 
 def probe_request(path: str | Path) -> Request:
@@ -152,7 +119,7 @@ def probe_all(
         requests.append(request)
     driver.progress.stage("probe", len(requests), "clips")
     found: dict[str, Clip] = {}
-    for outcome in driver.run(requests, {"probe": place_on(driver, "probe", settings)}):
+    for outcome in driver.run(requests, {"probe": place_on(driver, "probe", settings.targets)}):
         path = outcome.request.paths["path"]
         if outcome.record is None:
             survey.skip(path, _reason(outcome.error))
@@ -250,8 +217,8 @@ class Analysis:
         feed = Feed((*music, *self._windows(clips)))
         names = ("beats", "strip", "scores", "shots")
         work = self._work(clips, len(music))
-        places = {n: place_on(self.driver, n, self.settings, work[n]) for n in names}
-        self.placements = tuple(places[n] for n in names if work[n])
+        places = {n: place_on(self.driver, n, self.settings.targets, work[n]) for n in names}
+        self.placements = tuple(places[n] for n in names if work[n].cpu_seconds)
         rates = {c.source.identity: c.source.frame_rate for c in clips}
 
         def seconds(request: Request) -> float:
@@ -268,16 +235,17 @@ class Analysis:
         order = self.survey.clips
         self.survey.shots = tuple(s for k in order for s in self._shots.get(k, ()))
 
-    def _work(self, clips: list[Clip], tracks: int) -> dict[str, float]:
-        """Expected CPU seconds by operation."""
+    def _work(self, clips: list[Clip], tracks: int) -> dict[str, Work]:
+        """What is to be done by each operation."""
         pixels = sum(c.source.frames * c.source.coded_width * c.source.coded_height for c in clips)
         frames = sum(c.source.frames for c in clips)
         each = CPU_SECONDS_PER_FRAME
+        scored = frames if self._precision is not None else 0
         return {
-            "beats": tracks * BEATS_SECONDS,
-            "strip": pixels / PIXELS_1080P * each["strip"],
-            "scores": frames * each["scores"] if self._precision is not None else 0.0,
-            "shots": frames * each["shots"],
+            "beats": Work(tracks * BEATS_SECONDS, tracks * PACKED_SOUND_BYTES),
+            "strip": Work(pixels / PIXELS_1080P * each["strip"]),
+            "scores": Work(scored * each["scores"], round(scored * STRIP_BYTES_PER_FRAME)),
+            "shots": Work(frames * each["shots"]),
         }
 
     def _music(self, tracks: Iterable[str]) -> list[Request]:

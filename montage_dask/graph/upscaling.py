@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import TargetFailed, UsageError, printable
+from montage_dask.graph.costs import output_bytes, range_bytes
 from montage_dask.graph.drive import Driver
-from montage_dask.graph.operation import Request, finished, operation
-from montage_dask.graph.placement import TAGS, Cost, Placement, place
+from montage_dask.graph.operation import Request, finished
+from montage_dask.graph.placement import TAGS, Placement
 from montage_dask.graph.survey import Clip, Settings
+from montage_dask.graph.targets import Work, place_on
 from montage_dask.job import Job
-from montage_dask.records import Source, Timeline, to_json
+from montage_dask.records import Source, Timeline, from_json, to_json
 
 PIECE_FRAMES = 50
 """Frames of a piece: minutes of work on a CPU, so that little is lost when a job is stopped."""
@@ -131,11 +133,21 @@ def upscale_place(
     Raises:
         ClusterError: no worker offers a target.
     """
+    requests = list(requests)
     # When the requests are not known yet, any time tells which target is faster.
     seconds = source_pixels(requests) * CPU_SECONDS_PER_PIXEL or 1.0
-    costs = {"cpu": Cost(seconds), "gpu": Cost(seconds / (operation("upscale").gpu_speedup or 1))}
-    wanted = settings.placement.get("upscale", "auto")
-    return place("upscale", costs, driver.expect("cpu"), wanted=wanted)
+    return place_on(driver, "upscale", settings.targets, Work(seconds, _moved(requests)))
+
+
+def _moved(requests: Iterable[Request]) -> int:
+    """Bytes that go to a machine which does not see the files, and come back."""
+    total = 0
+    for request in requests:
+        p, source = request.parameters, from_json(Source, request.paths["source"])
+        frames = p["stop_frame"] - p["start_frame"]
+        total += range_bytes(source, frames / source.frame_rate)
+        total += output_bytes(frames * source.width * source.height * p["scale"] ** 2, "master")
+    return total
 
 
 def source_pixels(requests: Iterable[Request]) -> int:
@@ -203,14 +215,16 @@ def _measured(
     driver: Driver, requests: Sequence[Request], placement: Placement
 ) -> tuple[float, int]:
     """Seconds that requests will take on a target, and how many run at once."""
-    device = "cuda" if placement.target == "gpu" else "cpu"
+    device = {"gpu": "cuda", "cgpu": "auto"}.get(placement.target, "cpu")
     work: dict[tuple[str, int, str | None, int], list[Request]] = {}
     for request in requests:
         p, paths = request.parameters, request.paths
-        precision = p["precision"] if device == "cpu" else None
+        precision = p["precision"] if device != "cuda" else None
         way = (paths["model"], p["scale"], precision, paths["memory_limit_mb"])
         work.setdefault(way, []).append(request)
-    slots = int(driver.capacity().resources.get(TAGS[placement.target], 1)) or 1
+    # Behind a line there is one machine, however many requests wait for it.
+    shared = placement.target == "cgpu"
+    slots = 1 if shared else int(driver.capacity().resources.get(TAGS[placement.target], 1)) or 1
     slots = min(slots, len(requests))
     each = {way: driver.ask(placement, measure_seconds_per_pixel, *way, device) for way in work}
     return sum(source_pixels(own) * each[way] for way, own in work.items()) / slots, slots
@@ -227,12 +241,19 @@ def measure_seconds_per_pixel(
     model: str, scale: int, precision: str | None, memory_limit_mb: int, device: str
 ) -> float:
     """Runs in a worker: seconds for one pixel of a source."""
+    from montage_dask.devices import best_device
     from montage_dask.render.upscale import Upscaler
 
-    upscaler = Upscaler(
-        model, scale, device=device, precision=precision, memory_limit_mb=memory_limit_mb
-    )
+    device = best_device() if device == "auto" else device
+    own = precision if device == "cpu" else None
+    upscaler = Upscaler(model, scale, device=device, precision=own, memory_limit_mb=memory_limit_mb)
     return upscaler.seconds_per_pixel()
+
+
+def accelerated(driver: Driver) -> bool:
+    """Whether a GPU is there, in a worker or behind one."""
+    capacity = driver.expect("cpu")
+    return capacity.offers("gpu") or (capacity.offers("cgpu") and driver.line().ready)
 
 
 def enlargements(
@@ -267,7 +288,7 @@ def enlargements(
         far = needs_upscale(source, timeline.width // 2, timeline.height // 2)
         scale = SCALES[1] if far and too_large(source, SCALES[1]) is None else SCALES[0]
         reason = f"{source.width}×{source.height} in {timeline.width}×{timeline.height}"
-        if mode == "auto" and not driver.expect("cpu").offers("gpu"):
+        if mode == "auto" and not accelerated(driver):
             reason += ", but no worker has a GPU; --upscale on does it all the same"
         elif (unfit := too_large(source, scale)) is not None:
             reason += f", but it {unfit}"

@@ -34,7 +34,7 @@ from montage_dask.store import Store
 
 SETTINGS = Settings(
     window_frames=50, detector="accurate", threshold=None, tracker="flux", bpm=None,
-    beats_file=None, beats_per_bar=None, placement={},
+    beats_file=None, beats_per_bar=None,
 )  # fmt: skip
 
 
