@@ -3,7 +3,8 @@
 MontageError
 ├── UsageError            the request is wrong: an option, a job file, a style (exit code 2)
 ├── MediaError            a media file cannot be used; carries the file and the reason
-│   └── FFmpegError       ffmpeg failed on it; carries the last lines and the command
+│   ├── FFmpegError       ffmpeg failed on it; carries the last lines and the command
+│   └── Uncuttable        a part of it cannot be told from the rest without decoding: use the whole file
 ├── NothingToDoError      no usable footage or music is left
 ├── StoreError            the run folder or the output cannot be written
 ├── ClusterError          no cluster, or it lacks a resource that the graph needs
@@ -74,6 +75,10 @@ class FFmpegError(MediaError):
     def details(self) -> str:
         """The last lines and the re-runnable command, for the log."""
         return "\n".join([*self.last_lines, "command: " + shlex.join(self.command)])
+
+
+class Uncuttable(MediaError):
+    """A range of a file cannot be copied out so that it decodes as in the whole; the whole can be used."""
 
 
 class NothingToDoError(MontageError):

@@ -135,7 +135,7 @@ class _Stamps:
     def packets(self, container: Any, stream: Any, key: int) -> Iterator[_Placed]:
         """A keyframe and all packets behind it, in decoding order: (place, whether decoding can restart there, packet)."""
         if self._timed:
-            for packet in _packets_from(container, stream, self._index, key):
+            for packet in packets_from(container, stream, self._index, key):
                 if packet.size:
                     known = packet.is_keyframe and _found(self.keys, packet.pts) is not None
                     yield packet.pts, known, packet
@@ -306,8 +306,15 @@ def _groups_from(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) 
                 brought, damaged = 0, False
 
 
-def _packets_from(container: Any, stream: Any, index: FrameIndex, key: int) -> Iterator[Any]:
-    """Packets in decoding order, the first one the keyframe; the flushing packet at the end."""
+def packets_from(container: Any, stream: Any, index: FrameIndex, key: int) -> Iterator[Any]:
+    """Packets in decoding order, the first one the keyframe; the flushing packet at the end.
+
+    Args:
+        container: opened; read and sought here.
+        stream: its video stream.
+        index: a frame index whose PTS can be trusted.
+        key: position of the keyframe in `index.key_pts`.
+    """
     wanted = int(index.key_pts[key])
     if key == 0:
         yield from _after(_demuxed(container, stream), wanted)

@@ -21,7 +21,7 @@ from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Event, Match, Source, Timeline
 from montage_dask.render.filters import open_input, picture_of
 from montage_dask.render.grade import Look, look_of
-from montage_dask.render.mapping import make_map
+from montage_dask.render.mapping import FrameMap, make_map
 from montage_dask.render.running import make_file
 
 VERSION = 3
@@ -256,6 +256,38 @@ def count_frames(path: Path) -> int:
         return 0
 
 
+def event_map(
+    segment: Segment, number: int, index: FrameIndex, path: str
+) -> tuple[FrameMap, int, int]:
+    """What an event of a segment shows of its source, with its part of the crossfades.
+
+    Args:
+        segment: the segment.
+        number: of the event.
+        index: the frame index of its source.
+        path: of the source, for errors.
+
+    Returns:
+        Its map; output frames before and behind the event itself, in crossfades.
+
+    Raises:
+        MediaError: as `make_map`.
+    """
+    event, fps = segment.events[number], segment.fps
+    after = segment.events[number + 1].transition if number + 1 < len(segment.events) else CUT
+    lead = event.transition.frames // 2 if event.transition.kind == "crossfade" and number else 0
+    tail = after.frames // 2 if after.kind == "crossfade" else 0
+    shown = make_map(
+        index,
+        event.in_seconds - lead / fps * event.speed,
+        event.speed,
+        fps,
+        event.frames + lead + tail,
+        path,
+    )
+    return shown, lead, tail
+
+
 def _joined(
     segment: Segment,
     sources: Mapping[str, Source],
@@ -271,19 +303,8 @@ def _joined(
     length = 0
     for number, event in enumerate(events):
         after = events[number + 1].transition if number + 1 < len(events) else CUT
-        lead = (
-            event.transition.frames // 2 if event.transition.kind == "crossfade" and number else 0
-        )
-        tail = after.frames // 2 if after.kind == "crossfade" else 0
         source, index = sources[event.source], indexes[event.source]
-        shown = make_map(
-            index,
-            event.in_seconds - lead / fps * event.speed,
-            event.speed,
-            fps,
-            event.frames + lead + tail,
-            source.path,
-        )
+        shown, lead, tail = event_map(segment, number, index, source.path)
         picture = picture_of(
             open_input(source, index, shown, number),
             source,
