@@ -8,6 +8,15 @@ MontageError
 ├── StoreError            the run folder or the output cannot be written
 ├── ClusterError          no cluster, or it lacks a resource that the graph needs
 ├── TargetFailed          a target (GPU, cgpu) could not do it; another one may
+│   └── RemoteError       the runtime behind cgpu; `retryable` says whether to try again there
+│       ├── AuthenticationRequired  a person must log in
+│       ├── QuotaExceeded           the account gets no (more) runtime for now
+│       ├── NoCapacity              Colab has no machine free at the moment
+│       ├── RuntimeLost             the machine is gone or was replaced, with all files
+│       │   └── ConnectionLost      only the line to it was cut; what it does goes on
+│       ├── RemoteCommandFailed     the command ran there and failed; carries code and last lines
+│       ├── TransferCorrupt         bytes arrived changed, again and again
+│       └── Timeout                 no answer in time
 └── VerificationError     a rendered file is not what the timeline promised
 
 The message is one line for the user: what, which file, what to do. Details go to the log.
@@ -81,6 +90,76 @@ class ClusterError(MontageError):
 
 class TargetFailed(MontageError):
     """The target could not do it, another may: no memory left on the GPU, for example."""
+
+
+class RemoteError(TargetFailed):
+    """The runtime behind cgpu could not do it.
+
+    Args:
+        message: one line that says what, and what to do.
+        retryable: trying again there may help; by default what the class says.
+    """
+
+    usually_retryable = True
+
+    def __init__(self, message: str, retryable: bool | None = None) -> None:
+        super().__init__(message, retryable)
+        self.message = message
+        self.retryable = self.usually_retryable if retryable is None else retryable
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class AuthenticationRequired(RemoteError):
+    """A person must log in (again): cgpu is not set up, or Google refuses its session."""
+
+    usually_retryable = False
+
+
+class QuotaExceeded(RemoteError):
+    """The account gets no runtime: its quota is used up, it has too many, or it is blocked."""
+
+    usually_retryable = False
+
+
+class NoCapacity(RemoteError):
+    """Colab has no machine free at the moment."""
+
+
+class RuntimeLost(RemoteError):
+    """The machine is gone or was replaced, and all files on it: set it up again, then redo."""
+
+
+class ConnectionLost(RuntimeLost):
+    """The line to the machine was cut. Detached jobs go on there, if it still exists."""
+
+
+class RemoteCommandFailed(RemoteError):
+    """The command ran on the runtime and failed.
+
+    Args:
+        what: which command, in a few words.
+        code: its exit code.
+        last_lines: the end of what it printed.
+    """
+
+    usually_retryable = False
+
+    def __init__(self, what: str, code: int, last_lines: Sequence[str] = ()) -> None:
+        told = next((line.strip() for line in reversed(last_lines) if line.strip()), "no output")
+        super().__init__(f"{what} failed on the runtime (code {code}): {printable(told)[:300]}")
+        self.args = (what, code, tuple(last_lines))
+        self.code = code
+        self.last_lines = tuple(last_lines)
+
+
+class TransferCorrupt(RemoteError):
+    """What arrived is not what was sent, after several tries."""
+
+
+class Timeout(RemoteError):
+    """No answer in time."""
 
 
 class VerificationError(MontageError):
