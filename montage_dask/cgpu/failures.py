@@ -52,7 +52,7 @@ MEANINGS: tuple[tuple[str, Maker], ...] = (
         r"Insufficient quota",
         _always(
             QuotaExceeded,
-            "the account's Colab quota is used up: wait (it refills within a day), or use another account's plan",
+            "the account's Colab quota is used up: wait (it refills within a day), or subscribe",
         ),
     ),
     (r"has been blocked", _always(QuotaExceeded, f"Colab has blocked this account: see {COLAB}")),
