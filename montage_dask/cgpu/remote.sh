@@ -1,0 +1,150 @@
+# What calls do on a runtime. Sourced there: $D is our folder, $U the token of the frame to print.
+# Run as a program, `remote.sh job FOLDER SECONDS` is a detached job.
+
+# Every stream of base64 ends with three dots, see framing.py.
+encode() { { cat; printf '...'; } | base64 -w 76; }
+mark() { printf '\n@@%s:%s\n' "$U" "$1"; }
+digest() { local s; s=$(sha256sum -- "$@" | cut -c1-64); printf %s "${s#\\}"; }
+slice() { dd if="$1" bs=1M iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none; }
+
+# -- files ----------------------------------------------------------------------------------------------------------------
+# Chunks of a transfer stand beside each other: parts/ID.00000, parts/ID.00001, …
+
+have() { # transfer, digest of the whole, target: which chunks are there
+  [ -f "$3" ] && [ "$(digest <"$3")" = "$2" ] && mark there
+  local f
+  for f in "$D/parts/$1".[0-9]*; do
+    [ -e "$f" ] && mark "part:${f##*.}:$(digest <"$f")"
+  done
+}
+
+join() { # transfer, digest of the whole, number of chunks, gzip or cat, target
+  local t n
+  [ -f "$5" ] && [ "$(digest <"$5")" = "$2" ] && { rm -f "$D/parts/$1".[0-9]*; mark joined; return 0; }
+  mkdir -p -- "$(dirname -- "$5")" || { mark unwritable; return 1; }
+  [ -d "$5" ] && { mark unwritable; return 1; }
+  t=$(dirname -- "$5")/.$1.$BASHPID.part
+  n=$(ls "$D/parts/$1".[0-9]* | wc -l)
+  if [ "$n" = "$3" ]; then
+    if [ "$4" = gzip ]; then cat "$D/parts/$1".[0-9]* | gzip -dc; else cat "$D/parts/$1".[0-9]*; fi >"$t"
+  elif [ "$3" = 0 ]; then : >"$t"; fi
+  if [ "$(digest <"$t")" = "$2" ] && mv -fT -- "$t" "$5"; then
+    rm -f "$D/parts/$1".[0-9]*
+    mark joined
+  else
+    [ -d "$(dirname -- "$5")" ] && [ "$(df --output=avail -B1 "$D" | tail -1)" -lt 1048576 ] && mark full
+    rm -f -- "$t"
+    have "$1" "$2" "$5"
+    return 1
+  fi
+}
+
+send() { # file, bytes of a chunk, offset, digest of what is before the offset, most bytes to send
+  local size n o=$3 packer=cat
+  [ -f "$1" ] && [ -r "$1" ] || { mark missing; return 1; }
+  size=$(stat -Lc %s -- "$1")
+  mark "file:$size:$(digest <"$1")"
+  [ "$o" = 0 ] || [ "$(head -c "$o" "$1" | digest)" = "$4" ] || o=0
+  mark "from:$o"
+  # Compression that does not pay is time lost on both sides.
+  n=$(head -c 1048576 "$1" | gzip -1 | wc -c)
+  [ $((n * 10)) -lt $(((size < 1048576 ? size : 1048576) * 9)) ] && packer='gzip -1'
+  local e=$((o + $5))
+  while [ "$o" -lt "$size" ] && [ "$o" -lt "$e" ]; do
+    n=$((size - o < $2 ? size - o : $2))
+    mark "chunk:$o:$n:${packer%% *}"
+    slice "$1" "$o" "$n" | $packer | encode
+    mark "sum:$(slice "$1" "$o" "$n" | digest)"
+    o=$((o + n))
+  done
+  return 0
+}
+
+# -- jobs -----------------------------------------------------------------------------------------------------------------
+# A job is a folder jobs/NAME with run.sh, log, pid (also its process group) and, at its end, rc.
+
+state() { # folder: new, running, died, or what rc says
+  local p
+  if [ -s "$1/rc" ]; then read -r p <"$1/rc"; echo "$p"
+  elif [ ! -s "$1/pid" ]; then echo new
+  else
+    read -r p <"$1/pid"
+    if kill -0 -- "-$p"; then echo running
+    # It may have ended between the two looks.
+    elif [ -s "$1/rc" ]; then read -r p <"$1/rc"; echo "$p"
+    else echo died; fi
+  fi
+}
+
+settled() { case $(state "$1") in running | 0) return 0 ;; *) return 1 ;; esac; }
+
+unpack() { # folder: its bundle
+  settled "$1" || { rm -rf -- "$1/input" && tar -xf "$1/bundle" -C "$1"; } || { mark unpacked; return 1; }
+  rm -f "$1/bundle"
+}
+
+start() { # folder, seconds: unless it runs, or has succeeded
+  (
+    flock 9
+    settled "$1" && exit
+    rm -f "$1/rc" "$1/log" "$1/pid"
+    : >"$1/log"
+    setsid nohup bash "$L/remote.sh" job "$1" "$2" </dev/null >/dev/null 2>&1 9>&- &
+    echo $! >"$1/pid"
+  ) 9>>"$1/lock"
+}
+
+await() { # folder, bytes of the log that are known, seconds
+  local s n=$2 e=$((SECONDS + $3)) told=$SECONDS pause=0.05 st
+  while :; do
+    [ -d "$1" ] || { mark state:gone; return 1; }
+    st=$(state "$1") # before the log: when it has ended, the log is whole
+    s=$(stat -c %s "$1/log" || echo 0)
+    if [ "$s" -gt "$n" ]; then
+      [ $((s - n)) -gt 65536 ] && n=$((s - 65536))
+      mark "log:$n:$s"
+      slice "$1/log" "$n" $((s - n)) | encode
+      mark end-of-log
+      n=$s told=$SECONDS
+    fi
+    [ "$st" = running ] && [ "$SECONDS" -lt "$e" ] || { mark "state:$st"; return 0; }
+    [ $((SECONDS - told)) -ge 5 ] && mark wait && told=$SECONDS
+    sleep "$pause"
+    case $pause in 0.05) pause=0.1 ;; 0.1) pause=0.2 ;; *) pause=0.5 ;; esac
+  done
+}
+
+results() { # folder: one tar of what its list names, made once
+  [ "$(state "$1")" = 0 ] || return 1
+  [ -s "$1/results.tar" ] || {
+    tar -C "$1" --null --verbatim-files-from -T "$1/results" -cf "$1/results.part" || { mark lacking; return 1; }
+    mv -f "$1/results.part" "$1/results.tar"
+  }
+}
+
+cancel() { # folders
+  local j p
+  for j; do
+    [ -d "$j" ] || continue
+    [ -s "$j/rc" ] || echo cancelled >"$j/rc"
+    [ -s "$j/pid" ] && read -r p <"$j/pid" && kill -9 -- "-$p"
+  done
+  return 0
+}
+
+job() { # folder, seconds
+  cd "$1" || exit
+  (
+    sleep "$2"
+    [ -s rc ] || echo timeout >rc
+    kill -9 -- "-$$"
+  ) &
+  bash run.sh </dev/null >log 2>&1
+  echo $? >rc.part
+  [ -s rc ] || mv rc.part rc
+  # What it left behind, and the alarm clock.
+  kill -9 -- "-$$"
+}
+
+[ "$1" = job ] && job "$2" "$3"
+true

@@ -1,0 +1,112 @@
+"""This very installation as a wheel, so that a runtime runs the same code: what is imported here, not what is published."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import montage_dask
+from montage_dask.store.artefacts import writing
+
+DISTRIBUTION = "montage-dask"
+NAME = f"montage_dask-{montage_dask.__version__}-py3-none-any.whl"
+INFO = f"montage_dask-{montage_dask.__version__}.dist-info"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Of every member: the same files make the same wheel."""
+
+
+def wheel() -> tuple[Path, str]:
+    """The wheel, built unless it was before.
+
+    Returns:
+        The file in the user's cache, and the sha256 of its contents in 64 hex digits.
+
+    Raises:
+        StoreError: the cache cannot be written.
+    """
+    members = _members()
+    identity = hashlib.sha256()
+    for name, content in members:
+        identity.update(f"{name}\0{len(content)}\0".encode() + content)
+    key = identity.hexdigest()
+    path = cache_folder() / "wheels" / key[:16] / NAME
+    if not path.exists():
+        with writing(path) as part:
+            _write(part, members)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where this package keeps what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "montage-dask"
+
+
+def requirements() -> dict[str, str]:
+    """What this package needs, without its extras: distribution name to requirement."""
+    found = {}
+    for requirement in _requires():
+        text, _, marker = requirement.partition(";")
+        if "extra" not in marker:
+            name = re.split(r"[\[<>=!~ (]", text.strip(), maxsplit=1)[0]
+            found[name.lower()] = text.strip()
+    return found
+
+
+def _requires() -> list[str]:
+    # A source tree knows better than what was installed at some time.
+    project = Path(montage_dask.__file__).parents[1] / "pyproject.toml"
+    try:
+        declared = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+        if declared["name"] == DISTRIBUTION:
+            return [str(r) for r in declared["dependencies"]]
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
+        pass
+    try:
+        return metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def _members() -> list[tuple[str, bytes]]:
+    """All files of the wheel but RECORD, by name."""
+    root = Path(montage_dask.__file__).parent
+    members = [
+        (f"{root.name}/{path.relative_to(root).as_posix()}", path.read_bytes())
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+    ]
+    lines = ["Metadata-Version: 2.1", f"Name: {DISTRIBUTION}", f"Version: {montage_dask.__version__}"]
+    lines += ["Requires-Python: >=3.11"]
+    lines += [f"Requires-Dist: {requirement}" for requirement in requirements().values()]
+    info = {
+        "METADATA": "\n".join(lines) + "\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: montage-dask\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "entry_points.txt": "[console_scripts]\nmontage-dask = montage_dask.cli:main\n\n"
+        "[dask_cli]\nmontage = montage_dask.cli:cli\n",
+    }
+    return members + [(f"{INFO}/{name}", text.encode()) for name, text in sorted(info.items())]
+
+
+def _write(path: Path, members: list[tuple[str, bytes]]) -> None:
+    records = []
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in members:
+            _add(archive, name, content)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=")
+            records.append(f"{name},sha256={digest.decode()},{len(content)}")
+        records.append(f"{INFO}/RECORD,,")
+        _add(archive, f"{INFO}/RECORD", ("\n".join(records) + "\n").encode())
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name, EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, content)

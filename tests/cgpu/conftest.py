@@ -1,0 +1,58 @@
+"""A loopback Colab per test, and a cgpu executable that talks to it.
+
+`cgpu_binary` is the program that CGPU_BIN names, else the stand-in. `cgpu` calls it in `cgpu_environment`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from calling import Cgpu
+from colab import Colab, loopback_colab
+
+STAND_IN = Path(__file__).with_name("cgpu_stand_in.py")
+
+
+@pytest.fixture
+def colab(tmp_path: Path) -> Iterator[Colab]:
+    """A fresh loopback Colab; see `colab.py` for all that it can do."""
+    with loopback_colab(tmp_path / "colab") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cgpu_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An executable named `cgpu`, or what CGPU_BIN names."""
+    if named := os.environ.get("CGPU_BIN"):
+        return Path(named)
+    binary = tmp_path_factory.mktemp("bin") / "cgpu"
+    # This very Python, isolated and without its site packages: it starts in a fraction of the time.
+    binary.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(str(STAND_IN))} "$@"\n'
+    )
+    binary.chmod(0o755)
+    return binary
+
+
+@pytest.fixture
+def config_dir(tmp_path: Path) -> Path:
+    """cgpu's config folder of the account "me", written by `cgpu_environment`."""
+    return tmp_path / "config"
+
+
+@pytest.fixture
+def cgpu_environment(colab: Colab, config_dir: Path) -> dict[str, str]:
+    """The complete environment of a signed-in cgpu that talks to `colab`."""
+    inherited = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    return inherited | colab.environment(config_dir) | {"NO_COLOR": "1"}
+
+
+@pytest.fixture
+def cgpu(cgpu_binary: Path, cgpu_environment: dict[str, str]) -> Cgpu:
+    """Calls the executable in that environment."""
+    return Cgpu(cgpu_binary, cgpu_environment)

@@ -1,0 +1,1 @@
+"""Rooms of the loopback Colab; `colab` (beside this folder) is its front door."""
