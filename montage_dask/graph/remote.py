@@ -37,6 +37,9 @@ BUNDLE_BYTES = 200_000_000
 
 BUNDLE_ITEMS = 64
 
+PACKING = 2
+"""Parcels made at once: the cores are the CPU workers'."""
+
 TRIES = 3
 """Of a bundle, after failures that another try may mend."""
 
@@ -99,6 +102,8 @@ class LineState:
 @dataclass(slots=True)
 class _Waiting:
     item: Item
+    troubles: list[str] = field(default_factory=list)
+    """What went wrong before the answer came."""
     answer: Future[tuple[Answer, _Landing]] = field(default_factory=Future)
 
 
@@ -122,8 +127,11 @@ class Dispatcher:
         self._thread.start()
 
     @contextmanager
-    def ask(self, item: Item) -> Iterator[Answer]:
+    def ask(self, item: Item) -> Iterator[tuple[Answer, Sequence[str]]]:
         """Send an item with the next bundle and wait for its answer, whose files stand until the context ends.
+
+        Returns:
+            The answer, and what went wrong before it came.
 
         Raises:
             TargetFailed: the other machine could not be reached or could not do it.
@@ -136,7 +144,7 @@ class Dispatcher:
         try:
             if answer.error is not None:
                 raise answer.error
-            yield answer
+            yield answer, waiting.troubles
         finally:
             landing.release()
 
@@ -187,7 +195,7 @@ class Dispatcher:
             with tempfile.TemporaryDirectory(prefix="montage-bundle-") as name:
                 bundle, answer = Path(name) / "bundle.tar", Path(name) / "answer.tar"
                 write_bundle(items, bundle)
-                answers = self._exchanged(bundle, answer, items, landing.folder)
+                answers = self._exchanged(bundle, answer, batch, landing.folder)
         except BaseException:
             landing.clear()
             raise
@@ -196,8 +204,9 @@ class Dispatcher:
             waiting.answer.set_result((said, landing))
 
     def _exchanged(
-        self, bundle: Path, answer: Path, items: Sequence[Item], folder: Path
+        self, bundle: Path, answer: Path, batch: Sequence[_Waiting], folder: Path
     ) -> list[Answer]:
+        items = [w.item for w in batch]
         for attempt in range(1, TRIES + 1):
             try:
                 self._line.exchange(bundle, answer)
@@ -206,6 +215,8 @@ class Dispatcher:
                 if not error.retryable or attempt == TRIES:
                     raise
                 log.warning("a bundle of %d is sent again: %s", len(items), error)
+                for waiting in batch:
+                    waiting.troubles.append(f"{type(error).__name__}: {error}")
         raise AssertionError("unreachable")
 
 
@@ -224,6 +235,7 @@ class _Process:
 
     dispatcher: Dispatcher | None = None
     lock = threading.Lock()
+    packing = threading.Semaphore(PACKING)
 
 
 def dispatcher() -> Dispatcher:
@@ -263,10 +275,12 @@ def perform_remotely(request: Request, store: Store) -> dict[str, Any]:
         return done
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="montage-parcel-") as folder:
-        parcel = pack(request, store, Path(folder))
-        with dispatcher().ask(parcel) as answer:
+        with _Process.packing:
+            parcel = pack(request, store, Path(folder))
+        with dispatcher().ask(parcel) as (answer, troubles):
             record = {
                 **answer.value,
+                "troubles": list(troubles),
                 "target": "cgpu",
                 # What the user waited for: the way there and back, and the others of the bundle.
                 "seconds": round(time.perf_counter() - started, 3),
@@ -283,5 +297,5 @@ def ask_remotely(function: Callable[..., Any], *arguments: Any) -> Any:
     Raises:
         TargetFailed: the other machine cannot do it.
     """
-    with dispatcher().ask(Question.of(function, arguments)) as answer:
+    with dispatcher().ask(Question.of(function, arguments)) as (answer, _):
         return answer.value
