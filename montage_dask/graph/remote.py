@@ -57,6 +57,9 @@ class Line(Protocol):
             RemoteError: says what was the matter, and whether another try may help.
         """
 
+    def learn(self, moved_bytes: int, seconds: float) -> None:
+        """Note how long so many bytes were on their way."""
+
     def close(self) -> None:
         """Let go of the other machine."""
 
@@ -209,8 +212,13 @@ class Dispatcher:
         items = [w.item for w in batch]
         for attempt in range(1, TRIES + 1):
             try:
+                began = time.monotonic()
                 self._line.exchange(bundle, answer)
-                return read_answers(answer, items, folder)
+                took = time.monotonic() - began
+                moved = bundle.stat().st_size + answer.stat().st_size
+                answers = read_answers(answer, items, folder)
+                self._line.learn(moved, took - sum(map(_spent, answers)))
+                return answers
             except RemoteError as error:
                 if not error.retryable or attempt == TRIES:
                     raise
@@ -218,6 +226,13 @@ class Dispatcher:
                 for waiting in batch:
                     waiting.troubles.append(f"{type(error).__name__}: {error}")
         raise AssertionError("unreachable")
+
+
+def _spent(answer: Answer) -> float:
+    """Seconds that a request took there."""
+    record = answer.value if isinstance(answer.value, dict) else {}
+    seconds = record.get("seconds", 0.0)
+    return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def _size(item: Item) -> int:
@@ -255,9 +270,13 @@ def dispatcher() -> Dispatcher:
 
 def line_state() -> LineState:
     """What is known of the line of this process; starts nothing."""
-    from montage_dask.cgpu.line import state
+    from montage_dask.cgpu import line
 
-    return state()
+    lack = line.lack()
+    if lack:
+        return LineState(lack)
+    known = line.here()
+    return LineState(warm=known.warm, bytes_per_second=known.bytes_per_second)
 
 
 def perform_remotely(request: Request, store: Store) -> dict[str, Any]:

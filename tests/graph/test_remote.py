@@ -112,6 +112,9 @@ def test_the_beats_are_those_of_this_machine(tmp_path, line):
     here = perform(request, Store(tmp_path / "b"))
     assert far["music"] == here["music"]
     assert line.sent[0] < track.stat().st_size / 2
+    ((moved, seconds),) = line.learnt
+    assert moved > line.sent[0]
+    assert 0 < seconds < 30
 
 
 HOW = Transcoding("h264", "preview", None, None, "none", 50, 1)
