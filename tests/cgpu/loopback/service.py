@@ -139,11 +139,13 @@ class Service:
         name = message.path.removeprefix("/terminals/websocket/")
         terminal = machine.terminal(name) if machine else None
         status = self._backend.knobs.use("upgrade_status")
-        if terminal is None or machine is None or "origin" not in message.headers:
-            status = 404 if terminal is None else 403
+        if machine is None or terminal is None:
+            status = 404
+        elif "origin" not in message.headers:
+            status = 403
         self._note(message, status, seconds, "WS")
-        if status != 101:
-            writer.write(encode_reply(Reply(status, b""), keep=False))
+        if machine is None or terminal is None or status != 101:
+            writer.write(encode_reply(Reply(status), keep=False))
             await writer.drain()
             return
         socket = Websocket(reader, writer)

@@ -15,8 +15,6 @@ from pathlib import Path
 Listener = Callable[[str], Awaitable[None]]
 
 _LARGEST = 1 << 17
-_BUSY = 2048
-_SETTLE_SECONDS = 0.001
 _EARLY_CHARS = 1 << 16
 
 
@@ -87,10 +85,6 @@ class Terminal:
             while True:
                 exited = self._exited
                 data = self._read()
-                if data and _BUSY <= len(data) < _LARGEST:
-                    # A busy stream comes in pieces of 2 to 4 kB: gather some into one frame.
-                    await asyncio.sleep(_SETTLE_SECONDS)
-                    data += self._read() or b""
                 if data:
                     await self._hand_on(self._decoder.decode(data))
                 elif data is None or exited:
