@@ -44,8 +44,14 @@ def open_input(source: Source, index: FrameIndex, shown: FrameMap, number: int =
     back = 2 if source.format_name in UNINDEXED else 0
     if key - back > 0:
         # Absolute time stamps (-copyts), so that frames are told apart by their exact PTS below.
-        wanted = index.key_pts[key - back] if back else index.pts[shown.first]
-        options["ss"] = f"{float(int(wanted) * index.time_base):.6f}"
+        wanted = Fraction(int(index.pts[shown.first]))
+        if back:
+            wanted = Fraction(int(index.key_pts[key - back]))
+        elif source.format_name == "mov":
+            # Asked for a picture that precedes a keyframe on screen but not in the file (an open group), MP4's demuxer goes to
+            # that keyframe. Half a tick: what ffmpeg rounds to microseconds must not lie before the wanted one.
+            wanted = int(index.key_pts[key]) + Fraction(1, 2)
+        options["ss"] = f"{float(wanted * index.time_base):.6f}"
         options["seek_timestamp"] = 1
         options["noaccurate_seek"] = None
     return ffmpeg.input("file:" + os.path.abspath(source.path), **options)[str(source.stream_index)]
