@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from montage_dask.errors import RemoteError, TargetFailed, TransferCorrupt
+from montage_dask.errors import NoCapacity, RemoteError, TargetFailed, TransferCorrupt
 from montage_dask.graph.bundle import Answer, Item, Question, read_answers, write_bundle
 from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.parcel import Parcel, bring_home, pack
@@ -162,7 +162,7 @@ class Dispatcher:
             try:
                 self._send(batch)
             except RemoteError as error:
-                if not error.retryable:
+                if _lasting(error):
                     self._resting = (time.monotonic() + REST_SECONDS, error)
                 _fail(batch, error)
             except Exception as error:
@@ -220,12 +220,17 @@ class Dispatcher:
                 self._line.learn(moved, took - sum(map(_spent, answers)))
                 return answers
             except RemoteError as error:
-                if not error.retryable or attempt == TRIES:
+                if _lasting(error) or attempt == TRIES:
                     raise
                 log.warning("a bundle of %d is sent again: %s", len(items), error)
                 for waiting in batch:
                     waiting.troubles.append(f"{type(error).__name__}: {error}")
         raise AssertionError("unreachable")
+
+
+def _lasting(error: RemoteError) -> bool:
+    """Whether the next minutes will not mend it."""
+    return not error.retryable or isinstance(error, NoCapacity)
 
 
 def _spent(answer: Answer) -> float:

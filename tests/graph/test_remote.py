@@ -203,7 +203,7 @@ def test_damage_on_the_way_is_noticed(clip, stored, line):
 
 
 def test_what_no_try_mends_is_left_alone_for_a_while(line, monkeypatch):
-    line.failures.append(NoCapacity("no GPU is free", retryable=False))
+    line.failures.append(NoCapacity("no GPU is free"))
     for _ in range(3):
         with pytest.raises(NoCapacity, match="no GPU is free"):
             ask_remotely(size, "640x360")
