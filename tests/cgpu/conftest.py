@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 from calling import Cgpu
 from colab import Colab, loopback_colab
+from driving import make_runner, make_runtime
+
+from montage_dask.cgpu.client import CgpuCli
+from montage_dask.cgpu.runtime import Runtime
 
 STAND_IN = Path(__file__).with_name("cgpu_stand_in.py")
 
@@ -56,3 +60,17 @@ def cgpu_environment(colab: Colab, config_dir: Path) -> dict[str, str]:
 def cgpu(cgpu_binary: Path, cgpu_environment: dict[str, str]) -> Cgpu:
     """Calls the executable in that environment."""
     return Cgpu(cgpu_binary, cgpu_environment)
+
+
+@pytest.fixture
+def runner(
+    cgpu_binary: Path, config_dir: Path, cgpu_environment: dict[str, str], colab: Colab
+) -> CgpuCli:
+    """A driver of the signed-in cgpu."""
+    return make_runner(cgpu_binary, config_dir, cgpu_environment, colab)
+
+
+@pytest.fixture
+def runtime(runner: CgpuCli, colab: Colab) -> Runtime:
+    """A runtime behind it, not set up yet; chunks of 1 MiB."""
+    return make_runtime(runner, colab)
