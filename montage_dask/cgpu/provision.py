@@ -82,8 +82,11 @@ class RuntimeInfo:
         return tuple(name for name, module in MODULES.items() if module not in self.modules)
 
 
-def ensure(runtime: Runtime) -> RuntimeInfo:
-    """Find the runtime ready, or make it so.
+def prepare(runtime: Runtime) -> tuple[RuntimeInfo, str]:
+    """Find the runtime with our code on it, or bring it there.
+
+    Returns:
+        What it is, and the suffix of files that belong to this code and these settings.
 
     Raises:
         RemoteError: no runtime, or it cannot be set up.
@@ -99,13 +102,23 @@ def ensure(runtime: Runtime) -> RuntimeInfo:
         found |= _set_up(runtime, sent, digest, found["boot"], suffix)
     info = _info(found, new)
     runtime.environment_path = f"{runtime.folder}/{info.id}-{suffix}"
-    if info.missing and runtime.install != "off":
-        _install(runtime, info, suffix)
-        info = _info(_probe(runtime, suffix), new)
-        if info.missing:
-            names = ", ".join(info.missing)
-            message = f"pip installed {names} on the runtime, but its Python does not find them"
-            raise RemoteError(message, retryable=False)
+    return info, suffix
+
+
+def complete(runtime: Runtime, info: RuntimeInfo, suffix: str) -> RuntimeInfo:
+    """Install what is missing, if that is wanted.
+
+    Raises:
+        RemoteError: it cannot be installed.
+    """
+    if not info.missing or runtime.install == "off":
+        return info
+    _install(runtime, info, suffix)
+    info = _info(_probe(runtime, suffix), info.new)
+    if info.missing:
+        names = ", ".join(info.missing)
+        message = f"pip installed {names} on the runtime, but its Python does not find them"
+        raise RemoteError(message, retryable=False)
     return info
 
 

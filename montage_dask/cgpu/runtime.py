@@ -101,7 +101,14 @@ class Runtime:
         """
         with self._ensuring:
             if self._info is None:
-                self._info = provision.ensure(self)
+                found, suffix = provision.prepare(self)
+                # Packages are installed by a job, which needs a runtime.
+                self._info = found
+                try:
+                    self._info = provision.complete(self, found, suffix)
+                except BaseException:
+                    self._info = None
+                    raise
                 log.info("runtime %s: %s", self._info.id, self._info.gpu or "no GPU")
             return self._info
 
@@ -164,6 +171,19 @@ class Runtime:
             RemoteError: as `run`.
         """
         files.get(self, remote, Path(local))
+
+    def get_many(self, remotes: Sequence[str], folder: Path) -> list[Path]:
+        """Fetch many small files in one transfer; they keep their last names.
+
+        Args:
+            remotes: as `get`.
+            folder: where to.
+
+        Raises:
+            UsageError: two of them have the same last name.
+            RemoteError: as `get`.
+        """
+        return files.fetch_many(self, remotes, Path(folder))
 
     def job(
         self,
