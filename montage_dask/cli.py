@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from montage_dask import __version__
+from montage_dask.commands_cgpu import cgpu
 from montage_dask.commands_worker import op, worker
 from montage_dask.errors import MontageError, UsageError, printable
 
@@ -119,6 +120,9 @@ montage_options = _options(
 @click.version_option(__version__, prog_name="montage-dask")
 def cli() -> None:
     """Automatic, beat-synced video montage on one Dask graph, from a laptop to a cluster."""
+
+
+cli.add_command(cgpu)
 
 
 def _progress(quiet: bool) -> AbstractContextManager[Any]:

@@ -257,6 +257,13 @@ CHECKS: Mapping[str, Check] = {
     "cgpu-scene-detect": automatic,
     "cgpu-encode": automatic,
     "cgpu-encode-threshold": number(0, 1e6),
+    "cgpu-binary": optional(text),
+    "cgpu-config-dir": optional(text),
+    "cgpu-folder": text,
+    "cgpu-python": text,
+    "cgpu-install": one_of("python", "target", "off"),
+    "cgpu-chunk-megabytes": whole(1, 64),
+    "cgpu-call-seconds": number(1, 86_400),
     "roots": texts,
 }
 """What each setting may be."""

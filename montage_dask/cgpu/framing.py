@@ -16,7 +16,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 import shlex
 import uuid
 import zlib
@@ -35,8 +34,6 @@ TRAILER = b"..."
 
 LONGEST_LINE = 1 << 20
 """More without a line break is no frame of ours."""
-
-WRAPPED = re.compile(rb"[\r\n]+")
 
 
 def new_token() -> str:
@@ -117,7 +114,7 @@ class Base64Stream:
         Raises:
             TransferCorrupt: something else than base64 stood in it.
         """
-        text = self._text + block
+        text = self._text + block if self._text else block
         whole = len(text) & ~3
         self._text = text[whole:]
         decoded = self._held + _decode(text[:whole])
@@ -141,7 +138,7 @@ class Base64Stream:
 
 def _decode(text: bytes) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        return binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error as error:
         raise TransferCorrupt("the output of the runtime was damaged: try again") from error
 
@@ -199,7 +196,7 @@ class FrameReader:
 
     def _data(self, text: bytes) -> None:
         if self.begun and self.ended is None:
-            block = WRAPPED.sub(b"", text)
+            block = text.translate(None, b"\r\n")
             if block:
                 self._sink.data(block)
 
