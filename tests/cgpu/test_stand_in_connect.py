@@ -21,7 +21,7 @@ only_stand_in = pytest.mark.skipif(
 
 def wait_until_connected(process: subprocess.Popen[str]) -> list[str]:
     assert process.stdout is not None
-    lines = []
+    lines: list[str] = []
     while not lines or "Connected!" not in lines[-1]:
         line = process.stdout.readline()
         assert line, lines

@@ -167,6 +167,7 @@ class Service:
             if knobs.use("corrupt_downloads")
             else None
         )
+        limit = knobs.use("line_limit")
         loop = asyncio.get_running_loop()
         sent = 0
 
@@ -194,7 +195,7 @@ class Service:
         async def keys() -> None:
             while (frame := await socket.receive()) is not None:
                 if frame[0] == "stdin" and not socket.silent:
-                    await terminal.type(frame[1])
+                    await terminal.type(_cut(frame[1], limit))
 
         async def goodbye() -> None:
             await terminal.ended.wait()
@@ -240,3 +241,11 @@ class Service:
             case "GET", "requests":
                 return json_reply([asdict(each) for each in self.log])
         return json_reply({"message": f"no {name}"}, 404)
+
+
+def _cut(text: str, limit: int) -> str:
+    """Typed text whose lines have lost what is beyond the limit (bytes)."""
+    if len(text.encode()) <= limit:
+        return text
+    lines = (line.encode()[:limit].decode("utf-8", "ignore") for line in text.split("\n"))
+    return "\n".join(lines)
