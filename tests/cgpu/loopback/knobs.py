@@ -40,6 +40,9 @@ class Knobs:
     """Accelerators that answer 503 while the others are there."""
     proxy_token_status: int = 200
     keep_alive_status: int = 200
+    idle_seconds: float | None = None
+    """A runtime is lost when no keep-alive came for so long. Calls and open terminals do not count: whether they do on
+    Colab is not known."""
 
     # Terminals
     terminals_status: int = 200

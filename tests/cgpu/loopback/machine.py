@@ -49,6 +49,7 @@ class Machine:
         self.proxy_token = f"proxy-{uuid.uuid4().hex}"
         self.root = root
         self.lost = False
+        self.started = time.monotonic()
         self.kept_alive: list[float] = []
         """time.monotonic() of each keep-alive."""
         self._terminals: dict[str, Terminal] = {}

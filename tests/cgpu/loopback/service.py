@@ -59,12 +59,16 @@ class Service:
         self._server = await asyncio.start_server(
             self._connected, "127.0.0.1", 0, limit=_READ_LIMIT
         )
+        self._idle = asyncio.create_task(self._backend.watch_idle())
         port = self._server.sockets[0].getsockname()[1]
         self._backend.url = f"http://127.0.0.1:{port}"
 
     async def close(self) -> None:
         """Stop listening and end all connections and runtimes."""
         self._server.close()
+        self._idle.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._idle
         await self._backend.close()
         for task in list(self._tasks):
             task.cancel()
