@@ -41,7 +41,7 @@ def test_a_config_that_lacks_something(cgpu: Cgpu, config_dir: Path) -> None:
 
 def test_no_session_hangs_at_the_login(cgpu: Cgpu, session: Path) -> None:
     session.unlink()
-    output, errors = cgpu.hangs("run", "true", seconds=1)
+    output, errors = cgpu.hangs("run", "true", after="https://")
     lines = output.splitlines()
     assert lines[0] == "No cached session found. Starting OAuth login..."
     assert lines[1] == "Opened browser for Google login. If it did not open, visit:"
@@ -50,7 +50,7 @@ def test_no_session_hangs_at_the_login(cgpu: Cgpu, session: Path) -> None:
 
 
 def test_force_login_hangs_in_spite_of_a_session(cgpu: Cgpu, session: Path) -> None:
-    output, _ = cgpu.hangs("--force-login", "status", seconds=1)
+    output, _ = cgpu.hangs("--force-login", "status", after="https://")
     assert "Opened browser" in output
     assert session.exists()
 
@@ -60,7 +60,7 @@ def test_a_revoked_session_is_deleted_and_hangs(
     cgpu: Cgpu, colab: Colab, session: Path, status: int
 ) -> None:
     colab.knobs.token_status = status
-    output, errors = cgpu.hangs("status", seconds=1)
+    output, errors = cgpu.hangs("status", after="https://")
     assert "Stored session invalid, forcing login." in errors
     assert "Opened browser for Google login." in output
     assert not session.exists()

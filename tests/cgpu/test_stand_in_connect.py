@@ -21,7 +21,7 @@ only_stand_in = pytest.mark.skipif(
 
 def wait_until_connected(process: subprocess.Popen[str]) -> list[str]:
     assert process.stdout is not None
-    lines = []
+    lines: list[str] = []
     while not lines or "Connected!" not in lines[-1]:
         line = process.stdout.readline()
         assert line, lines
@@ -67,6 +67,26 @@ def test_it_keeps_the_runtime_alive(
         time.sleep(0.05)
     process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+@only_stand_in
+def test_an_idle_runtime_is_lost_and_a_kept_one_is_not(
+    cgpu_binary: Path, cgpu_environment: dict[str, str], colab: Colab
+) -> None:
+    cgpu = Cgpu(cgpu_binary, cgpu_environment | {"STAND_IN_KEEP_ALIVE_SECONDS": "0.2"})
+    process = cgpu.start("connect", stdin=subprocess.PIPE)
+    wait_until_connected(process)
+    colab.knobs.idle_seconds = 1.5
+    time.sleep(2)
+    kept = colab.runtimes[0]
+    assert not kept.lost
+    process.communicate(timeout=20)
+    deadline = time.monotonic() + 20
+    while not kept.lost:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert cgpu("run", "true").returncode == 0
+    assert colab.runtimes[0] is not kept
 
 
 def test_run_sends_no_keep_alive(cgpu: Cgpu, colab: Colab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -100,24 +101,33 @@ def test_sizes_that_cgpu_cannot_send(cgpu: Cgpu, tmp_path: Path, size: int, text
     assert text in ended.stderr
 
 
+def cpu_seconds() -> float:
+    """CPU time of this process (the loopback is in it) and of its children that have ended (the stand-in)."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
 def test_20_megabytes_up_and_down_are_the_same(cgpu: Cgpu, colab: Colab, tmp_path: Path) -> None:
     content = os.urandom(20_000_000)
     (tmp_path / "large").write_bytes(content)
     remote = colab.root() / "large"
     assert cgpu("copy", str(tmp_path / "large"), str(remote)).returncode == 0
-    started = time.monotonic()
+    before = cpu_seconds()
     code, text = cgpu.remote(f"base64 -w 76 {remote}")
-    seconds = time.monotonic() - started
+    seconds = cpu_seconds() - before
     assert code == 0
     assert base64.b64decode(text.replace("\n", ""), validate=True) == content
-    # Alone on two cores it is 17 MB/s, all of it the pty; much less would make drivers look slow.
-    assert len(content) / seconds > 5e6
+    if "CGPU_BIN" not in os.environ:
+        # Work of the stand-in and the loopback together; the clock would measure what else runs here. On a quiet
+        # machine it is 50 MB for a second of CPU, and 17 MB/s by the clock, which is what the kernel's pty can do.
+        assert len(content) / seconds > 10e6
 
 
 def test_one_endless_line_is_fatal(cgpu: Cgpu, colab: Colab) -> None:
     cgpu.remote("true")
-    (colab.root() / "large").write_bytes(bytes(20_000_000))
-    cgpu.hangs("run", "--", f"base64 -w 0 {colab.root() / 'large'}", seconds=4)
+    (colab.root() / "large").write_bytes(bytes(10_000_000))
+    command = f"echo started; base64 -w 0 {colab.root() / 'large'}"
+    cgpu.hangs("run", "--", command, after="started\n", seconds=2.5)
 
 
 def test_errors_of_any_stage_land_in_the_data(cgpu: Cgpu, colab: Colab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from typing import Any
 
 import pytest
 from calling import Cgpu
@@ -12,7 +13,7 @@ from colab import Colab
 pytestmark = pytest.mark.cgpu
 
 NO_CODE = "Command finished without reporting an exit code; assuming failure (exit code 1)."
-LATE_SHELL = ["sh", "-c", "sleep 0.5; exec bash --norc -i"]
+LATE_SHELL = {"shell": ["sh", "-c", "sleep 0.5; exec bash --norc -i"], "terminals_delay": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_a_killed_shell(cgpu: Cgpu) -> None:
 
 @pytest.mark.parametrize("command", ["cat", "read x"])
 def test_reading_stdin_eats_the_trailer(cgpu: Cgpu, command: str) -> None:
-    cgpu.hangs("run", command, seconds=1)
+    cgpu.hangs("run", f"echo waiting; {command}", after="waiting\n")
 
 
 def test_remote_errors_come_on_stdout(cgpu: Cgpu) -> None:
@@ -60,7 +61,7 @@ def test_remote_errors_come_on_stdout(cgpu: Cgpu) -> None:
         (r"printf '10%%\r50%%\r100%%\n'", "10%50%100%\n"),
         ("echo '/# prompt'", "prompt\n"),
         (r"printf 'exit\nlogout\nPS1=\nstty echo\nstty -echo\nkept\n'", "kept\n"),
-        ("echo first\necho 'two\nlines'", "first\ntwo\nlines\n"),
+        ("echo first\necho second", "first\nsecond\n"),
         ("printf abc", "abc\n"),
         ("echo é → 🎬", "é → 🎬\n"),
     ],
@@ -73,6 +74,12 @@ def test_history_expansion_fails_with_code_0(cgpu: Cgpu) -> None:
     code, text = cgpu.remote('echo "bang!foo"')
     assert code == 0
     assert "!foo: event not found" in text
+
+
+def test_a_string_of_several_lines_works(cgpu: Cgpu) -> None:
+    code, text = cgpu.remote("echo 'two\nlines'")
+    assert code == 0
+    assert text.endswith("two\nlines\n")  # after the shell's prompt for more
 
 
 def test_several_lines_end_with_the_code_of_the_last(cgpu: Cgpu) -> None:
@@ -88,20 +95,19 @@ def test_no_final_newline_loses_the_code_under_dash(cgpu: Cgpu, colab: Colab) ->
 
 
 def test_a_late_shell_echoes_the_command(cgpu: Cgpu, colab: Colab) -> None:
-    colab.knobs.shell = LATE_SHELL
+    colab.knobs.set(**LATE_SHELL)
     code, text = cgpu.remote("echo hi")
     assert code == 0
     assert "echo hi\n" in text
     assert "__COLAB_CLI_STATUS=$?\n" in text
 
 
-def test_a_late_shell_loses_the_tail_of_a_long_line(cgpu: Cgpu, colab: Colab) -> None:
-    colab.knobs.shell = LATE_SHELL
-    ended = cgpu.start("run", "--", f"echo {'x' * 5000} tail-of-it")
-    time.sleep(2)
-    output, _ = cgpu.kill(ended)
-    assert "xxx" in output
-    assert "tail-of-it" not in output
+def test_the_tty_loses_the_tail_of_a_long_line(cgpu: Cgpu, colab: Colab) -> None:
+    code, text = cgpu.remote(f"echo {'x' * 5000} tail")
+    assert code == 0
+    assert len(text.splitlines()[-1]) == 4095 - len("echo ")  # before it, readline's redrawing
+    colab.knobs.line_limit = 10_000
+    assert cgpu.remote(f"echo {'x' * 5000} tail")[1].endswith("x tail\n")
 
 
 def test_output_comes_while_the_command_runs(cgpu: Cgpu) -> None:
@@ -153,15 +159,15 @@ def test_a_refused_websocket(cgpu: Cgpu, colab: Colab) -> None:
 
 
 def test_a_websocket_that_is_reset(cgpu: Cgpu, colab: Colab) -> None:
-    colab.knobs.ws_drop_after = 0.3
+    colab.knobs.ws_drop_after = 0.4
     ended = cgpu("run", "--", "echo before; sleep 20")
     assert (ended.returncode, ended.stderr.strip()) == (1, NO_CODE)
     assert ended.stdout.splitlines()[1:] == ["before"]
 
 
 def test_a_black_hole_hangs(cgpu: Cgpu, colab: Colab) -> None:
-    colab.knobs.ws_hole_after = 0.3
-    output, errors = cgpu.hangs("run", "--", "echo before; sleep 0.6; echo after", seconds=2)
+    colab.knobs.ws_hole_after = 0.4
+    output, errors = cgpu.hangs("run", "--", "echo before; sleep 0.6; echo after", after="before\n")
     assert output.splitlines()[1:] == ["before"]
     assert errors == ""
 
@@ -188,15 +194,15 @@ def framed(script: str) -> str:
     )
 
 
-@pytest.mark.parametrize("shell", [["bash", "--norc", "-i"], LATE_SHELL])
+@pytest.mark.parametrize("knobs", [{}, LATE_SHELL])
 @pytest.mark.parametrize(
     ("script", "text", "code"),
     [("exit 3", "", 3), ("cat", "", 0), ("printf abc", "abc\n", 0), ("kill -9 $BASHPID", "", 137)],
 )
 def test_framing(
-    cgpu: Cgpu, colab: Colab, shell: list[str], script: str, text: str, code: int
+    cgpu: Cgpu, colab: Colab, knobs: dict[str, Any], script: str, text: str, code: int
 ) -> None:
-    colab.knobs.shell = shell
+    colab.knobs.set(**knobs)
     _, output = cgpu.remote(framed(script))
     found = FRAME.search(output)
     assert found is not None, output

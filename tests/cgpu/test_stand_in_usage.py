@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,19 @@ def test_status_allocates_nothing(cgpu: Cgpu, colab: Colab) -> None:
     assert ended.stdout == "Authenticated as Me. Eligible GPUs: T4\n"
     assert colab.count("GET", "/tun/m/ccu-info") == 1
     assert colab.runtimes == []
+
+
+@pytest.mark.skipif("CGPU_BIN" in os.environ, reason="the real one runs on Node")
+def test_a_call_costs_little(cgpu: Cgpu) -> None:
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    cgpu("status")  # compiles the modules
+    before = spent()
+    for _ in range(4):
+        cgpu("status")
+    assert (spent() - before) / 4 < 0.25  # seconds of CPU; 0.06 on a quiet machine
 
 
 def test_status_without_a_gpu_ends_after_the_colon(cgpu: Cgpu, colab: Colab) -> None:

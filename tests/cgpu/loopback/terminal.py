@@ -30,6 +30,8 @@ class Terminal:
         self.name = name
         self.ended = asyncio.Event()
         """The shell has ended and all its output was handed on."""
+        self.prompted = asyncio.Event()
+        """The shell has printed something: it waits for keys, and the tty's own echo is off."""
         self._listener: Listener | None = None
         self._early = ""
         self._master, slave = pty.openpty()
@@ -97,16 +99,18 @@ class Terminal:
         finally:
             loop.remove_reader(self._master)
             loop.remove_reader(self._pidfd)
+            self.prompted.set()
             self.ended.set()
 
     async def _hand_on(self, text: str) -> None:
+        self.prompted.set()
         if self._listener is None:
             self._early = (self._early + text)[-_EARLY_CHARS:]
             return
         try:
             await self._listener(text)
-        except ConnectionError:
-            self._listener = None
+        except OSError:  # the client is gone
+            self.detach()
 
     async def attach(self, listener: Listener) -> None:
         """Hand what came so far, and all that comes, to a client."""
