@@ -7,6 +7,7 @@ MontageError
 ├── NothingToDoError      no usable footage or music is left
 ├── StoreError            the run folder or the output cannot be written
 ├── ClusterError          no cluster, or it lacks a resource that the graph needs
+├── DirectorUnavailable   no usable answer from a language model; rules read the brief instead
 ├── TargetFailed          a target (GPU, cgpu) could not do it; another one may
 └── VerificationError     a rendered file is not what the timeline promised
 
@@ -77,6 +78,10 @@ class StoreError(MontageError):
 
 class ClusterError(MontageError):
     """There is no cluster, or it lacks what the graph needs."""
+
+
+class DirectorUnavailable(MontageError):
+    """A language model gave no usable answer; the message says why."""
 
 
 class TargetFailed(MontageError):

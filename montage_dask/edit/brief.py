@@ -15,7 +15,6 @@ from montage_dask.edit import vocabulary as words
 from montage_dask.edit.choose import FIRST, LAST
 from montage_dask.edit.director import (
     LEAST_PACE,
-    LONGEST_REASON,
     MAXIMUM_PINS,
     MAXIMUM_SECONDS,
     MOST_PACE,
@@ -88,8 +87,8 @@ def read_brief(brief: str, catalogue: Catalogue) -> tuple[Decision, tuple[str, .
         The decision, and notes on what was not understood.
     """
     reading = _Reading(catalogue, " " + re.sub(r"[ \t]+", " ", words.fold(brief)) + " ")
-    duration = _duration(reading)
     fade = _fade(reading)
+    duration = _duration(reading)
     _ends(reading)
     _sections(reading)
     _left_out(reading)
@@ -116,9 +115,7 @@ def read_brief(brief: str, catalogue: Catalogue) -> tuple[Decision, tuple[str, .
     lines = described(decision, catalogue)
     if not lines:
         notes.append("no word of the brief is known to the rules: the style stays as it is")
-    reason = printable("read by rules: " + "; ".join(lines) if lines else "read by rules")
-    if len(reason) > LONGEST_REASON:
-        reason = reason[: LONGEST_REASON - 1] + "…"
+    reason = "what the words of the brief stand for" if lines else "no word was understood"
     return replace(decision, reason=reason), tuple(notes)
 
 
@@ -252,7 +249,8 @@ def _time() -> str:
     number = "|".join(sorted(map(re.escape, words.NUMBERS), key=len, reverse=True))
     long_units = "secs?|seconds?|sekunden?|sek|mins?|minutes?|minuten?"
     # "am" is no minute: a unit of one letter stands right behind its digits.
-    return rf"(?<!\w)(\d+(?:[.,]\d+)?(?=[sm]\b|[ -]?(?:{long_units})\b)|(?:{number})(?=[ -](?:{long_units})\b))[ -]?({long_units}|s|m)(?!\w)"
+    short = rf"\d+(?:[.,]\d+)?(?=[sm]\b|[ -]?(?:{long_units})\b)"
+    return rf"(?<!\w)({short}|(?:{number})(?=[ -](?:{long_units})\b))[ -]?({long_units}|s|m)(?!\w)"
 
 
 def _duration(reading: _Reading) -> int | None:

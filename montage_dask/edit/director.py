@@ -17,7 +17,8 @@ from montage_dask.edit.closed import Choice, Line, Many, Number, Record, Refused
 from montage_dask.edit.looks import LOOKS, most
 from montage_dask.edit.story import ARCS
 from montage_dask.edit.styles import GRADES, ORDERS, PLACES, TRANSITIONS, WEIGHTS, Style
-from montage_dask.records import Shot
+from montage_dask.errors import printable
+from montage_dask.records import Shot, to_json
 
 VERSION = 1
 """Rises when the same brief and catalogue may be decided otherwise."""
@@ -101,6 +102,37 @@ class Decision:
     """Numbers of clips that are not used."""
     reason: str = ""
     """One line for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """A decision, what it was made of, and by whom."""
+
+    brief: str
+    decision: Decision
+    catalogue: Catalogue
+    answered_by: str
+    """"rules", or the server and its model."""
+    reused: bool = False
+    """Whether the answer was there from an earlier job."""
+    overruled: tuple[str, ...] = ()
+    """What was decided and does not count, as the user has set it."""
+    notes: tuple[str, ...] = ()
+    """What was not understood, or why a server was not heard."""
+
+    def summary(self) -> dict[str, Any]:
+        """As JSON, for plans and reports."""
+        return {
+            "brief": self.brief,
+            "answered_by": self.answered_by,
+            "reused": self.reused,
+            "reason": self.decision.reason,
+            "chosen": described(self.decision, self.catalogue),
+            "overruled": list(self.overruled),
+            "notes": list(self.notes),
+            "provisional": not self.catalogue.analysed,
+            "decision": to_json(self.decision),
+        }
 
 
 def form_of(catalogue: Catalogue) -> Record:
@@ -256,10 +288,10 @@ def directed_pins(
 
 
 def described_pin(pin: PinWish, catalogue: Catalogue) -> str:
-    """A pin for people; the file name as it is."""
+    """A pin for people, on one line whatever the file is called."""
     what = [] if pin.look is None else [f"the shot that is most {pin.look}"]
     if pin.clip is not None:
-        what.append(catalogue.clips[pin.clip].name)
+        what.append(printable(catalogue.clips[pin.clip].name))
     return f"{pin.place}: {' of '.join(what)}"
 
 
@@ -273,5 +305,5 @@ def described(decision: Decision, catalogue: Catalogue) -> list[str]:
         shown = f"{value:g}" if isinstance(value, float) else str(value)
         lines.append(f"{name.replace('_', ' ')}: {shown}")
     lines += [described_pin(p, catalogue) for p in decision.pins]
-    lines += [f"left out: {catalogue.clips[k].name}" for k in decision.leave_out]
+    lines += [f"left out: {printable(catalogue.clips[k].name)}" for k in decision.leave_out]
     return lines
