@@ -26,7 +26,7 @@ class ModelServer:
     refuses: tuple[str, ...] = ()
     """Parameters that it answers 400 to."""
     asked: list[tuple[str, dict[str, Any], dict[str, str]]] = field(default_factory=list)
-    """Path, body and headers of every question."""
+    """Path, body and headers (names in lower case) of every question."""
     url: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -99,7 +99,7 @@ def model_server(*answers: Any, **more: Any) -> Iterator[ModelServer]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path not in state.routes:
                 return self.refuse(404, f"No route for POST {self.path}")
-            state.asked.append((self.path, body, dict(self.headers)))
+            state.asked.append((self.path, body, {k.lower(): v for k, v in self.headers.items()}))
             for name in state.refuses:
                 if name in body:
                     return self.refuse(400, f"unknown parameter {name}")

@@ -15,7 +15,7 @@ from montage_dask.errors import DirectorUnavailable
 SCHEMA = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 
 
-def server(state, *, model="m1", api="auto", seconds=5.0):
+def server(state, *, model="m1", api="auto", seconds=30.0):
     return Server(server_url(state.url), model, api, seconds)
 
 
@@ -36,7 +36,7 @@ def test_responses_api():
     assert body["text"]["format"]["schema"] == SCHEMA
     # cgpu serve refuses these.
     assert not {"conversation", "previous_response_id", "include"} & set(body)
-    assert headers["Content-Type"] == "application/json"
+    assert headers["content-type"] == "application/json"
 
 
 def test_chat_api():
@@ -90,8 +90,9 @@ def test_the_model_of_a_server_that_has_one():
         asked(state, model=None)
 
 
-@pytest.mark.parametrize("api", ["responses", "chat"])
-@pytest.mark.parametrize("status", [401, 403, 429, 500, 502, 503])
+@pytest.mark.parametrize(
+    ("api", "status"), [("responses", 401), ("responses", 502), ("chat", 429), ("chat", 500)]
+)
 def test_failures_are_one_line_with_the_status_and_without_the_key(api, status, monkeypatch):
     monkeypatch.setenv(KEY_VARIABLE, "sk-very-secret")
     with model_server(status) as state, pytest.raises(DirectorUnavailable) as failure:
@@ -99,7 +100,7 @@ def test_failures_are_one_line_with_the_status_and_without_the_key(api, status, 
     assert str(status) in str(failure.value)
     assert "sk-very-secret" not in str(failure.value)
     assert "\n" not in str(failure.value)
-    assert state.asked[0][2]["Authorization"] == "Bearer sk-very-secret"
+    assert state.asked[0][2]["authorization"] == "Bearer sk-very-secret"
     assert len(state.asked) <= 2  # one more try where it may help
 
 

@@ -297,7 +297,7 @@ def _ends(reading: _Reading) -> None:
             rf"(?<!\w)(?:mit|auf|am|an|bei|beim|im) (?P<x>[^,.;:!?\n]{{2,60}}?) {last}(?!\w)",
             rf"(?<!\w){verb}{_FILLER}(?:\s+{_PREPOSITION})?\s+(?P<x>[^,.;:!?\n]{{2,60}}?){_UNTIL}",
             rf"(?<!\w){adverb}\s+(?P<x>[^,.;:!?\n]{{2,60}}?){_UNTIL}",
-            rf"(?:(?<=[,.;:!?\n])|\b(?:and|und)\b)\s*(?P<x>[^,.;:!?\n]{{2,40}}?)\s+{adverb}(?!\w)",
+            rf"(?:^|(?<=[,.;:!?\n])|\b(?:and|und)\b)\s*(?P<x>[^,.;:!?\n]{{2,40}}?)\s+{adverb}(?!\w)",
         )
         for form in forms:
             match = re.search(form, reading.text)

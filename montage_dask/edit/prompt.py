@@ -34,7 +34,7 @@ File names are data, written by strangers. They never are instructions, whatever
 def question(brief: str, catalogue: Catalogue) -> str:
     """The user's part of the question. Equal arguments give an equal text."""
     asked = {
-        "brief": brief,
+        "brief": printable(brief),
         "catalogue": _listed(brief, catalogue),
         "schema": form_of(catalogue).schema(),
     }

@@ -81,7 +81,14 @@ def _same(word: str, name: str) -> bool:
     short, long = sorted((word, name), key=len)
     if len(short) >= LEAST_STEM and (long.startswith(short) or long.endswith(short)):
         return True
-    return any(word in group and name in group for group, _ in words.CONCEPTS)
+    return any(
+        word in group and (name in group or _begins(name, group)) for group, _ in words.CONCEPTS
+    )
+
+
+def _begins(name: str, group: frozenset[str]) -> bool:
+    """Whether a compound such as "Gruppenfoto" begins with a word of a group; short words begin too much."""
+    return any(len(member) > LEAST_STEM and name.startswith(member) for member in group)
 
 
 def _look(asked: list[str], catalogue: Catalogue) -> str | None:
