@@ -1,4 +1,4 @@
-"""The commands that deal with the runtime behind cgpu by hand: `cgpu status|run|put|get|stop`."""
+"""The commands that deal with the runtime behind cgpu by hand: `cgpu status|run|put|get|train|stop`."""
 
 from __future__ import annotations
 
@@ -110,6 +110,45 @@ def put(local: Path, remote: str) -> int:
 def get(remote: str, local: Path) -> int:
     """Fetch the file REMOTE from the runtime as LOCAL. Verified and atomic; goes on after a break."""
     _runtime().get(remote, local / remote.rsplit("/", 1)[-1] if local.is_dir() else local)
+    return 0
+
+
+@cgpu.command(context_settings={"ignore_unknown_options": True})
+@click.argument("script", type=click.Path(path_type=Path))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--data", type=click.Path(path_type=Path), help="A file or folder: $DATA there.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="What the script wrote into $OUTPUT.",
+)
+@click.option("--hours", type=click.FloatRange(0.01, 24), default=6.0, show_default=True)
+def train(
+    script: Path, arguments: tuple[str, ...], data: Path | None, output: Path, hours: float
+) -> int:
+    """Run the Python file SCRIPT on the runtime, with your data, and fetch what it wrote. ARGUMENTS (behind --) are its own."""
+    from montage_dask.cgpu.training import train as train_there
+    from montage_dask.errors import UsageError, printable
+
+    for path in (script, data):
+        if path is not None and not path.exists():
+            raise UsageError(f"{printable(str(path))}: no such file or folder")
+
+    def show(text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+    runtime = _runtime()
+    with runtime.keep_alive():
+        made = train_there(
+            runtime, script, output, data=data, arguments=arguments,
+            timeout_seconds=hours * 3600, on_progress=show,
+        )  # fmt: skip
+    for path in made:
+        click.echo(str(path))
     return 0
 
 

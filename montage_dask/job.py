@@ -89,8 +89,11 @@ def read_job(path: Path, options: Mapping[str, Any]) -> Job:
         raise UsageError(f"{name}: not a YAML file: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
-    if data.keys() & {"roots", "store", "embedding-model"}:
-        raise UsageError(f"{name}: roots, store and embedding-model cannot be set by a job file")
+    # A received file must not send file names and the user's key to a server of its choice.
+    own = ("roots", "store", "embedding-model", "director-url")
+    for key in own:
+        if key in data:
+            raise UsageError(f"{name}: {key} cannot be set by a job file")
     base = path.resolve().parent
     roots = [base, *(Path(r).resolve() for r in resolve()["roots"].value)]
     given: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from montage_dask.cgpu.runtime import Runtime
-from montage_dask.errors import RemoteCommandFailed, UsageError, printable
+from montage_dask.errors import RemoteCommandFailed
 from montage_dask.store import writing
 
 OUTPUT = "output"
@@ -43,14 +43,11 @@ def train(
         The files fetched.
 
     Raises:
-        UsageError: there is no such script, or no such data.
+        FileNotFoundError: there is no such script, or no such data.
         RemoteCommandFailed: the script failed.
         RemoteError: it could not be run, or its results not be fetched.
         StoreError: the output cannot be written.
     """
-    for path in (script, data):
-        if path is not None and not path.exists():
-            raise UsageError(f"{printable(str(path))}: no such file or folder")
     with tempfile.TemporaryDirectory(prefix="montage-train-") as name:
         folder = Path(name) / "input"
         folder.mkdir()

@@ -57,6 +57,7 @@ def _one(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str, Any]
     summary["notes"] = [*timeline.notes, *survey.music.warnings]
     summary["effects"] = [dict(e) for e in made.effects]
     summary["pictures"] = pictures
+    summary["director"] = survey.direction and survey.direction.summary()
     summary["placement"] = [
         {"operation": p.operation, "target": p.target, "reason": p.reason} for p in made.placements
     ]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from montage_dask.edit.edit import edit
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import MediaError, MontageError, NothingToDoError, StoreError, TargetFailed
 from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes, range_bytes
+from montage_dask.graph.directing import direct, directed, edited
 from montage_dask.graph.drive import Driver, Progress
 from montage_dask.graph.effects import improve
 from montage_dask.graph.encoding import choices, encoder_parameter
@@ -75,7 +77,7 @@ def prepare(job: Job, driver: Driver) -> Survey:
     probe_all(driver, settings, candidates, survey)
     if not survey.clips and job.from_timeline is None:
         raise NothingToDoError(nothing_usable(survey))
-    _restrict_clips(job, survey)
+    restrict_clips(job, survey)
     analysis = Analysis(driver, settings, survey)
     analysis.run([job.music] if job.music else [], shots=job.from_timeline is None)
     survey.placements = analysis.placements
@@ -103,7 +105,7 @@ def nothing_usable(survey: Survey) -> str:
     return f"no usable footage: {reasons}{more}"
 
 
-def _restrict_clips(job: Job, survey: Survey) -> None:
+def restrict_clips(job: Job, survey: Survey) -> None:
     """Clips that --include and --exclude rule out whole are not analysed at all."""
     from montage_dask.edit.choose import clips_ruled_out
 
@@ -134,21 +136,26 @@ def compose(job: Job, survey: Survey, seed: int) -> Timeline:
     if not shots:
         raise NothingToDoError("--include and --exclude leave no shot")
     pins = resolve_pins(survey.shots, survey.sources, [parse_selector(p) for p in job.pins])
-    return edit(
-        shots,
-        survey.sources,
-        survey.music,
-        load_style(job["style"]),
-        fps=job.fps,
-        width=job.width,
-        height=job.height,
-        start_seconds=job["start"],
-        duration_seconds=job["duration"],
-        seed=seed,
-        pins=pins,
-        transition=job["transition"],
-        grade=job["grade"],
-        match=job["match"],
+    wanted = directed(survey.direction, shots, load_style(job["style"]))
+    return edited(
+        wanted,
+        pins,
+        partial(
+            edit,
+            wanted.shots,
+            survey.sources,
+            survey.music,
+            wanted.style,
+            fps=job.fps,
+            width=job.width,
+            height=job.height,
+            start_seconds=job["start"],
+            duration_seconds=job["duration"],
+            seed=seed,
+            transition=job["transition"],
+            grade=job["grade"],
+            match=job["match"],
+        ),
     )
 
 
@@ -193,6 +200,7 @@ def make(job: Job, driver: Driver) -> tuple[Survey, list[Made]]:
     """
 
     survey = prepare(job, driver)
+    job = direct(job, driver, survey)
     return survey, [_one(job, driver, survey, n) for n in range(job["variants"])]
 
 

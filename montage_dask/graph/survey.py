@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.analysis.embedding import chosen
+from montage_dask.edit.director import Direction
 from montage_dask.errors import MediaError, MontageError, NothingToDoError
 from montage_dask.graph.costs import (
     BEATS_SECONDS,
@@ -25,6 +26,7 @@ from montage_dask.media.discover import Candidate, Skipped, discover
 from montage_dask.media.probe import stat_key
 from montage_dask.media.windows import round_window_frames, split_windows
 from montage_dask.records import Music, Shot, Source, Window, from_json, to_json
+from montage_dask.store import Store
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class Survey:
     music: Music | None = None
     placements: tuple[Placement, ...] = ()
     """Where the analysis ran."""
+    direction: Direction | None = None
+    """What a brief has decided."""
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -333,6 +337,20 @@ def music_request(path: str, settings: Settings) -> Request:
         {"path": path, "beats_file": settings.beats_file},
         Path(path).name,
     )
+
+
+def recall(survey: Survey, settings: Settings, music: str, store: Store) -> None:
+    """Fill in what the store knows already: all shots or none, and the music."""
+    precision = _precision(settings)
+    records = [
+        finished(shots_request(c, settings, precision), store) for c in survey.clips.values()
+    ]
+    heard = finished(music_request(music, settings), store)
+    if heard is not None:
+        survey.music = from_json(Music, heard["music"])
+    survey.shots = ()
+    if all(r is not None for r in records):
+        survey.shots = tuple(from_json(Shot, s) for r in records if r for s in r["shots"])
 
 
 def find_footage(

@@ -11,7 +11,7 @@ from jobs import montage
 
 pytestmark = pytest.mark.cgpu
 
-SCRIPT = '''
+SCRIPT = """
 import os, sys
 from pathlib import Path
 import numpy as np
@@ -29,7 +29,7 @@ np.save(out / "weights.npy", weights)
 (out / "plots" / "note !.txt").write_text("done")
 if "--fail" in sys.argv:
     sys.exit("the loss is not a number")
-'''
+"""
 
 
 @pytest.fixture
