@@ -123,16 +123,20 @@ def probe_all(
         requests.append(request)
     driver.progress.stage("probe", len(requests), "clips")
     found: dict[str, Clip] = {}
+    refused: dict[str, str] = {}
     for outcome in driver.run(requests, {"probe": place_on(driver, "probe", settings.targets)}):
         path = outcome.request.paths["path"]
         if outcome.record is None:
-            survey.skip(path, _reason(outcome.error))
+            refused[path] = _reason(outcome.error)
             continue
         source = from_json(Source, outcome.record["source"])
         index = driver.store.file("probe", outcome.request.key, ".npz")
         found[path] = Clip(source, index, explicit[path])
     for request in requests:  # outcomes come in any order; the job must not depend on it
-        clip = found.get(request.paths["path"])
+        path = request.paths["path"]
+        if path in refused:
+            survey.skip(path, refused[path])
+        clip = found.get(path)
         if clip is not None and clip.source.identity not in survey.clips:
             survey.clips[clip.source.identity] = clip
 
