@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.5
 """A bundle leaves when nothing was added for so long: tasks of one stage arrive together."""
 
+PATIENCE_SECONDS = 20.0
+"""A bundle waits at most so long for parcels that are still being made."""
+
 BUNDLE_BYTES = 200_000_000
 """A bundle is closed at this size: what is lost when the other machine goes away stays bounded."""
 
@@ -125,9 +128,21 @@ class Dispatcher:
         self._gather_seconds = gather_seconds
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._held: _Waiting | None = None
+        self._preparing, self._counting = 0, threading.Lock()
         self._resting: tuple[float, RemoteError] | None = None
         self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
         self._thread.start()
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """While open, an item is on its way: the next bundle waits for it."""
+        with self._counting:
+            self._preparing += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._preparing -= 1
 
     @contextmanager
     def ask(self, item: Item) -> Iterator[tuple[Answer, Sequence[str]]]:
@@ -176,10 +191,13 @@ class Dispatcher:
         if first is None:
             return None
         batch, size = [first], _size(first.item)
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(batch) < BUNDLE_ITEMS:
             try:
                 more = self._queue.get(timeout=self._gather_seconds)
             except queue.Empty:
+                if self._preparing and time.monotonic() < deadline:
+                    continue
                 break
             if more is None:
                 self._queue.put(None)
@@ -299,7 +317,7 @@ def perform_remotely(request: Request, store: Store) -> dict[str, Any]:
         return done
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="montage-parcel-") as folder:
-        with _Process.packing:
+        with dispatcher().preparing(), _Process.packing:
             parcel = pack(request, store, Path(folder))
         with dispatcher().ask(parcel) as (answer, troubles):
             record = {
