@@ -162,10 +162,28 @@ def test_roots_let_more_folders_in_and_only_from_outside_the_file(folder):
     text = "footage: ../outside\nmusic: track.mp3\n"
     with dask.config.set({"montage.roots": [str(folder.parent / "outside")]}):
         assert read_job(job_file(folder, text), {}).footage == (str(folder.parent / "outside"),)
-    with pytest.raises(UsageError, match="roots, store and embedding-model"):
+    with pytest.raises(UsageError, match="cannot be set by a job file"):
         read_job(job_file(folder, text + f"roots: [{folder.parent}]\n"), {})
-    with pytest.raises(UsageError, match="roots, store and embedding-model"):
+    with pytest.raises(UsageError, match="cannot be set by a job file"):
         read_job(job_file(folder, text + f"store: {folder.parent}\n"), {})
+
+
+def test_a_job_file_may_hold_a_brief_but_not_name_a_server(folder):
+    """A received file must not send file names and a key where it likes."""
+    text = "footage: clips\nmusic: track.mp3\n"
+    job = read_job(job_file(folder, text + "director: ruhig, endet am Meer\n"), {})
+    assert job["director"] == "ruhig, endet am Meer"
+    assert job["director-url"] is None
+    with pytest.raises(UsageError, match="director-url cannot be set by a job file"):
+        read_job(job_file(folder, text + "director-url: http://evil.example\n"), {})
+    for name, wrong in (
+        ("director", "x" * 2001),
+        ("director-api", "soap"),
+        ("director-url", "http://me:pw@x"),
+    ):
+        with pytest.raises(UsageError, match=f"{name} = .*must") as caught:
+            make_job({"footage": ["x"], "music": "x", name: wrong})
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
