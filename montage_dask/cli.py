@@ -259,7 +259,7 @@ def _show_plan(result: Mapping[str, Any]) -> None:
     console.print(operations)
     if result.get("director"):
         for line in direction_lines(result["director"]):
-            console.print(line, markup=False, highlight=False)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]
     console.print(
         f"montage: {montage['duration_seconds']:.1f} s, {montage['frames']} frames of {montage['size']} "
