@@ -86,6 +86,8 @@ montage_options = _options(
     ),
     click.option("--exclude", multiple=True, metavar="CLIP[@t]", help="Never use these."),
     click.option("--pin", multiple=True, metavar="CLIP[@t]", help="These must be in it."),
+    click.option("--first", metavar="CLIP[@t]", help="This opens the montage."),
+    click.option("--last", metavar="CLIP[@t]", help="This ends it."),
     click.option("--grade", metavar="NAME|FILE.cube", help="Colour grade."),
     click.option(
         "--match", metavar="auto|on|off", help="Bring the shots of one scene to one look."

@@ -168,6 +168,14 @@ def test_roots_let_more_folders_in_and_only_from_outside_the_file(folder):
         read_job(job_file(folder, text + f"store: {folder.parent}\n"), {})
 
 
+def test_only_one_clip_can_be_first(folder):
+    text = "footage: clips\nmusic: track.mp3\nfirst: [a.mp4, b.mp4]\nlast: c.mp4@3\n"
+    with pytest.raises(UsageError, match="only one clip can be first, got 2"):
+        read_job(job_file(folder, text), {})
+    assert read_job(job_file(folder, text), {"first": "d"}).first == ("d",)
+    assert read_job(job_file(folder, text), {"first": "d"}).last == ("c.mp4@3",)
+
+
 def test_a_job_file_may_hold_a_brief_but_not_name_a_server(folder):
     """A received file must not send file names and a key where it likes."""
     text = "footage: clips\nmusic: track.mp3\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import opentimelineio as otio
 import pytest
 import yaml
 from jobs import SMALL, Material, make_clip, make_track, montage
@@ -41,12 +42,14 @@ def colours_at(path: Path, frame: int) -> np.ndarray:
     raise AssertionError(f"no frame {frame}")
 
 
-def test_rules_put_the_sea_at_the_end(material, tmp_path):
+def test_rules_put_the_sea_at_the_end_and_the_user_the_city_first(material, tmp_path):
     """No file is called sea: the blue clip is taken for it, after a look at the pictures."""
     output = tmp_path / "out.mp4"
     brief = "schnell, endet am Meer, blaue Blitze"
     arguments = (material.footage, "--music", material.music, *OPTIONS, "--director", brief)
-    done = montage("run", *arguments, "-o", output, "--transition", "cut", "--json")
+    done = montage(
+        "run", *arguments, "-o", output, "--transition", "cut", "--first", "city@1", "--json"
+    )
     assert done.code == 0, done.stderr
     result = done.json
     assert result["director"]["answered_by"] == "rules"
@@ -60,6 +63,11 @@ def test_rules_put_the_sea_at_the_end(material, tmp_path):
     assert Path(end["source"]).name == "DJI_7.mp4"
     assert end["transition"] == "cut"
     assert end["reason"] == "Pinned by the director; as the last shot."
+    timeline = otio.adapters.read_from_file(str(tmp_path / "out.montage/timeline.otio"))
+    start = timeline.video_tracks()[0].find_clips()[0]
+    assert "city.mp4" in start.media_reference.target_url
+    begin = start.source_range.start_time.to_seconds()
+    assert begin <= 1 < begin + start.source_range.duration.to_seconds()
     red, _, blue = colours_at(output, end["frame"] + 1)
     assert blue > red + 40
     assert json.loads((tmp_path / "out.montage/summary.json").read_text())["director"] == result["director"]  # fmt: skip
