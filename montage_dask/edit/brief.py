@@ -55,7 +55,7 @@ def read_brief(brief: str, catalogue: Catalogue) -> tuple[Decision, tuple[str, .
         energy_response=0.95 if votes(text, {words.TO_THE_MUSIC: "yes"}) else None,
         emphasis=voted(text, words.EMPHASES),
         transition=_transition(text),
-        grade=voted(text, words.GRADES),
+        grade=voted(text, words.GRADES) or voted(text, words.MOODS),
         order=_order(text),
         slow_motion=None if slow is None else (0.5 if slow else 1.0),
         fade_out_seconds=fade,

@@ -79,10 +79,10 @@ def read_ends(reading: Reading) -> None:
         ),
     ):
         forms = (
-            rf"(?<!\w)(?:mit|auf|am|an|bei|beim|im) (?P<x>[^,.;:!?\n]{{2,60}}?) {last}(?!\w)",
+            rf"(?<!\w)(?:mit|auf|am|an|bei|beim|im) (?P<x>(?:(?!\b(?:und|and)\b)[^,.;:!?\n]){{2,60}}?) {last}(?!\w)",
             rf"(?<!\w){verb}{_FILLER}(?:\s+{_PREPOSITION})?\s+(?P<x>[^,.;:!?\n]{{2,60}}?){_UNTIL}",
             rf"(?<!\w){adverb}\s+(?P<x>[^,.;:!?\n]{{2,60}}?){_UNTIL}",
-            rf"(?:^|(?<=[,.;:!?\n])|\b(?:and|und)\b)\s*(?P<x>[^,.;:!?\n]{{2,40}}?)\s+{adverb}(?!\w)",
+            rf"(?:^|(?<=[,.;:!?\n])|\b(?:and|und)\b)\s*(?P<x>[^,.;:!?\n]{{2,40}}?)\s+(?:{adverb}|{place}(?=\s*(?:[,.;:!?\n]|$)))(?!\w)",
         )
         for form in forms:
             match = re.search(form, reading.text)
@@ -100,7 +100,11 @@ def _end(reading: Reading, place: str, match: re.Match[str]) -> bool:
         reading.take(match)
         return True
     if subject is None:
-        if re.search(r"\w{3}", phrase) and not _says(match[0]) and phrase not in reading.missing:
+        if (
+            re.search(r"\w{3}", phrase)
+            and not _says(match[0])
+            and not any(phrase.startswith(m) for m in reading.missing)
+        ):
             reading.missing.append(phrase)
         return False
     reading.pin(place, subject)
