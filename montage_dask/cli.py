@@ -88,6 +88,8 @@ montage_options = _options(
     ),
     click.option("--exclude", multiple=True, metavar="CLIP[@t]", help="Never use these."),
     click.option("--pin", multiple=True, metavar="CLIP[@t]", help="These must be in it."),
+    click.option("--first", metavar="CLIP[@t]", help="This opens the montage."),
+    click.option("--last", metavar="CLIP[@t]", help="This ends it."),
     click.option("--grade", metavar="NAME|FILE.cube", help="Colour grade."),
     click.option(
         "--match", metavar="auto|on|off", help="Bring the shots of one scene to one look."
@@ -264,7 +266,7 @@ def _show_plan(result: Mapping[str, Any]) -> None:
     console.print(operations)
     if result.get("director"):
         for line in direction_lines(result["director"]):
-            console.print(line, markup=False, highlight=False)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]
     console.print(
         f"montage: {montage['duration_seconds']:.1f} s, {montage['frames']} frames of {montage['size']} "

@@ -19,7 +19,8 @@ class ModelServer:
     """What it answers, in turn (the last answer again and again), and what it was asked."""
 
     answers: list[Any]
-    """A text (the model's answer), a number (an HTTP status), "hang", "drip", or bytes (the raw body)."""
+    """A text (the model's answer), a function that makes one of the catalogue,
+    a number (an HTTP status), "hang", "drip", or bytes (the raw body)."""
     routes: tuple[str, ...] = (RESPONSES, CHAT)
     models: tuple[str, ...] | None = None
     """None: there is no such route."""
@@ -104,6 +105,8 @@ def model_server(*answers: Any, **more: Any) -> Iterator[ModelServer]:
                 if name in body:
                     return self.refuse(400, f"unknown parameter {name}")
             answer = state.answers.pop(0) if len(state.answers) > 1 else state.answers[0]
+            if callable(answer):
+                answer = answer(state.catalogue_of(-1))
             if answer == "hang":
                 state.stop.wait(30)
                 return None

@@ -81,9 +81,16 @@ def _same(word: str, name: str) -> bool:
     short, long = sorted((word, name), key=len)
     if len(short) >= LEAST_STEM and (long.startswith(short) or long.endswith(short)):
         return True
+    stems = _stems(word)
     return any(
-        word in group and (name in group or _begins(name, group)) for group, _ in words.CONCEPTS
+        stems & group and (name in group or _begins(name, group)) for group, _ in words.CONCEPTS
     )
+
+
+def _stems(word: str) -> set[str]:
+    """A word and what may be left of it without an ending: Bergen, Berge, Berg."""
+    endings = (end for end in ("n", "s", "e", "en", "es") if word.endswith(end))
+    return {word, *(word[: -len(end)] for end in endings if len(word) - len(end) >= LEAST_STEM)}
 
 
 def _begins(name: str, group: frozenset[str]) -> bool:
@@ -104,7 +111,7 @@ def _stand_in(asked: list[str], catalogue: Catalogue) -> str | None:
     """The look that stands for a thing: blue for the sea."""
     for word in asked:
         for group, look in words.CONCEPTS:
-            if word in group and look is not None and _there(look, catalogue):
+            if _stems(word) & group and look is not None and _there(look, catalogue):
                 return look
     return None
 

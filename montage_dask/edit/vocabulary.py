@@ -70,19 +70,27 @@ ARCS: Mapping[str, str] = {
 
 GRADES: Mapping[str, str] = {
     r"black[- ]?(?:and|&|n)[- ]?white|black and white|b ?& ?w|b/w|bw|monochrom\w*|schwarz[- ]?(?:und[- ]?)?weiss\w*|s/w|sw": "noir",
-    r"vibrant|colou?rful|vivid|saturated|bunt\w*(?! gemischt)|farbenfroh\w*|knallig\w*|kraeftige\w* farben|leuchtend\w*|happy|joyful|cheerful|froehlich\w*": "vibrant",
-    r"warm\w*|golden\w*|sunny|sonnig\w*|co[sz]y|gemuetlich\w*|hopeful\w*|hoffnung\w*|zuversicht\w*": "warm",
-    r"cool (?:colou?rs?|look|tones?|light)|cold|icy|kuehl\w*|kalt\w*|eisig\w*|blaeulich\w*|dark and moody|moody|brooding|gloomy|duester\w*|finster\w*|unheimlich\w*|eerie": "cool",
+    r"vibrant|colou?rful|vivid|saturated|bunt\w*(?! gemischt)|farbenfroh\w*|knallig\w*|kraeftige\w* farben|leuchtend\w*": "vibrant",
+    r"warm\w*|golden\w*|sunny|sonnig\w*|co[sz]y|gemuetlich\w*": "warm",
+    r"cool (?:colou?rs?|look|tones?|light)|cold|icy|kuehl\w*|kalt\w*|eisig\w*|blaeulich\w*": "cool",
     r"teal(?:[- ](?:and[- ])?orange)?|orange and teal|hollywood\w*|blockbuster look|kinolook": "teal-orange",
     r"filmic(?:[- ]warm)?|film look|analog\w*|kodak\w*|filmisch\w*": "filmic-warm",
     r"high[- ]contrast|contrasty|strong contrast|hohe\w* kontrast\w*|starke\w* kontrast\w*|kontrastreich\w*|gritty": "high-contrast",
-    r"desaturated|muted|pale|entsaettigt\w*|gedeckt\w*|blass\w*|melanchol\w*|traurig\w*|sad": "desaturated",
+    r"desaturated|muted|pale|entsaettigt\w*|gedeckt\w*|blass\w*": "desaturated",
     r"bleach(?:[- ]bypass|ed)?|gebleicht\w*": "bleach",
     r"(?:vintage|retro|nostalgic) (?:colou?rs?|look)|alte farben|retrofarben": "vintage",
     r"faded|washed[- ]out|ausgeblichen\w*|verblasst\w*|ausgewaschen\w*": "faded",
     r"moonl(?:ight|it)|day[- ]for[- ]night|mondlicht|mondschein|nachtlook|night look": "moonlight",
     r"natural colou?rs?|no grade|no grading|ungraded|natuerliche\w* farben|ohne (?:farbkorrektur|grading|filter)|no filters?": "none",
 }
+
+MOODS: Mapping[str, str] = {
+    r"happy|joyful|cheerful|froehlich\w*|gluecklich\w*|lustig\w*": "vibrant",
+    r"hopeful\w*|hoffnung\w*|zuversicht\w*|optimis\w*": "warm",
+    r"dark and moody|moody|brooding|gloomy|duester\w*|finster\w*|unheimlich\w*|eerie": "cool",
+    r"melanchol\w*|traurig\w*|sad": "desaturated",
+}
+"""Grades that moods ask for where no colours are named."""
 
 TRANSITIONS: Mapping[str, str] = {
     r"cross[- ]?(?:fad|dissolv)\w*|dissolv\w*|soft transitions?|blend(?:s|ing|ed)?|ueberblend\w*|(?:weiche|sanfte|fliessende)\w* uebergaenge\w*": "crossfade",

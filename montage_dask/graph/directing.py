@@ -12,7 +12,7 @@ from typing import Any
 from montage_dask.config import Setting, checked
 from montage_dask.director_client import Server, ask
 from montage_dask.edit.brief import read_brief
-from montage_dask.edit.choose import LABELS, Pin, filter_shots, parse_selector
+from montage_dask.edit.choose import FIRST, LABELS, LAST, Pin, filter_shots, parse_selector
 from montage_dask.edit.closed import RefusedError
 from montage_dask.edit.director import (
     VERSION,
@@ -72,6 +72,11 @@ def direct(job: Job, driver: Driver, survey: Survey, music_seconds: float | None
     if job.include and decision.leave_out:
         overruled = (*overruled, "clips to use")
         decision = replace(decision, leave_out=())
+    for place, own in ((FIRST, job.first), (LAST, job.last)):
+        kept = tuple(p for p in decision.pins if p.place != place)
+        if own and kept != decision.pins:
+            overruled = (*overruled, f"{place} shot")
+            decision = replace(decision, pins=kept)
     survey.direction = replace(direction, decision=decision, overruled=overruled)
     for note in direction.notes:
         driver.progress.note(f"director: {note}")

@@ -11,10 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from montage_dask.edit.choose import filter_shots, parse_selector, resolve_pins
+from montage_dask.edit.choose import FIRST, LAST, Pin, filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.edit import edit
 from montage_dask.edit.styles import load_style
-from montage_dask.errors import MediaError, MontageError, NothingToDoError, StoreError, TargetFailed
+from montage_dask.errors import (
+    MediaError,
+    MontageError,
+    NothingToDoError,
+    StoreError,
+    TargetFailed,
+    UsageError,
+    printable,
+)
 from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes, range_bytes
 from montage_dask.graph.directing import direct, directed, edited
 from montage_dask.graph.drive import Driver, Progress
@@ -113,7 +121,7 @@ def restrict_clips(job: Job, survey: Survey) -> None:
         survey.sources,
         [parse_selector(s) for s in job.include],
         [parse_selector(s) for s in job.exclude],
-        [parse_selector(s) for s in job.pins],
+        [parse_selector(s) for s in (*job.pins, *job.first, *job.last)],
     )
     for identity in ruled_out:
         del survey.clips[identity]
@@ -135,7 +143,7 @@ def compose(job: Job, survey: Survey, seed: int) -> Timeline:
     )
     if not shots:
         raise NothingToDoError("--include and --exclude leave no shot")
-    pins = resolve_pins(survey.shots, survey.sources, [parse_selector(p) for p in job.pins])
+    pins = _pins(job, survey)
     wanted = directed(survey.direction, shots, load_style(job["style"]))
     return edited(
         wanted,
@@ -157,6 +165,18 @@ def compose(job: Job, survey: Survey, seed: int) -> Timeline:
             match=job["match"],
         ),
     )
+
+
+def _pins(job: Job, survey: Survey) -> tuple[Pin, ...]:
+    """What the user pinned, with its places."""
+    shots, sources = survey.shots, survey.sources
+    pins = list(resolve_pins(shots, sources, [parse_selector(p) for p in job.pins]))
+    for place, named in ((FIRST, job.first), (LAST, job.last)):
+        found = resolve_pins(shots, sources, [parse_selector(p) for p in named])
+        if len(found) > 1:
+            raise UsageError(f"--{place} {printable(named[0])} names {len(found)} clips: name one")
+        pins += [replace(p, place=place) for p in found]
+    return tuple(pins)
 
 
 def _from_timeline(job: Job, driver: Driver, survey: Survey) -> Timeline:

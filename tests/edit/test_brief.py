@@ -61,6 +61,8 @@ BRIEFS = [
     ("a bit faster than usual, not chronological", {"pace": 1.19, "order": "free"}),
     ("the group photo at the end", {"pins": (last(GROUP),)}),
     ("a three second fade out", {"fade_out_seconds": 3.0}),
+    ("the sea last, a moody piece in black and white", {"pins": (last(SEA),), "grade": "noir"}),
+    ("moody, end with people", {"grade": "cool", "pins": (last(GROUP),)}),
     ("ends with IMG 1234", {"pins": (last(3),)}),
     # German
     ("schnell, hoffnungsvoll, endet am Meer", {"pace": FASTER, "arc": "rising", "grade": "warm", "pins": (last(SEA),)}),
@@ -81,8 +83,10 @@ BRIEFS = [
     ("90 Sekunden, kräftige Farben, harte Schnitte", {"duration_seconds": 90, "grade": "vibrant", "transition": "cut"}),
     ("anderthalb Minuten, weiche Überblendungen, ausblenden", {"duration_seconds": 90, "transition": "crossfade", "fade_out_seconds": 3.0}),
     ("Hochzeitsfilm, sehr langsam, warm", {"style": "wedding", "pace": 0.5, "grade": "warm"}),
+    ("Ein ruhiger, warmer Film. Er beginnt mit den Bergen und endet am Strand.", {"pace": SLOWER, "grade": "warm", "pins": (first(MOUNTAIN), last(SEA))}),
+    ("endet mit den Bergen und zuletzt ausblenden", {"pins": (last(MOUNTAIN),), "fade_out_seconds": 3.0}),
     ("Achterbahn der Gefühle, kontrastreich", {"arc": "crises", "grade": "high-contrast"}),
-    ("traurig, kühl, entsättigt", {"pace": SLOWER, "grade": "desaturated"}),
+    ("traurig, entsättigt, kühl", {"pace": SLOWER, "grade": "desaturated"}),
 ]  # fmt: skip
 
 
@@ -105,6 +109,9 @@ def test_what_is_not_there_is_said():
     decision, notes = read_brief("ends on the unicorn", catalogue())
     assert decision.pins == ()
     assert notes[0] == "nothing in the footage is known as 'the unicorn'"
+    assert read_brief("beginnt mit dem Einhorn und endet am Meer", catalogue())[1] == (
+        "nothing in the footage is known as 'dem einhorn'",
+    )
     decision, notes = read_brief("asdf qwerty", catalogue())
     assert "no word of the brief is known" in notes[0]
     assert to_json(decision) | {"reason": ""} == to_json(type(decision)())

@@ -20,6 +20,7 @@ from montage_dask.edit.styles import load_style
 from montage_dask.errors import UsageError
 from montage_dask.graph.directing import catalogue_of, direct, directed, edited
 from montage_dask.graph.drive import Driver, Silent
+from montage_dask.graph.montage import compose
 from montage_dask.graph.survey import Clip, Survey
 from montage_dask.job import make_job
 from montage_dask.records import to_json
@@ -207,6 +208,25 @@ def test_what_the_user_sets_wins(survey, driver):
     }
     assert survey.direction.decision.leave_out == ()
     assert survey.direction.decision.style == "noir"
+
+
+def test_the_users_last_shot_wins(survey, driver):
+    pins = [{"place": p, "clip": 2, "look": None} for p in ("first", "last")]
+    with model_server(answer(pins=pins)) as state:
+        direct(job(state, last="city.mp4"), driver, survey)
+    assert [p.place for p in survey.direction.decision.pins] == ["first"]
+    assert survey.direction.overruled == ("last shot",)
+
+
+def test_first_and_last_shots_of_the_user(survey):
+    timeline = compose(job(director=None, first="sea@7", last="city.mp4"), survey, 0)
+    assert (timeline.events[0].source, timeline.events[0].shot) == ("id-2", 2)
+    assert timeline.events[-1].source == "id-0"
+    assert timeline.events[-1].reason == "Pinned by the user; as the last shot."
+    with pytest.raises(UsageError, match=r"--last \*.mp4 names 3 clips: name one"):
+        compose(job(last="*.mp4"), survey, 0)
+    with pytest.raises(UsageError, match="no clip is called"):
+        compose(job(first="nobody"), survey, 0)
 
 
 def test_a_default_that_the_user_names_is_the_users(survey, driver):
