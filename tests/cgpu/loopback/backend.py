@@ -21,6 +21,7 @@ from .wire import Message, Reply, json_reply
 
 GUARD = ")]}'\n"
 """Colab puts it before its JSON, so that no page can include it as a script."""
+_IDLE_CHECK_SECONDS = 0.05
 CLIENT_ID = "123-loopback.apps.googleusercontent.com"
 
 
@@ -264,6 +265,16 @@ class Backend:
         if not listed:
             self.machines = [m for m in self.machines if m not in lost]
         return len(lost)
+
+    async def watch_idle(self) -> None:
+        """Lose runtimes that nobody keeps alive, as the knob says; for ever."""
+        while True:
+            await asyncio.sleep(_IDLE_CHECK_SECONDS)
+            limit = self.knobs.idle_seconds
+            for machine in list(self.machines):
+                last = max([machine.started, *machine.kept_alive])
+                if limit is not None and not machine.lost and time.monotonic() - last > limit:
+                    await machine.lose(silent=False)
 
     async def close(self) -> None:
         """Lose everything."""
