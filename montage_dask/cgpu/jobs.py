@@ -8,34 +8,30 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import io
 import logging
 import re
 import shlex
-import shutil
-import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from montage_dask.cgpu.files import (
+from montage_dask.cgpu.bundle import bundled, check_results, listed, made_folder, place
+from montage_dask.cgpu.chunks import (
     ASK_FIRST_BYTES,
-    BYTES_PER_SECOND,
     PAUSE_SECONDS,
     TRIES,
-    Download,
     Presence,
     Transfer,
     cut,
-    extract,
-    fetch,
     passing,
     send_chunks,
 )
+from montage_dask.cgpu.download import Download, extract
+from montage_dask.cgpu.files import BYTES_PER_SECOND, fetch
 from montage_dask.cgpu.framing import Base64Stream, encoded
 from montage_dask.errors import (
     RemoteCommandFailed,
@@ -43,8 +39,6 @@ from montage_dask.errors import (
     RuntimeLost,
     Timeout,
     TransferCorrupt,
-    UsageError,
-    printable,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +96,7 @@ def job(
     on_progress: Progress | None = None,
 ) -> JobResult:
     """See `Runtime.job`."""
-    with _bundle(script, (), None) as (bundle, identity):
+    with bundled(script, (), None) as (bundle, identity):
         work = _Job(runtime, _folder(job_id, identity), timeout_seconds, on_progress)
         return work.run(script, (), bundle, None)
 
@@ -118,10 +112,10 @@ def exchange(
     on_progress: Progress | None,
 ) -> Exchange:
     """See `Runtime.exchange`."""
-    _check_results(results, into)
+    check_results(results, into)
     with (
-        _bundle(script, results, upload) as (bundle, identity),
-        tempfile.TemporaryDirectory(prefix="montage-dask-", dir=_made(into)) as scratch,
+        bundled(script, results, upload) as (bundle, identity),
+        tempfile.TemporaryDirectory(prefix="montage-dask-", dir=made_folder(into)) as scratch,
     ):
         work = _Job(runtime, _folder(job_id or "exchange", identity), timeout_seconds, on_progress)
         download = Download(Path(scratch) / "results") if results else None
@@ -133,7 +127,7 @@ def exchange(
         files = {}
         if done.code == 0 and into is not None and results:
             extract(Path(scratch) / "results", Path(scratch) / "out")
-            files = _placed(Path(scratch) / "out", into, results)
+            files = place(Path(scratch) / "out", into, results)
         runtime.garbage.append(work.folder)
     return Exchange(done.code, done.log_tail, files)
 
@@ -189,7 +183,7 @@ class _Job:
         f = self.folder
         write = f"printf %s {shlex.quote(script)} >{f}/run.sh"
         if results:
-            write += f";printf '%s\\0' {shlex.join(_listed(results))} >{f}/results"
+            write += f";printf '%s\\0' {shlex.join(listed(results))} >{f}/results"
         if len(write) > TYPED_BYTES:
             return None
         return f"mkdir -p {f}&&{{ settled {f}||{{ rm -rf {f}/work;{write};}};}}"
@@ -341,79 +335,6 @@ class _Watch:
         text = self._decoder.decode(bytes(self._piece))
         if self._on_progress is not None and text:
             self._on_progress(text)
-
-
-@contextmanager
-def _bundle(script: str, results: Sequence[str], upload: Path | None) -> Iterator[tuple[Path, str]]:
-    """A tar with all that a job needs, and its identity: the same input makes the same bytes."""
-    with tempfile.NamedTemporaryFile(prefix="montage-dask-", suffix=".tar") as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
-            _add(tar, "run.sh", encoded(script))
-            _add(tar, "results", b"".join(encoded(name) + b"\0" for name in _listed(results)))
-            if upload is not None:
-                if not upload.exists():
-                    raise UsageError(f"no such file: {printable(str(upload))}")
-                _add_tree(tar, upload, "work/input")
-        file.flush()
-        file.seek(0)
-        yield Path(file.name), hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))
-
-
-def _add_tree(tar: tarfile.TarFile, path: Path, name: str) -> None:
-    """A file, or a folder with its files in order; links are followed, times and owners left out."""
-    if path.is_dir():
-        entry = tarfile.TarInfo(name)
-        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-        tar.addfile(entry)
-        for child in sorted(path.iterdir()):
-            _add_tree(tar, child, f"{name}/{child.name}")
-    elif path.is_file():
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = (
-            path.stat().st_size,
-            0o755 if path.stat().st_mode & 0o100 else 0o644,
-        )
-        with open(path, "rb") as file:
-            tar.addfile(entry, file)
-
-
-def _listed(results: Sequence[str]) -> list[str]:
-    """Names that tar cannot take for options."""
-    return [f"./{name}" for name in results]
-
-
-def _check_results(results: Sequence[str], into: Path | None) -> None:
-    for name in results:
-        path = PurePosixPath(name)
-        if not name or path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
-            raise UsageError(f"not a name below the job's folder: {printable(name)}")
-    if results and into is None:
-        raise UsageError("results need a folder to put them into")
-
-
-def _made(folder: Path | None) -> Path | None:
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _placed(source: Path, into: Path, results: Sequence[str]) -> dict[str, Path]:
-    """Move the results where they belong, each by one rename."""
-    placed = {}
-    for name in results:
-        target = into / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        (source / name).replace(target)
-        placed[name] = target
-    return placed
 
 
 def _folder(job_id: str, identity: str) -> str:

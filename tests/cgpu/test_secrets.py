@@ -23,7 +23,7 @@ TOKEN = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_
 def test_scrub(token, words):
     for secret in (f"1//{token}", f"ya29.{token}", f"GOCSPX-{token}", f"x{token}@example.com"):
         assert secret not in scrub(f"{words} {secret}\n{words}")
-        assert token not in scrub(f"{words} {secret} {words}".replace(words, "-"))
+        assert token not in scrub(f"- {secret} -")
     assert token not in scrub(f'{{"access_token":"{token}"}} Authorization: Bearer {token}')
     assert scrub(f"{words} opaque-{token}", [f"opaque-{token}"]) == scrub(f"{words} …")
 
