@@ -169,6 +169,43 @@ def test_nothing_is_left_at_the_end(cgpu_binary: Path, tmp_path: Path) -> None:
     assert waiting.returncode == 1
 
 
+SCRIPT = """
+import os, subprocess, sys
+from pathlib import Path
+from colab import loopback_colab
+with loopback_colab(Path(sys.argv[1])) as colab:
+    environment = os.environ | colab.environment(Path(sys.argv[2]))
+    command = "setsid nohup sleep 300 >/dev/null 2>&1 & echo"
+    subprocess.run([sys.argv[3], "run", "--", command], env=environment, check=True)
+    print(*colab.processes(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_nothing_is_left_when_the_test_is_killed(cgpu_binary: Path, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", SCRIPT, str(tmp_path / "c"), str(tmp_path / "config")]
+    process = subprocess.Popen(
+        [*arguments, str(cgpu_binary)],
+        cwd=Path(__file__).parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or not lines[-1].strip().isdigit():
+        lines.append(process.stdout.readline())
+        assert lines[-1], lines
+    pid = int(lines[-1])
+    assert alive(pid)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 20
+    while alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_the_machine_is_as_promised(cgpu: Cgpu, colab: Colab) -> None:
     _, text = cgpu.remote("pwd; tty; stty size; python3 -c 'import numpy, sys; print(sys.prefix)'")
     folder, tty, size, prefix = text.splitlines()

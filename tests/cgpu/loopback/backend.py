@@ -52,6 +52,8 @@ class Backend:
         self.knobs = Knobs()
         self.folder, self.environment = folder, environment
         self.programs = _python_folder(folder / "programs", python)
+        self.prefix = f"{uuid.uuid4().hex[:12]}-"
+        """Of the ids of all its machines."""
         self.url = ""
         """`http://127.0.0.1:PORT`, once it listens."""
         self.accounts: dict[str, Account] = {}
@@ -222,7 +224,14 @@ class Backend:
             while (root := self.root(account.name, variant, slot)) in taken:
                 slot += 1
             machine = await asyncio.to_thread(
-                Machine, account.name, variant, accelerator, root, self.programs, self.environment
+                Machine,
+                account.name,
+                self.prefix,
+                variant,
+                accelerator,
+                root,
+                self.programs,
+                self.environment,
             )
             self.machines.append(machine)
             return machine
@@ -293,7 +302,7 @@ def _python_folder(folder: Path, python: str) -> Path:
 
     A link would do for a plain Python, but one of a virtual environment finds its packages by its own place.
     """
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name in ("python3", "python"):
         script = folder / name
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(python)} "$@"\n')

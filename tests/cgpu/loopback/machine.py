@@ -26,6 +26,7 @@ class Machine:
 
     Args:
         account: whose it is.
+        prefix: of its id, common to the machines of one backend.
         variant: "DEFAULT" (CPU), "GPU" or "TPU".
         accelerator: "T4" …; "NONE" for a CPU.
         root: its folder; what another machine left there is removed.
@@ -36,16 +37,17 @@ class Machine:
     def __init__(
         self,
         account: str,
+        prefix: str,
         variant: str,
         accelerator: str,
         root: Path,
         programs: Path,
         environment: Mapping[str, str],
     ) -> None:
-        self.id = uuid.uuid4().hex
+        self.id = f"{prefix}{uuid.uuid4().hex}"
         self.account, self.variant, self.accelerator = account, variant, accelerator
         kind = accelerator.lower() if variant != "DEFAULT" else "cpu"
-        self.endpoint = f"{kind}-s-{self.id[:12]}"
+        self.endpoint = f"{kind}-s-{self.id[-12:]}"
         self.proxy_token = f"proxy-{uuid.uuid4().hex}"
         self.root = root
         self.lost = False
