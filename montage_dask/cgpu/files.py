@@ -44,6 +44,9 @@ CALL_BYTES = 512 << 20
 BYTES_PER_SECOND = 100_000
 """Slower than any line to Colab that was seen: it bounds the time of a call, silence ends it earlier."""
 
+DISK_BYTES_PER_SECOND = 10_000_000
+"""A runtime joins and verifies faster than that."""
+
 
 def put(runtime: Runtime, local: Path, remote: str) -> None:
     """See `Runtime.put`."""
@@ -52,12 +55,12 @@ def put(runtime: Runtime, local: Path, remote: str) -> None:
     transfer = cut(local, runtime.chunk_bytes)
     state = Presence()
     if transfer.size >= ASK_FIRST_BYTES:
-        state = patiently(lambda: _ask(runtime, transfer.have(target)))
+        state = patiently(lambda: _ask(runtime, transfer.have(target), transfer.size))
         if state.there:
             return
     for _ in range(TRIES):
         send_chunks(runtime, local, transfer, state.parts)
-        state = patiently(lambda: _ask(runtime, transfer.join(target)))
+        state = patiently(lambda: _ask(runtime, transfer.join(target), transfer.size))
         if state.there:
             return
         state.check(remote)
@@ -66,9 +69,9 @@ def put(runtime: Runtime, local: Path, remote: str) -> None:
     )
 
 
-def _ask(runtime: Runtime, script: str) -> Presence:
+def _ask(runtime: Runtime, script: str, size: int) -> Presence:
     state = Presence()
-    runtime.stream(script, runtime.call_seconds, state)
+    runtime.stream(script, runtime.call_seconds + size / DISK_BYTES_PER_SECOND, state)
     return state
 
 

@@ -25,13 +25,12 @@ from montage_dask.cgpu.chunks import (
     PAUSE_SECONDS,
     TRIES,
     Presence,
-    Transfer,
     cut,
     passing,
     send_chunks,
 )
 from montage_dask.cgpu.download import Download, extract
-from montage_dask.cgpu.files import BYTES_PER_SECOND, fetch
+from montage_dask.cgpu.files import BYTES_PER_SECOND, DISK_BYTES_PER_SECOND, fetch
 from montage_dask.cgpu.framing import Base64Stream, encoded
 from montage_dask.errors import (
     RemoteCommandFailed,
@@ -50,7 +49,7 @@ WAIT_SECONDS = 60
 """How long one call waits for a job."""
 
 STALL_SECONDS = 45.0
-"""A waiting call says something every five seconds; this much silence is a cut line."""
+"""A waiting call says something every three seconds; this much silence is a cut line."""
 
 TAIL_BYTES = 64 << 10
 """Of a job's log."""
@@ -180,36 +179,34 @@ class _Job:
         return JobResult(code, self._sink.tail())
 
     def _typed(self, script: str, results: Sequence[str]) -> str | None:
+        """The remote function that makes the folder ready, if it can be typed."""
         f = self.folder
-        write = f"printf %s {shlex.quote(script)} >{f}/run.sh"
+        write = f"rm -rf {f}/work;printf %s {shlex.quote(script)} >{f}/run.sh"
         if results:
             write += f";printf '%s\\0' {shlex.join(listed(results))} >{f}/results"
-        if len(write) > TYPED_BYTES:
-            return None
-        return f"mkdir -p {f}&&{{ settled {f}||{{ rm -rf {f}/work;{write};}};}}"
+        return f"r(){{ {write};}}" if len(write) <= TYPED_BYTES else None
 
     def _sent(self, bundle: Path) -> str:
-        """Upload the bundle unless it is there or the job needs it no more; the call that unpacks it."""
+        """Upload the bundle unless it is there or the job needs it no more; the function that unpacks it."""
         transfer = cut(bundle, self._runtime.chunk_bytes)
         target = f"{self.folder}/bundle"
         state = Presence()
         if transfer.size >= ASK_FIRST_BYTES:
             ask = f"settled {self.folder}&&mark there||{transfer.have(target)}"
-            self._runtime.stream(ask, self._runtime.call_seconds, state)
+            self._runtime.stream(ask, self._limit(transfer.size), state)
         if not state.there:
             send_chunks(self._runtime, bundle, transfer, state.parts)
-        return self._unpacking(transfer)
+        return f"r(){{ {transfer.join(target)}&&unpack {self.folder};}}"
 
-    def _unpacking(self, transfer: Transfer) -> str:
-        f = self.folder
-        return f"{{ settled {f}||{transfer.join(f + '/bundle')}&&prepare {f};}}"
+    def _limit(self, size: int) -> float:
+        return self._runtime.call_seconds + size / DISK_BYTES_PER_SECOND
 
     def _wait(self, begin: str, bundle: Path, download: Download | None, deadline: float) -> int:
-        misses = changed = 0
+        first, misses, changed = begin, 0, 0
         while True:
             left = max(1, min(WAIT_SECONDS, int(deadline - time.monotonic())))
             try:
-                self._call(begin, left, download)
+                self._call(begin, left, bundle, download)
             except RemoteError as error:
                 misses += 1
                 begin = "" if self._sink.started else begin
@@ -233,6 +230,10 @@ class _Job:
                 begin = self._sent(bundle)
             elif state.isdecimal():
                 return int(state)
+            elif state == "gone" and changed < TRIES:
+                # Another client asked for the same, had it, and cleaned up before we had it.
+                changed += 1
+                begin, self._sink.started, self._sink.known = first, False, 0
             elif state != "running":
                 raise self._failure(state)
             elif time.monotonic() >= deadline:
@@ -240,15 +241,15 @@ class _Job:
             else:
                 begin = ""
 
-    def _call(self, begin: str, wait: int, download: Download | None) -> None:
+    def _call(self, begin: str, wait: int, bundle: Path, download: Download | None) -> None:
         """One call: start if need be, wait, send the results if they are small."""
         runtime, f = self._runtime, self.folder
         dropped = [runtime.garbage.pop() for _ in range(min(3, len(runtime.garbage)))]
         script = f"rm -rf {' '.join(dropped)};" if dropped else ""
         if begin:
-            script += f"{begin}&&start {f} {max(1, round(self._seconds))}&&"
+            script += f"{begin};start {f} {max(1, round(self._seconds))} r&&"
         script += f"await {f} {self._sink.known} {wait}"
-        seconds = wait + runtime.call_seconds
+        seconds = wait + self._limit(bundle.stat().st_size if begin else 0)
         if download is not None:
             request = download.request(f"{f}/results.tar", runtime.chunk_bytes, INLINE_BYTES)
             script += f"&&results {f}&&{request}"
@@ -288,7 +289,7 @@ class _Watch:
         self._tail = bytearray()
         self._stream: Base64Stream | None = None
         self._piece = bytearray()
-        self._end = 0
+        self._end = self._length = 0
         self._download: Download | None = None
 
     def begin(self, download: Download | None) -> None:
@@ -311,6 +312,7 @@ class _Watch:
     def mark(self, name: str, arguments: list[str]) -> None:
         if name == "log":
             self._stream, self._end = Base64Stream(), int(arguments[1])
+            self._length = self._end - int(arguments[0])
             self._piece.clear()
         elif name == "end-of-log" and self._stream is not None:
             self._stream.finish()

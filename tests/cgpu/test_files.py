@@ -276,11 +276,11 @@ def test_two_fetch_the_same_file_at_once(work, tmp_path):
 
 
 def test_speed_and_memory(shared_runtime, tmp_path):
-    """50 MB down in one process (more than 10 MB/s on a quiet machine), without holding them."""
+    """30 MB down in one process (more than 10 MB/s on a quiet machine), without holding them."""
     _, runtime = shared_runtime
     runtime = Runtime(runtime.runner, runtime.folder, install="off", call_seconds=60)
     runtime.ensure()
-    size = 50 * MEGABYTE
+    size = 30 * MEGABYTE
     block = os.urandom(MEGABYTE)
     with open(Path(runtime.folder, "large"), "wb") as file:
         file.writelines(block for _ in range(size // MEGABYTE))
