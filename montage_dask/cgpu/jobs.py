@@ -317,11 +317,16 @@ class _Watch:
         elif name == "end-of-log" and self._stream is not None:
             self._stream.finish()
             self._stream = None
+            if len(self._piece) != self._length:
+                raise TransferCorrupt("the job's log arrived changed: try again")
             self._grow()
         elif name == "started":
             self.started = True
         elif name == "state":
-            self.state = arguments[0]
+            state, again = arguments
+            if state != again:
+                raise TransferCorrupt("the job's state arrived changed: try again")
+            self.state = state
         elif name == "lacking":
             self.lacking = True
         elif name in ("file", "from", "chunk", "sum", "missing"):

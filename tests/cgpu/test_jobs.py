@@ -323,7 +323,7 @@ def test_signs_of_life_while_results_are_packed(work, tmp_path, monkeypatch):
 
 def test_a_job_whose_folder_was_cleaned_up_starts_anew(work, tmp_path):
     """Another client had the same results and went."""
-    colab, runtime = work
+    _, runtime = work
     count = Path(runtime.folder, "count6")
     source = tmp_path / "source"
     source.write_bytes(os.urandom(1000))
