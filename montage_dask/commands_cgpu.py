@@ -66,7 +66,7 @@ def status(as_json: bool, start: bool) -> int:
     return 0
 
 
-@cgpu.command(context_settings={"ignore_unknown_options": True})
+@cgpu.command(context_settings={"allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
     "--timeout",

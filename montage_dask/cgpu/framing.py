@@ -56,7 +56,7 @@ o=$(mktemp)||{{ echo "@@{token}:full";exit;}}
 echo "@@{token}:begin"
 timeout -s 9 {int(seconds) + 5} bash -c {shlex.quote(script)} >"$o" 2>&1
 c=$?
-s=$(tail -c {KEPT_BYTES} "$o"|sha256sum)
+s=$({{ tail -c {KEPT_BYTES} "$o";echo $c;}}|sha256sum)
 {{ tail -c {KEPT_BYTES} "$o";printf ...;}}|base64 -w 76
 echo "@@{token}:end:$c:${{s%% *}}:."
 rm -f "$o"
@@ -69,7 +69,7 @@ def streamed(script: str, token: str, seconds: float) -> str:
 echo "@@{token}:begin"
 U={token} timeout -s 9 {int(seconds) + 5} bash -c {shlex.quote(script)}
 c=$?
-printf '\\n@@%s:end:%s:.\\n' {token} $c
+printf '\\n@@%s:end:%s:%s:.\\n' {token} $c $c
 """
 
 
@@ -209,7 +209,11 @@ class FrameReader:
             if name == "end" and arguments[-1:] == (".",):
                 self.ended = list(arguments)
             else:
-                self._sink.mark(name, list(arguments))
+                try:
+                    self._sink.mark(name, list(arguments))
+                except (ValueError, IndexError, TypeError) as error:
+                    message = "a marker from the runtime was damaged: try again"
+                    raise TransferCorrupt(message) from error
 
 
 class Capture:
@@ -233,17 +237,18 @@ class Capture:
         """
         self._stream.finish()
         output = b"".join(self._blocks)
-        if len(ended) != 3 or hashlib.sha256(output).hexdigest() != ended[1]:
+        digest = hashlib.sha256(output + f"{ended[0]}\n".encode()).hexdigest()
+        if len(ended) != 3 or digest != ended[1]:
             raise TransferCorrupt("the output of the runtime was damaged: try again")
-        return Finished(code_of(ended), output.decode("utf-8", "replace"))
+        return Finished(int(ended[0]), output.decode("utf-8", "replace"))
 
 
 def code_of(ended: list[str]) -> int:
-    """The exit code in an end marker.
+    """The exit code in the end marker of a stream, where it stands twice.
 
     Raises:
-        TransferCorrupt: there is none.
+        TransferCorrupt: it is damaged.
     """
-    if not ended or not ended[0].isdecimal():
+    if len(ended) != 3 or not ended[0].isdecimal() or ended[0] != ended[1]:
         raise TransferCorrupt("the end of the runtime's output was damaged: try again")
     return int(ended[0])

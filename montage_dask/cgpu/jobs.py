@@ -8,34 +8,29 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import io
 import logging
 import re
 import shlex
-import shutil
-import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from montage_dask.cgpu.files import (
+from montage_dask.cgpu.bundle import bundled, check_results, listed, made_folder, place
+from montage_dask.cgpu.chunks import (
     ASK_FIRST_BYTES,
-    BYTES_PER_SECOND,
     PAUSE_SECONDS,
     TRIES,
-    Download,
     Presence,
-    Transfer,
     cut,
-    extract,
-    fetch,
     passing,
     send_chunks,
 )
+from montage_dask.cgpu.download import Download, extract
+from montage_dask.cgpu.files import BYTES_PER_SECOND, DISK_BYTES_PER_SECOND, fetch
 from montage_dask.cgpu.framing import Base64Stream, encoded
 from montage_dask.errors import (
     RemoteCommandFailed,
@@ -43,8 +38,6 @@ from montage_dask.errors import (
     RuntimeLost,
     Timeout,
     TransferCorrupt,
-    UsageError,
-    printable,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +49,7 @@ WAIT_SECONDS = 60
 """How long one call waits for a job."""
 
 STALL_SECONDS = 45.0
-"""A waiting call says something every five seconds; this much silence is a cut line."""
+"""A waiting call says something every three seconds; this much silence is a cut line."""
 
 TAIL_BYTES = 64 << 10
 """Of a job's log."""
@@ -102,7 +95,7 @@ def job(
     on_progress: Progress | None = None,
 ) -> JobResult:
     """See `Runtime.job`."""
-    with _bundle(script, (), None) as (bundle, identity):
+    with bundled(script, (), None) as (bundle, identity):
         work = _Job(runtime, _folder(job_id, identity), timeout_seconds, on_progress)
         return work.run(script, (), bundle, None)
 
@@ -118,10 +111,10 @@ def exchange(
     on_progress: Progress | None,
 ) -> Exchange:
     """See `Runtime.exchange`."""
-    _check_results(results, into)
+    check_results(results, into)
     with (
-        _bundle(script, results, upload) as (bundle, identity),
-        tempfile.TemporaryDirectory(prefix="montage-dask-", dir=_made(into)) as scratch,
+        bundled(script, results, upload) as (bundle, identity),
+        tempfile.TemporaryDirectory(prefix="montage-dask-", dir=made_folder(into)) as scratch,
     ):
         work = _Job(runtime, _folder(job_id or "exchange", identity), timeout_seconds, on_progress)
         download = Download(Path(scratch) / "results") if results else None
@@ -133,7 +126,7 @@ def exchange(
         files = {}
         if done.code == 0 and into is not None and results:
             extract(Path(scratch) / "results", Path(scratch) / "out")
-            files = _placed(Path(scratch) / "out", into, results)
+            files = place(Path(scratch) / "out", into, results)
         runtime.garbage.append(work.folder)
     return Exchange(done.code, done.log_tail, files)
 
@@ -186,36 +179,34 @@ class _Job:
         return JobResult(code, self._sink.tail())
 
     def _typed(self, script: str, results: Sequence[str]) -> str | None:
+        """The remote function that makes the folder ready, if it can be typed."""
         f = self.folder
-        write = f"printf %s {shlex.quote(script)} >{f}/run.sh"
+        write = f"rm -rf {f}/work;printf %s {shlex.quote(script)} >{f}/run.sh"
         if results:
-            write += f";printf '%s\\0' {shlex.join(_listed(results))} >{f}/results"
-        if len(write) > TYPED_BYTES:
-            return None
-        return f"mkdir -p {f}&&{{ settled {f}||{{ rm -rf {f}/work;{write};}};}}"
+            write += f";printf '%s\\0' {shlex.join(listed(results))} >{f}/results"
+        return f"r(){{ {write};}}" if len(write) <= TYPED_BYTES else None
 
     def _sent(self, bundle: Path) -> str:
-        """Upload the bundle unless it is there or the job needs it no more; the call that unpacks it."""
+        """Upload the bundle unless it is there or the job needs it no more; the function that unpacks it."""
         transfer = cut(bundle, self._runtime.chunk_bytes)
         target = f"{self.folder}/bundle"
         state = Presence()
         if transfer.size >= ASK_FIRST_BYTES:
             ask = f"settled {self.folder}&&mark there||{transfer.have(target)}"
-            self._runtime.stream(ask, self._runtime.call_seconds, state)
+            self._runtime.stream(ask, self._limit(transfer.size), state)
         if not state.there:
             send_chunks(self._runtime, bundle, transfer, state.parts)
-        return self._unpacking(transfer)
+        return f"r(){{ {transfer.join(target)}&&unpack {self.folder};}}"
 
-    def _unpacking(self, transfer: Transfer) -> str:
-        f = self.folder
-        return f"{{ settled {f}||{transfer.join(f + '/bundle')}&&prepare {f};}}"
+    def _limit(self, size: int) -> float:
+        return self._runtime.call_seconds + size / DISK_BYTES_PER_SECOND
 
     def _wait(self, begin: str, bundle: Path, download: Download | None, deadline: float) -> int:
-        misses = changed = 0
+        first, misses, changed = begin, 0, 0
         while True:
             left = max(1, min(WAIT_SECONDS, int(deadline - time.monotonic())))
             try:
-                self._call(begin, left, download)
+                self._call(begin, left, bundle, download)
             except RemoteError as error:
                 misses += 1
                 begin = "" if self._sink.started else begin
@@ -239,6 +230,10 @@ class _Job:
                 begin = self._sent(bundle)
             elif state.isdecimal():
                 return int(state)
+            elif state == "gone" and changed < TRIES:
+                # Another client asked for the same, had it, and cleaned up before we had it.
+                changed += 1
+                begin, self._sink.started, self._sink.known = first, False, 0
             elif state != "running":
                 raise self._failure(state)
             elif time.monotonic() >= deadline:
@@ -246,15 +241,15 @@ class _Job:
             else:
                 begin = ""
 
-    def _call(self, begin: str, wait: int, download: Download | None) -> None:
+    def _call(self, begin: str, wait: int, bundle: Path, download: Download | None) -> None:
         """One call: start if need be, wait, send the results if they are small."""
         runtime, f = self._runtime, self.folder
         dropped = [runtime.garbage.pop() for _ in range(min(3, len(runtime.garbage)))]
         script = f"rm -rf {' '.join(dropped)};" if dropped else ""
         if begin:
-            script += f"{begin}&&start {f} {max(1, round(self._seconds))}&&"
+            script += f"{begin};start {f} {max(1, round(self._seconds))} r&&"
         script += f"await {f} {self._sink.known} {wait}"
-        seconds = wait + runtime.call_seconds
+        seconds = wait + self._limit(bundle.stat().st_size if begin else 0)
         if download is not None:
             request = download.request(f"{f}/results.tar", runtime.chunk_bytes, INLINE_BYTES)
             script += f"&&results {f}&&{request}"
@@ -294,7 +289,7 @@ class _Watch:
         self._tail = bytearray()
         self._stream: Base64Stream | None = None
         self._piece = bytearray()
-        self._end = 0
+        self._end = self._length = 0
         self._download: Download | None = None
 
     def begin(self, download: Download | None) -> None:
@@ -317,15 +312,21 @@ class _Watch:
     def mark(self, name: str, arguments: list[str]) -> None:
         if name == "log":
             self._stream, self._end = Base64Stream(), int(arguments[1])
+            self._length = self._end - int(arguments[0])
             self._piece.clear()
         elif name == "end-of-log" and self._stream is not None:
             self._stream.finish()
             self._stream = None
+            if len(self._piece) != self._length:
+                raise TransferCorrupt("the job's log arrived changed: try again")
             self._grow()
         elif name == "started":
             self.started = True
         elif name == "state":
-            self.state = arguments[0]
+            state, again = arguments
+            if state != again:
+                raise TransferCorrupt("the job's state arrived changed: try again")
+            self.state = state
         elif name == "lacking":
             self.lacking = True
         elif name in ("file", "from", "chunk", "sum", "missing"):
@@ -341,79 +342,6 @@ class _Watch:
         text = self._decoder.decode(bytes(self._piece))
         if self._on_progress is not None and text:
             self._on_progress(text)
-
-
-@contextmanager
-def _bundle(script: str, results: Sequence[str], upload: Path | None) -> Iterator[tuple[Path, str]]:
-    """A tar with all that a job needs, and its identity: the same input makes the same bytes."""
-    with tempfile.NamedTemporaryFile(prefix="montage-dask-", suffix=".tar") as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
-            _add(tar, "run.sh", encoded(script))
-            _add(tar, "results", b"".join(encoded(name) + b"\0" for name in _listed(results)))
-            if upload is not None:
-                if not upload.exists():
-                    raise UsageError(f"no such file: {printable(str(upload))}")
-                _add_tree(tar, upload, "work/input")
-        file.flush()
-        file.seek(0)
-        yield Path(file.name), hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))
-
-
-def _add_tree(tar: tarfile.TarFile, path: Path, name: str) -> None:
-    """A file, or a folder with its files in order; links are followed, times and owners left out."""
-    if path.is_dir():
-        entry = tarfile.TarInfo(name)
-        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-        tar.addfile(entry)
-        for child in sorted(path.iterdir()):
-            _add_tree(tar, child, f"{name}/{child.name}")
-    elif path.is_file():
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = (
-            path.stat().st_size,
-            0o755 if path.stat().st_mode & 0o100 else 0o644,
-        )
-        with open(path, "rb") as file:
-            tar.addfile(entry, file)
-
-
-def _listed(results: Sequence[str]) -> list[str]:
-    """Names that tar cannot take for options."""
-    return [f"./{name}" for name in results]
-
-
-def _check_results(results: Sequence[str], into: Path | None) -> None:
-    for name in results:
-        path = PurePosixPath(name)
-        if not name or path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
-            raise UsageError(f"not a name below the job's folder: {printable(name)}")
-    if results and into is None:
-        raise UsageError("results need a folder to put them into")
-
-
-def _made(folder: Path | None) -> Path | None:
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _placed(source: Path, into: Path, results: Sequence[str]) -> dict[str, Path]:
-    """Move the results where they belong, each by one rename."""
-    placed = {}
-    for name in results:
-        target = into / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        (source / name).replace(target)
-        placed[name] = target
-    return placed
 
 
 def _folder(job_id: str, identity: str) -> str:

@@ -6,6 +6,15 @@ encode() { { "$@"; printf '...'; } | base64 -w 76; }
 mark() { printf '\n@@%s:%s\n' "$U" "$1"; }
 digest() { sha256sum | cut -c1-64; }
 packed() { slice "$@" | gzip -1; }
+# For what takes long and says nothing: a sign of life now and then. fd 3 is the frame's, see below.
+busy() {
+  (while sleep 3 >/dev/null 3>&-; do mark wait >&3; done) &
+  local b=$! c
+  "$@"
+  c=$?
+  kill "$b"
+  return "$c"
+}
 slice() { dd if="$1" bs=1M iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none; }
 
 # -- the runtime itself ---------------------------------------------------------------------------------------------------
@@ -64,9 +73,9 @@ join() { # transfer, digest of the whole, number of chunks, gzip or cat, target
   t=$(dirname -- "$5")/.$1.$BASHPID.part
   n=$(ls "$D/parts/$1".[0-9]* | wc -l)
   if [ "$n" = "$3" ]; then
-    if [ "$4" = gzip ]; then cat "$D/parts/$1".[0-9]* | gzip -dc; else cat "$D/parts/$1".[0-9]*; fi >"$t"
+    if [ "$4" = gzip ]; then cat "$D/parts/$1".[0-9]* | busy gzip -dc; else busy cat "$D/parts/$1".[0-9]*; fi >"$t"
   elif [ "$3" = 0 ]; then : >"$t"; fi
-  if [ "$(digest <"$t")" = "$2" ] && mv -fT -- "$t" "$5"; then
+  if [ "$(busy digest <"$t")" = "$2" ] && mv -fT -- "$t" "$5"; then
     rm -f "$D/parts/$1".[0-9]*
     mark joined
   else
@@ -81,8 +90,8 @@ send() { # file, bytes of a chunk, offset, digest of what is before the offset, 
   local size n o=$3 packer=slice
   [ -f "$1" ] && [ -r "$1" ] || { mark missing; return 1; }
   size=$(stat -Lc %s -- "$1")
-  mark "file:$size:$(digest <"$1")"
-  [ "$o" = 0 ] || [ "$(head -c "$o" "$1" | digest)" = "$4" ] || o=0
+  mark "file:$size:$(busy digest <"$1")"
+  [ "$o" = 0 ] || [ "$(head -c "$o" "$1" | busy digest)" = "$4" ] || o=0
   mark "from:$o"
   # Compression that does not pay is time lost on both sides.
   n=$(head -c 1048576 "$1" | gzip -1 | wc -c)
@@ -116,31 +125,33 @@ state() { # folder: new, running, died, or what rc says
 
 settled() { case $(state "$1") in running | 0) return 0 ;; *) return 1 ;; esac; }
 
-prepare() { # folder: its bundle, unless the job runs or has succeeded
-  settled "$1" || { rm -rf -- "$1/work" && mkdir "$1/work" && tar -xf "$1/bundle" -C "$1"; } || { mark unprepared; return 1; }
-  rm -f "$1/bundle"
+unpack() { # folder: its bundle
+  rm -rf -- "$1/work" && mkdir "$1/work" && tar -xf "$1/bundle" -C "$1" && rm -f "$1/bundle"
 }
 
-start() { # folder, seconds: unless it runs, or has succeeded
+start() { # folder, seconds, what makes it ready: unless it runs, or has succeeded
   local p i
+  mkdir -p "$1"
   (
+    # One at a time: whoever comes second finds it running.
     flock 9
-    settled "$1" && exit
+    settled "$1" && exit 0
+    "${@:3}" 9>&- || exit 1
     rm -f "$1/rc" "$1/log" "$1/pid"
     : >"$1/log"
-    setsid nohup bash "$L/remote.sh" job "$1" "$2" </dev/null >/dev/null 2>&1 9>&- &
+    setsid nohup bash "$L/remote.sh" job "$1" "$2" </dev/null >/dev/null 2>&1 3>&- 9>&- &
     p=$!
     echo "$p" >"$1/pid"
     # It has no group of its own yet; until then it looks dead.
     for i in {1..100}; do kill -0 -- "-$p" || [ -s "$1/rc" ] && break; sleep 0.02; done
-  ) 9>>"$1/lock"
+  ) 9>>"$1/lock" || return 1
   mark started
 }
 
 await() { # folder, bytes of the log that are known, seconds
   local s n=$2 e=$((SECONDS + $3)) told=$SECONDS pause=0.05 st
   while :; do
-    [ -d "$1" ] || { mark state:gone; return 1; }
+    [ -d "$1" ] || { mark state:gone:gone; return 1; }
     st=$(state "$1") # before the log: when it has ended, the log is whole
     s=$(stat -c %s "$1/log" || echo 0)
     if [ "$s" -gt "$n" ]; then
@@ -150,8 +161,8 @@ await() { # folder, bytes of the log that are known, seconds
       mark end-of-log
       n=$s told=$SECONDS
     fi
-    [ "$st" = running ] && [ "$SECONDS" -lt "$e" ] || { mark "state:$st"; return 0; }
-    [ $((SECONDS - told)) -ge 5 ] && mark wait && told=$SECONDS
+    [ "$st" = running ] && [ "$SECONDS" -lt "$e" ] || { mark "state:$st:$st"; return 0; }
+    [ $((SECONDS - told)) -ge 3 ] && mark wait && told=$SECONDS
     sleep "$pause"
     case $pause in 0.05) pause=0.1 ;; 0.1) pause=0.2 ;; *) pause=0.5 ;; esac
   done
@@ -160,7 +171,7 @@ await() { # folder, bytes of the log that are known, seconds
 results() { # folder: one tar of what its list names, made once
   [ "$(state "$1")" = 0 ] || return 1
   [ -s "$1/results.tar" ] || {
-    tar -C "$1/work" --null --verbatim-files-from -T "$1/results" -cf "$1/results.part" || { mark lacking; return 1; }
+    busy tar -C "$1/work" --null --verbatim-files-from -T "$1/results" -cf "$1/results.part" || { mark lacking; return 1; }
     mv -f "$1/results.part" "$1/results.tar"
   }
 }
@@ -189,5 +200,4 @@ job() { # folder, seconds
   kill -9 -- "-$$"
 }
 
-[ "$1" = job ] && job "$2" "$3"
-true
+if [ "$1" = job ]; then job "$2" "$3"; else exec 3>&1; fi

@@ -228,7 +228,7 @@ def test_a_session_that_vanishes_between_two_looks(runner, config_dir, monkeypat
 def test_a_bad_moment_of_one_call_does_not_log_another_out(runner, config_dir, colab):
     """One call loses the session for want of a token; calls beside it wait until it is back."""
     runner.allocate()
-    colab.knobs.for_next(1, token_status=503)
+    colab.knobs.token_status = 503
     outcomes: list[str] = []
 
     def one(i: int) -> None:
@@ -236,6 +236,7 @@ def test_a_bad_moment_of_one_call_does_not_log_another_out(runner, config_dir, c
             outcomes.append(runner.call(f"echo {i}", 20).output)
         except RemoteError as error:
             outcomes.append(type(error).__name__)
+            colab.knobs.reset()
 
     threads = [threading.Thread(target=one, args=(i,)) for i in range(4)]
     for thread in threads:
@@ -244,6 +245,7 @@ def test_a_bad_moment_of_one_call_does_not_log_another_out(runner, config_dir, c
     for thread in threads:
         thread.join()
     assert "AuthenticationRequired" not in outcomes
+    assert "RemoteError" in outcomes
     assert (config_dir / "state" / "session.json").exists()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from driving import Counted
 
-from montage_dask.cgpu import files
+from montage_dask.cgpu import chunks, files
 from montage_dask.cgpu.runtime import Runtime
 from montage_dask.errors import (
     RemoteCommandFailed,
@@ -83,7 +83,7 @@ def test_what_compresses_is_compressed(work, tmp_path):
     colab, runtime = work
     source = tmp_path / "text"
     source.write_bytes(b"".join(b"%d lines of text\n" % i for i in range(150_000)))
-    transfer = files.cut(source, MEGABYTE)
+    transfer = chunks.cut(source, MEGABYTE)
     assert (transfer.packer, transfer.count) == ("gzip", 3)
     before = len(colab.requests)
     runtime.put(source, "text")
@@ -92,9 +92,9 @@ def test_what_compresses_is_compressed(work, tmp_path):
     runtime.get("text", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
     # Of the same bytes, the same chunks.
-    with files._chunk(source, transfer, 1) as (one, digest):
+    with chunks.chunk_file(source, transfer, 1) as (one, digest):
         assert gzip.decompress(one.read_bytes()) == source.read_bytes()[MEGABYTE : 2 * MEGABYTE]
-    with files._chunk(source, transfer, 1) as (_, again):
+    with chunks.chunk_file(source, transfer, 1) as (_, again):
         assert digest == again
 
 
@@ -105,17 +105,17 @@ def test_a_broken_upload_goes_on(work, tmp_path):
     with pytest.raises(RemoteError, match="cgpu-chunk-megabytes"):
         runtime.put(source, "broken")
     colab.knobs.reset()
-    transfer = files.cut(source, MEGABYTE)
+    transfer = chunks.cut(source, MEGABYTE)
     for index in (0, 1, 3):
-        with files._chunk(source, transfer, index) as (chunk, _):
+        with chunks.chunk_file(source, transfer, index) as (chunk, _):
             runtime.upload(chunk, f"parts/{transfer.id}.{index:05d}")
     there = Path(runtime.folder, "parts", f"{transfer.id}.00001")
     there.write_bytes(there.read_bytes()[:-1] + b"?")
     with Counted(runtime.runner) as counted:
         runtime.put(source, "broken")
     assert (
-        counted.started == 1 + 4 + 1
-    )  # the question, the damaged one and three that lack, the join
+        counted.started == 1 + 2 + 1
+    )  # the question, the damaged one and the one that lacks, the join
     assert Path(runtime.folder, "broken").read_bytes() == source.read_bytes()
     with Counted(runtime.runner) as counted:
         runtime.put(source, "broken")
@@ -276,11 +276,11 @@ def test_two_fetch_the_same_file_at_once(work, tmp_path):
 
 
 def test_speed_and_memory(shared_runtime, tmp_path):
-    """50 MB down in one process (more than 10 MB/s on a quiet machine), without holding them."""
+    """30 MB down in one process (more than 10 MB/s on a quiet machine), without holding them."""
     _, runtime = shared_runtime
     runtime = Runtime(runtime.runner, runtime.folder, install="off", call_seconds=60)
     runtime.ensure()
-    size = 50 * MEGABYTE
+    size = 30 * MEGABYTE
     block = os.urandom(MEGABYTE)
     with open(Path(runtime.folder, "large"), "wb") as file:
         file.writelines(block for _ in range(size // MEGABYTE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -115,7 +116,7 @@ def test_a_cut_line_ends_no_job(work):
 
 def test_a_silent_line_ends_no_job(work, monkeypatch):
     colab, runtime = work
-    monkeypatch.setattr(jobs, "STALL_SECONDS", 6.0)
+    monkeypatch.setattr(jobs, "STALL_SECONDS", 5.0)
     colab.knobs.for_next(1, ws_hole_after=0.8)
     with within(25):
         done = runtime.job("hole", "sleep 2; echo out", 30)
@@ -270,3 +271,77 @@ def test_exchange_that_fails(work, tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         runtime.exchange(tmp_path / "none", "true", None, 20)
     assert not list((tmp_path / "o").iterdir())
+
+
+def test_bundles_of_two_clients_do_not_meet(work, tmp_path):
+    """The second finds the job running, and leaves its files alone."""
+    _, runtime = work
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(100_000))
+    count = Path(runtime.folder, "count5")
+    script = f"echo x >>{count}; sleep 2; cp input out"
+
+    def ask(i: int) -> bytes:
+        made = runtime.exchange(source, script, ["out"], 30, into=tmp_path / str(i), job_id="both")
+        return made.files["out"].read_bytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(ask, range(2))) == [source.read_bytes()] * 2
+    assert count.read_text() == "x\n"
+
+
+def test_an_interrupted_wait_ends_the_job(work, monkeypatch):
+    _, runtime = work
+
+    def interrupt(text: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runtime.job("interrupted", "echo go; sleep 306.5", 60, interrupt)
+    until(lambda: not running("sleep 306.5"))
+
+
+def test_signs_of_life_while_results_are_packed(work, tmp_path, monkeypatch):
+    """A tar that takes long is no cut line."""
+    _, runtime = work
+    monkeypatch.setattr(jobs, "STALL_SECONDS", 5.0)
+    programs = Path(runtime.folder, "programs")
+    programs.mkdir()
+    (programs / "tar").write_text('#!/bin/sh\nsleep 6\nexec /bin/tar "$@"\n')
+    (programs / "tar").chmod(0o755)
+    environment = Path(runtime.environment_path)
+    before = environment.read_text()
+    environment.write_text(f"{before}PATH={programs}:$PATH\n")
+    try:
+        with Counted(runtime.runner) as counted:
+            made = runtime.exchange(None, "echo x >out", ["out"], 20, into=tmp_path / "o")
+    finally:
+        environment.write_text(before)
+    assert counted.started == 1
+    assert made.files["out"].read_text() == "x\n"
+
+
+def test_a_job_whose_folder_was_cleaned_up_starts_anew(work, tmp_path):
+    """Another client had the same results and went."""
+    _, runtime = work
+    count = Path(runtime.folder, "count6")
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(1000))
+
+    def clean() -> None:
+        until(count.exists, 20)
+        shutil.rmtree(next(Path(runtime.folder, "jobs").glob("cleaned.*")))
+
+    thread = threading.Thread(target=clean)
+    thread.start()
+    made = runtime.exchange(
+        source,
+        f"echo x >>{count}; sleep 2; cp input out",
+        ["out"],
+        30,
+        into=tmp_path / "o",
+        job_id="cleaned",
+    )
+    thread.join()
+    assert made.files["out"].read_bytes() == source.read_bytes()
+    assert count.read_text() == "x\nx\n"
