@@ -86,3 +86,27 @@ def test_what_fails_says_why_and_writes_nothing(
     assert done.code == code
     assert said in done.stderr.splitlines()[-1]
     assert not (project / "made").exists()
+
+
+def test_the_example_of_the_documentation(far: dict[str, str], tmp_path: Path) -> None:
+    import cv2
+    import numpy as np
+    import torch
+
+    text = (Path(__file__).parents[2] / "docs" / "cgpu.md").read_text()
+    (tmp_path / "classify.py").write_text(text.split("```python\n")[1].split("```")[0])
+    rng = np.random.default_rng(0)
+    for name, level in (("day", 180), ("night", 40)):
+        (tmp_path / "frames" / name).mkdir(parents=True)
+        for number in range(4):
+            picture = rng.integers(0, 60, (54, 96, 3)) + level
+            cv2.imwrite(str(tmp_path / "frames" / name / f"{number}.jpg"), picture)
+    done = montage(
+        "cgpu", "train", "classify.py", "--data", "frames", "-o", "trained", "--", "41",
+        cwd=tmp_path, **far,
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    losses = [float(line.split()[3]) for line in done.stderr.splitlines() if "loss" in line]
+    assert losses[-1] < losses[0]
+    assert (tmp_path / "trained" / "classes.txt").read_text().split() == ["day", "night"]
+    assert torch.load(tmp_path / "trained" / "classify.pth", map_location="cpu")
