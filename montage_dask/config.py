@@ -352,6 +352,8 @@ def resolve(
         UsageError: an unknown setting or a wrong value.
     """
     _announce()
+    # First announced inside `dask.config.set(…)`, they went with its end.
+    dask.config.update(dask.config.config, {"montage": defaults()}, priority="old")
     configured = {k.replace("_", "-"): v for k, v in dask.config.get("montage").items()}
     unknown = configured.keys() - CHECKS.keys()
     if unknown:
