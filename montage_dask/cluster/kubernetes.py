@@ -1,4 +1,4 @@
-"""`--cluster kubernetes`: KubeCluster of dask-kubernetes, started from the specs, scaled by work, removed when the job is done."""
+"""`--cluster kubernetes`: KubeCluster of dask-kubernetes, from our specs, scaled by work, removed when the job is done."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Launch:
 
 @contextmanager
 def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
-    """A client of a new cluster, or of the one to attach to; a new one is removed, whatever ends the block, unless it is to be kept.
+    """A client of a new cluster, or of the one to attach to; a new one is removed, however the block ends, unless it is kept.
 
     Raises:
         ClusterError: the cluster cannot be had; says why and what to do. Nothing is left behind then.

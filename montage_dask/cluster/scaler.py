@@ -152,8 +152,8 @@ class Scaler:
     ) -> None:
         """Bring a group to a size.
 
-        Shrinking goes in this order, because the operator, told of fewer replicas first, takes workers of any group: retire by name
-        (their work and results move), delete their Deployments, and only then lower the number, when nothing is left for it to do.
+        Shrinking goes in this order, because the operator, told of fewer replicas first, takes workers of any group: retire by
+        name (work and results move), delete their Deployments, and only then lower the number, when it has nothing left to do.
         """
         there = len(deployments)
         if not decision.remove and decision.replicas <= there:

@@ -1,7 +1,7 @@
 """The Kubernetes objects of a cluster, from the very specs that people apply by hand.
 
 `specs/kubernetes/` (packaged as `montage_dask/specs`) is the one source: the launcher reads `cluster.yaml` and the worker groups,
-applies the images and patches of `kustomization.yaml` as kustomize does, and gives each cluster its own name, numbers and environment.
+applies the images and patches of `kustomization.yaml` as kustomize does, and gives each cluster its own name and numbers.
 """
 
 from __future__ import annotations

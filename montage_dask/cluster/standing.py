@@ -140,11 +140,7 @@ def scale_standing(settings: Mapping[str, Setting], kind: str, workers: int) -> 
                 kube, name, cluster.scheduler_comm, [group], grace_seconds=0, pending_seconds=0
             )
             deadline = time.monotonic() + SETTLE_SECONDS
-            while (
-                (there := (await scaler.deployments())[kind])
-                and len(there) != workers
-                or (not there and workers)
-            ):
+            while len(there := (await scaler.deployments())[kind]) != workers:
                 if time.monotonic() > deadline:
                     raise ClusterError(f"{kind} has {len(there)} workers, not {workers}: see the operator's logs")  # fmt: skip
                 busy = (await scaler.load()).busy
