@@ -372,7 +372,9 @@ def resolve(
         UsageError: an unknown setting or a wrong value.
     """
     _announce()
-    configured = {k.replace("_", "-"): v for k, v in dask.config.get("montage").items()}
+    # A `dask.config.set` that was open when the defaults were announced takes them away again.
+    announced = {k.replace("_", "-"): v for k, v in dask.config.get("montage", {}).items()}
+    configured = {**defaults(), **announced}
     unknown = configured.keys() - CHECKS.keys()
     if unknown:
         raise UsageError(f"no setting {sorted(unknown)[0]!r} (Dask configuration, below montage:)")
