@@ -31,10 +31,13 @@ CORE = "v1"
 Object = dict[str, Any]
 
 
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes puts the token of a pod's account, and the name of its namespace."""
+
+
 def inside() -> bool:
     """Whether this process is in a pod: then names of services resolve, and no port-forward is needed."""
-    token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-    return "KUBERNETES_SERVICE_HOST" in os.environ and token.exists()
+    return "KUBERNETES_SERVICE_HOST" in os.environ and (ACCOUNT / "token").exists()
 
 
 class Kube:
@@ -69,6 +72,9 @@ class Kube:
                 f"no Kubernetes cluster: {_line(error)}; set KUBECONFIG, or log in to your cluster (`kubectl get pods` must work)"
             ) from error
         self.namespace = self._wanted or str(self._api.namespace)
+        own = ACCOUNT / "namespace"
+        if not self._wanted and inside() and "KUBECONFIG" not in os.environ and own.exists():
+            self.namespace = own.read_text().strip()  # kr8s takes `default` here
         return self
 
     async def get(self, version: str, path: str) -> Object | None:

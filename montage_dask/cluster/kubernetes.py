@@ -146,9 +146,7 @@ def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
             if launch.keep or launch.attach:
                 log.info("cluster %s is kept: `python -m montage_dask cluster down %s`", name, name)
             else:
-                left = background.run(remove(kube, name))
-                if left:
-                    log.warning("still there of cluster %s: %s", name, ", ".join(left))
+                background.run(_tidy(kube, name))
 
 
 def new_name() -> str:
@@ -404,6 +402,17 @@ async def _leave(scaler: Scaler) -> None:
     with suppress(ClusterError, OSError, TimeoutError):
         await scaler.step(0.0)
         await scaler.withdraw()
+
+
+async def _tidy(kube: Kube, name: str) -> None:
+    """Remove a cluster; what stands in the way must not hide what became of the job."""
+    try:
+        left = await remove(kube, name)
+    except ClusterError as error:
+        log.warning("cluster %s could not be removed: %s", name, error)
+    else:
+        if left:
+            log.warning("still there of cluster %s: %s", name, ", ".join(left))
 
 
 async def _hang_up(cluster: Any) -> None:

@@ -6,9 +6,12 @@ images, or what stands in for them, hold this package.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +31,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.kubernetes)
             if not os.environ.get("KUBECONFIG"):
                 item.add_marker(pytest.mark.skip(reason="needs KUBECONFIG: a Kubernetes cluster"))
+
+
+@pytest.fixture(autouse=True)
+def _operator(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests run beside each other, but not beside the one that takes the operator away."""
+    configuration = os.environ.get("KUBECONFIG", "")
+    name = "montage-operator-" + hashlib.sha256(configuration.encode()).hexdigest()[:12]
+    alone = request.node.get_closest_marker("alone") is not None
+    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -108,11 +108,11 @@ class Namespace:
         ]
 
     def environment(self, **extra: str) -> dict[str, str]:
-        return environment(
-            DASK_MONTAGE__KUBERNETES_NAMESPACE=self.name,
-            DASK_MONTAGE__KUBERNETES_FOLDER=str(self.folder),
-            **extra,
-        )
+        own = {
+            "DASK_MONTAGE__KUBERNETES_NAMESPACE": self.name,
+            "DASK_MONTAGE__KUBERNETES_FOLDER": str(self.folder),
+        }
+        return environment(**own | extra)
 
     def start(self, material: Material, output: Path, *more: object, **extra: str) -> Running:
         """A montage on Kubernetes, beside the test."""
