@@ -183,13 +183,13 @@ def analyse(
         survey.shots = group_duplicates(survey.shots, settings.embedding)
         if not survey.clips and not heard:
             raise NothingToDoError(montage.nothing_usable(survey))
-        tallied = driver.tally.rows()
+        ran = driver.told()
     return analysis_summary(
         survey.sources,
         survey.shots,
         [heard[t] for t in tracks if t in heard],
         survey.skipped,
-        tallied,
+        ran,
     )
 
 
@@ -423,7 +423,7 @@ def frames(
 
 def _written(written: batch.Written, driver: Driver, name: str) -> dict[str, Any]:
     skipped = [{"path": s.path, "reason": s.reason} for s in written.survey.skipped]
-    return {name: written.outputs, "skipped": skipped, "operations": driver.tally.rows()}
+    return {name: written.outputs, "skipped": skipped, **driver.told()}
 
 
 def _output_folder(output: str | Path) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from montage_dask import __version__
+from montage_dask.commands_cgpu import cgpu
 from montage_dask.commands_cluster import cluster, kubernetes_options
 from montage_dask.commands_worker import op, worker
 from montage_dask.errors import MontageError, UsageError, printable
@@ -93,6 +94,8 @@ montage_options = _options(
     ),
     click.option("--exclude", multiple=True, metavar="CLIP[@t]", help="Never use these."),
     click.option("--pin", multiple=True, metavar="CLIP[@t]", help="These must be in it."),
+    click.option("--first", metavar="CLIP[@t]", help="This opens the montage."),
+    click.option("--last", metavar="CLIP[@t]", help="This ends it."),
     click.option("--grade", metavar="NAME|FILE.cube", help="Colour grade."),
     click.option(
         "--match", metavar="auto|on|off", help="Bring the shots of one scene to one look."
@@ -110,6 +113,12 @@ montage_options = _options(
     ),
     click.option("--upscale-model", metavar="NAME|FILE.pth", help="fidelity, detail or a file."),
     click.option(
+        "--director", metavar="TEXT", help='What it should be like: "fast, ends on the sea".'
+    ),
+    click.option("--director-url", metavar="URL", help="Server with an OpenAI API that reads it."),
+    click.option("--director-model", metavar="NAME", help="Default: the server's own."),
+    click.option("--director-api", metavar="auto|responses|chat"),
+    click.option(
         "--keep-audio", is_flag=True, default=None, help="Keep the clips' sound under the music."
     ),
     click.option("--from-timeline", metavar="FILE.otio", help="Render an edited timeline."),
@@ -125,6 +134,9 @@ montage_options = _options(
 @click.version_option(__version__, prog_name="montage-dask")
 def cli() -> None:
     """Automatic, beat-synced video montage on one Dask graph, from a laptop to a cluster."""
+
+
+cli.add_command(cgpu)
 
 
 def _progress(quiet: bool) -> AbstractContextManager[Any]:
@@ -187,6 +199,8 @@ def run(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> in
             [abs(c["error_ms"]) for c in result["cuts"] if c["error_ms"] is not None],
         )
         worst = f", at most {max(errors):.1f} ms off their beats" if errors else ""
+        for line in direction_lines(result["director"]) if result["director"] else ():
+            click.echo(line, err=True)
         click.echo(f"{len(cuts)} cuts{worst}; {result['frames']} frames", err=True)
         for made in result.get("variants", [result]):
             click.echo(made["output"])
@@ -256,6 +270,9 @@ def _show_plan(result: Mapping[str, Any]) -> None:
             o["reason"],
         )
     console.print(operations)
+    if result.get("director"):
+        for line in direction_lines(result["director"]):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]
     console.print(
         f"montage: {montage['duration_seconds']:.1f} s, {montage['frames']} frames of {montage['size']} "
@@ -267,6 +284,20 @@ def _show_plan(result: Mapping[str, Any]) -> None:
     )
     offered = ", ".join(f"{k}={v:g}" for k, v in cluster["resources"].items()) or "no resources"
     console.print(f"cluster: {cluster['where']}, {cluster['workers']} workers, {offered}")
+
+
+def direction_lines(director: Mapping[str, Any]) -> list[str]:
+    """What a director has decided, for people; file names and a model's words are escaped."""
+    lines = [f"director ({director['answered_by']}): {director['reason'] or 'no reason given'}"]
+    lines += [f"  {chosen}" for chosen in director["chosen"]]
+    if director["overruled"]:
+        lines.append(
+            "  set by you, and so not by the director: " + ", ".join(director["overruled"])
+        )
+    lines += [f"  note: {note}" for note in director["notes"]]
+    if director["provisional"]:
+        lines.append("  the footage is not analysed yet: run will look at it before it decides")
+    return [printable(line) for line in lines]
 
 
 @cli.command()

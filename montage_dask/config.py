@@ -152,6 +152,21 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def brief(value: Any) -> str:
+    """A check for a text of at most 2000 characters."""
+    words = text(value)
+    if not words.strip() or len(words) > 2000:
+        raise ValueError("must be a text of 1 to 2000 characters")
+    return words
+
+
+def http_url(value: Any) -> str:
+    """A check for the base URL of a server with an OpenAI API."""
+    from montage_dask.director_client import server_url
+
+    return server_url(text(value))
+
+
 def switch(value: Any) -> bool:
     """A check for yes or no."""
     words = {"true": True, "yes": True, "1": True, "on": True}
@@ -250,6 +265,11 @@ CHECKS: Mapping[str, Check] = {
     "grade": optional(text),
     "match": optional(on_off_or_auto),
     "transition": optional(one_of("cut", "crossfade", "dip-to-black", "dip-to-white")),
+    "director": optional(brief),
+    "director-url": optional(http_url),
+    "director-model": optional(text),
+    "director-api": one_of("auto", "responses", "chat"),
+    "director-seconds": number(1, 3600),
     "keep-audio": switch,
     "stabilise": on_off_or_auto,
     "upscale": on_off_or_auto,
@@ -289,6 +309,13 @@ CHECKS: Mapping[str, Check] = {
     "cgpu-scene-detect": automatic,
     "cgpu-encode": automatic,
     "cgpu-encode-threshold": number(0, 1e6),
+    "cgpu-binary": optional(text),
+    "cgpu-config-dir": optional(text),
+    "cgpu-folder": text,
+    "cgpu-python": text,
+    "cgpu-install": one_of("python", "target", "off"),
+    "cgpu-chunk-megabytes": whole(1, 64),
+    "cgpu-call-seconds": number(1, 86_400),
     "kubernetes-namespace": optional(name_of_object),
     "kubernetes-specs": optional(text),
     "kubernetes-image": optional(text),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.config import resolve
-from montage_dask.errors import MontageError
+from montage_dask.errors import MontageError, RemoteError
 from montage_dask.media.encoders import ENCODERS, HARDWARE, try_encoder
 from montage_dask.media.ffmpeg import binary, version
 
@@ -109,9 +109,17 @@ def _upscaling() -> Iterator[dict[str, Any]]:
 
 
 def _cgpu() -> Iterator[dict[str, Any]]:
-    found = shutil.which("cgpu")
-    advice = "only needed for free Colab GPUs: npm install -g cgpu, then `cgpu connect` once"
-    yield _row("cgpu", found is not None, found or "not found on PATH", advice)
+    from montage_dask.cgpu.accounts import INSTALL, find_account
+
+    advice = f"only needed for free Colab GPUs: {INSTALL}, then `cgpu connect` once"
+    try:
+        account = find_account(resolve())
+    except RemoteError as error:
+        yield _row("cgpu", False, str(error), advice)
+        return
+    lack = account.lack()
+    detail = lack or f"{account.binary}, logged in ({account.config_dir})"
+    yield _row("cgpu", lack is None, detail, "only needed for free Colab GPUs: `cgpu connect` once")
 
 
 def _disk() -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ MontageError
 ├── NothingToDoError      no usable footage or music is left
 ├── StoreError            the run folder or the output cannot be written
 ├── ClusterError          no cluster, or it lacks a resource that the graph needs
+├── DirectorUnavailable   no usable answer from a language model; rules read the brief instead
 ├── TargetFailed          a target (GPU, cgpu) could not do it; another one may
 │   └── RemoteError       the runtime behind cgpu; `retryable` says whether to try again there
 │       ├── AuthenticationRequired  a person must log in
@@ -91,6 +92,10 @@ class StoreError(MontageError):
 
 class ClusterError(MontageError):
     """There is no cluster, or it lacks what the graph needs."""
+
+
+class DirectorUnavailable(MontageError):
+    """A language model gave no usable answer; the message says why."""
 
 
 class TargetFailed(MontageError):

@@ -14,7 +14,8 @@ import yaml
 from montage_dask.config import Setting, resolve
 from montage_dask.errors import UsageError, printable
 
-LISTS = ("footage", "include", "exclude", "pin")
+SELECTORS = ("include", "exclude", "pin", "first", "last")
+LISTS = ("footage", *SELECTORS)
 PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
 
@@ -35,6 +36,10 @@ class Job:
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     pins: tuple[str, ...]
+    first: tuple[str, ...]
+    """The clip or moment that opens the montage: none or one."""
+    last: tuple[str, ...]
+    """The one that ends it."""
     from_timeline: Path | None
     settings: Mapping[str, Setting]
 
@@ -89,8 +94,11 @@ def read_job(path: Path, options: Mapping[str, Any]) -> Job:
         raise UsageError(f"{name}: not a YAML file: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
-    if data.keys() & {"roots", "store", "embedding-model"}:
-        raise UsageError(f"{name}: roots, store and embedding-model cannot be set by a job file")
+    # A received file must not send file names and the user's key to a server of its choice.
+    own = ("roots", "store", "embedding-model", "director-url")
+    for key in own:
+        if key in data:
+            raise UsageError(f"{name}: {key} cannot be set by a job file")
     base = path.resolve().parent
     roots = [base, *(Path(r).resolve() for r in resolve()["roots"].value)]
     given: dict[str, Any] = {}
@@ -109,7 +117,7 @@ def read_job(path: Path, options: Mapping[str, Any]) -> Job:
 
 def _inside(key: str, value: str, base: Path, roots: Sequence[Path], job: str) -> str:
     """A path of a job file made absolute, or a name that is no path."""
-    if key in ("include", "exclude", "pin"):
+    if key in SELECTORS:
         return value  # selectors only compare names
     names = key in ("grade", "style", "upscale-model")
     if names and not value.endswith((".cube", ".yaml", ".yml", ".pth")):
@@ -134,6 +142,11 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
     def listed(name: str) -> tuple[str, ...]:
         value = both.get(name) or ()
         return (value,) if isinstance(value, str) else tuple(str(v) for v in value)
+
+    def one(name: str) -> tuple[str, ...]:
+        if len(listed(name)) > 1:
+            raise UsageError(f"--{name}: only one clip can be {name}, got {len(listed(name))}")
+        return listed(name)
 
     def path(name: str) -> Path | None:
         return None if both.get(name) is None else base / str(both[name])
@@ -171,6 +184,8 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
         include=listed("include"),
         exclude=listed("exclude"),
         pins=listed("pin"),
+        first=one("first"),
+        last=one("last"),
         from_timeline=None if timeline is None else Path(os.path.abspath(timeline)),
         settings=settings,
     )

@@ -11,7 +11,7 @@ import pytest
 
 from montage_dask.config import CHECKS
 from montage_dask.errors import UsageError
-from montage_dask.job import make_job, read_job
+from montage_dask.job import LISTS, make_job, read_job
 
 EXAMPLE = Path(__file__).parents[1] / "specs" / "jobs" / "example.yaml"
 GIVEN = {"footage": ["clips"], "music": "track.mp3"}
@@ -126,7 +126,7 @@ def test_every_key_of_the_example_is_one(folder):
     """Those in comments too."""
     keys = re.findall(r"^(?:# )?([a-z-]+):(?= |$)", EXAMPLE.read_text(encoding="utf-8"), re.M)
     assert len(keys) > 20
-    assert set(keys) <= {*CHECKS, "footage", "music", "output", "include", "exclude", "pin"}
+    assert set(keys) <= {*CHECKS, *LISTS, "music", "output"}
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,36 @@ def test_roots_let_more_folders_in_and_only_from_outside_the_file(folder):
     text = "footage: ../outside\nmusic: track.mp3\n"
     with dask.config.set({"montage.roots": [str(folder.parent / "outside")]}):
         assert read_job(job_file(folder, text), {}).footage == (str(folder.parent / "outside"),)
-    with pytest.raises(UsageError, match="roots, store and embedding-model"):
+    with pytest.raises(UsageError, match="cannot be set by a job file"):
         read_job(job_file(folder, text + f"roots: [{folder.parent}]\n"), {})
-    with pytest.raises(UsageError, match="roots, store and embedding-model"):
+    with pytest.raises(UsageError, match="cannot be set by a job file"):
         read_job(job_file(folder, text + f"store: {folder.parent}\n"), {})
+
+
+def test_only_one_clip_can_be_first(folder):
+    text = "footage: clips\nmusic: track.mp3\nfirst: [a.mp4, b.mp4]\nlast: c.mp4@3\n"
+    with pytest.raises(UsageError, match="only one clip can be first, got 2"):
+        read_job(job_file(folder, text), {})
+    assert read_job(job_file(folder, text), {"first": "d"}).first == ("d",)
+    assert read_job(job_file(folder, text), {"first": "d"}).last == ("c.mp4@3",)
+
+
+def test_a_job_file_may_hold_a_brief_but_not_name_a_server(folder):
+    """A received file must not send file names and a key where it likes."""
+    text = "footage: clips\nmusic: track.mp3\n"
+    job = read_job(job_file(folder, text + "director: ruhig, endet am Meer\n"), {})
+    assert job["director"] == "ruhig, endet am Meer"
+    assert job["director-url"] is None
+    with pytest.raises(UsageError, match="director-url cannot be set by a job file"):
+        read_job(job_file(folder, text + "director-url: http://evil.example\n"), {})
+    for name, wrong in (
+        ("director", "x" * 2001),
+        ("director-api", "soap"),
+        ("director-url", "http://me:pw@x"),
+    ):
+        with pytest.raises(UsageError, match=f"{name} = .*must") as caught:
+            make_job({"footage": ["x"], "music": "x", name: wrong})
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

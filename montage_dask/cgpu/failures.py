@@ -104,13 +104,6 @@ MEANINGS: tuple[tuple[str, Maker], ...] = (
     ),
     (r"Upload failed", _quoting(RemoteError, "the upload failed")),
     (
-        r"without reporting an exit code|Unexpected server response|socket hang up|ECONNRESET",
-        _always(
-            ConnectionLost,
-            "the line to the runtime was cut: it is tried again when the job is asked for again",
-        ),
-    ),
-    (
         r"ENOSPC|No space left",
         _quoting(RemoteError, "a disk is full: free some space", retryable=False),
     ),
@@ -118,6 +111,13 @@ MEANINGS: tuple[tuple[str, Maker], ...] = (
         r"oauth2\.googleapis\.com|accounts\.google\.com",
         _quoting(
             RemoteError, "Google's login server does not answer: check the network and try again"
+        ),
+    ),
+    (
+        r"without reporting an exit code|Unexpected server response|socket hang up|ECONNRESET",
+        _always(
+            ConnectionLost,
+            "the line to the runtime was cut: it is tried again when the job is asked for again",
         ),
     ),
     (

@@ -16,7 +16,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 import shlex
 import uuid
 import zlib
@@ -35,8 +34,6 @@ TRAILER = b"..."
 
 LONGEST_LINE = 1 << 20
 """More without a line break is no frame of ours."""
-
-WRAPPED = re.compile(rb"[\r\n]+")
 
 
 def new_token() -> str:
@@ -59,7 +56,7 @@ o=$(mktemp)||{{ echo "@@{token}:full";exit;}}
 echo "@@{token}:begin"
 timeout -s 9 {int(seconds) + 5} bash -c {shlex.quote(script)} >"$o" 2>&1
 c=$?
-s=$(tail -c {KEPT_BYTES} "$o"|sha256sum)
+s=$({{ tail -c {KEPT_BYTES} "$o";echo $c;}}|sha256sum)
 {{ tail -c {KEPT_BYTES} "$o";printf ...;}}|base64 -w 76
 echo "@@{token}:end:$c:${{s%% *}}:."
 rm -f "$o"
@@ -72,7 +69,7 @@ def streamed(script: str, token: str, seconds: float) -> str:
 echo "@@{token}:begin"
 U={token} timeout -s 9 {int(seconds) + 5} bash -c {shlex.quote(script)}
 c=$?
-printf '\\n@@%s:end:%s:.\\n' {token} $c
+printf '\\n@@%s:end:%s:%s:.\\n' {token} $c $c
 """
 
 
@@ -117,7 +114,7 @@ class Base64Stream:
         Raises:
             TransferCorrupt: something else than base64 stood in it.
         """
-        text = self._text + block
+        text = self._text + block if self._text else block
         whole = len(text) & ~3
         self._text = text[whole:]
         decoded = self._held + _decode(text[:whole])
@@ -141,7 +138,7 @@ class Base64Stream:
 
 def _decode(text: bytes) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        return binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error as error:
         raise TransferCorrupt("the output of the runtime was damaged: try again") from error
 
@@ -199,7 +196,7 @@ class FrameReader:
 
     def _data(self, text: bytes) -> None:
         if self.begun and self.ended is None:
-            block = WRAPPED.sub(b"", text)
+            block = text.translate(None, b"\r\n")
             if block:
                 self._sink.data(block)
 
@@ -212,7 +209,11 @@ class FrameReader:
             if name == "end" and arguments[-1:] == (".",):
                 self.ended = list(arguments)
             else:
-                self._sink.mark(name, list(arguments))
+                try:
+                    self._sink.mark(name, list(arguments))
+                except (ValueError, IndexError, TypeError) as error:
+                    message = "a marker from the runtime was damaged: try again"
+                    raise TransferCorrupt(message) from error
 
 
 class Capture:
@@ -236,17 +237,18 @@ class Capture:
         """
         self._stream.finish()
         output = b"".join(self._blocks)
-        if len(ended) != 3 or hashlib.sha256(output).hexdigest() != ended[1]:
+        digest = hashlib.sha256(output + f"{ended[0]}\n".encode()).hexdigest()
+        if len(ended) != 3 or digest != ended[1]:
             raise TransferCorrupt("the output of the runtime was damaged: try again")
-        return Finished(code_of(ended), output.decode("utf-8", "replace"))
+        return Finished(int(ended[0]), output.decode("utf-8", "replace"))
 
 
 def code_of(ended: list[str]) -> int:
-    """The exit code in an end marker.
+    """The exit code in the end marker of a stream, where it stands twice.
 
     Raises:
-        TransferCorrupt: there is none.
+        TransferCorrupt: it is damaged.
     """
-    if not ended or not ended[0].isdecimal():
+    if len(ended) != 3 or not ended[0].isdecimal() or ended[0] != ended[1]:
         raise TransferCorrupt("the end of the runtime's output was damaged: try again")
     return int(ended[0])

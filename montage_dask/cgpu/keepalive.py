@@ -23,6 +23,9 @@ from montage_dask.errors import RemoteError
 
 log = logging.getLogger(__name__)
 
+DELAY_SECONDS = 20.0
+"""Before the first start: no runtime is idle so soon, and what is short needs no side-car."""
+
 START_SECONDS = 90.0
 """How long a connection may take to stand."""
 
@@ -42,11 +45,17 @@ class KeepAlive:
         account: whose runtime.
         environment: of the child.
         flags: `--cpu` or `--tpu`, if it is no GPU.
+        delay_seconds: before the first start.
     """
 
     def __init__(
-        self, account: Account, environment: Mapping[str, str], flags: tuple[str, ...] = ()
+        self,
+        account: Account,
+        environment: Mapping[str, str],
+        flags: tuple[str, ...] = (),
+        delay_seconds: float = DELAY_SECONDS,
     ) -> None:
+        self._delay_seconds = delay_seconds
         self._account = account
         self._environment = environment
         self._command = [str(account.binary), "connect", *flags]
@@ -75,6 +84,8 @@ class KeepAlive:
             self._thread.join(timeout=10)
 
     def _keep(self) -> None:
+        if self._done.wait(self._delay_seconds):
+            return
         try:
             place = lock_file(self._account, "connect")
         except OSError as error:

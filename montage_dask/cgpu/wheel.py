@@ -82,7 +82,11 @@ def _members() -> list[tuple[str, bytes]]:
         for path in sorted(root.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
     ]
-    lines = ["Metadata-Version: 2.1", f"Name: {DISTRIBUTION}", f"Version: {montage_dask.__version__}"]
+    lines = [
+        "Metadata-Version: 2.1",
+        f"Name: {DISTRIBUTION}",
+        f"Version: {montage_dask.__version__}",
+    ]
     lines += ["Requires-Python: >=3.11"]
     lines += [f"Requires-Dist: {requirement}" for requirement in requirements().values()]
     info = {

@@ -1,4 +1,4 @@
-"""A cluster on this machine: one scheduler, a CPU worker per core, and a dask-cuda worker per GPU where there are any."""
+"""A cluster on this machine: a CPU worker per core, a dask-cuda worker per GPU where there are any, a cgpu worker if wanted."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from montage_dask.devices import MEGABYTE, count_gpus
 from montage_dask.errors import ClusterError
 
 log = logging.getLogger(__name__)
+
+CGPU_SLOTS = 32
+"""Requests that a cgpu worker holds at once. They wait in threads for one remote machine, which gets them in bundles."""
 
 STARTING_SECONDS = 60
 """How long workers may take to join."""
@@ -43,6 +46,8 @@ def local(settings: Mapping[str, Setting]) -> Iterator[Client]:
     if cluster is None:
         cluster = _without(workers, memory)
     try:
+        if settings["cgpu-enabled"].value == "true":
+            _add_cgpu(cluster, settings)
         with Client(cluster) as client:
             yield client
     finally:
@@ -72,6 +77,35 @@ def _without(workers: int, memory_limit: int) -> LocalCluster:
         raise ClusterError(f"cannot start {workers} local workers: {error}") from error
 
 
+def _add(cluster: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
+    """More workers, by name: their options beside those that all workers of the cluster share."""
+    options = {
+        k: v
+        for k, v in cluster.new_spec["options"].items()
+        if k not in ("data", "preload", "preload_argv", "plugins", "env", "resources")
+    }
+    for name, own in wanted.items():
+        cluster.worker_spec[name] = {"cls": Nanny, "options": {**options, **own}}
+    cluster.scale(len(cluster.worker_spec))
+
+
+def _add_cgpu(cluster: Any, settings: Mapping[str, Setting]) -> None:
+    """A worker that reaches a Colab GPU through cgpu; it says itself, when asked, what it lacks."""
+    # The settings of a job file or a command line would not reach another process.
+    told = {
+        "DASK_MONTAGE__" + n.replace("-", "_").upper(): str(settings[n].value)
+        for n in settings
+        if n.startswith("cgpu-") and settings[n].value is not None
+    }
+    own = {"resources": {"CGPU": CGPU_SLOTS}, "nthreads": CGPU_SLOTS, "env": told}
+    _add(cluster, {"cgpu": own})
+    try:
+        with Client(cluster) as client:
+            client.wait_for_workers(len(cluster.worker_spec), timeout=STARTING_SECONDS)
+    except TimeoutError:
+        log.warning("the cgpu worker did not start; the others go on")
+
+
 def _with_gpus(gpus: int, workers: int, memory_limit: int, gpu_memory_limit: int) -> Any:
     """A cluster with both kinds of workers, or None when the GPUs cannot be used."""
     try:
@@ -87,17 +121,7 @@ def _with_gpus(gpus: int, workers: int, memory_limit: int, gpu_memory_limit: int
             device_memory_limit=gpu_memory_limit,
             **_shared(memory_limit),
         )
-        options = {
-            k: v
-            for k, v in cluster.new_spec["options"].items()
-            if k not in ("data", "preload", "preload_argv", "plugins", "env", "resources")
-        }
-        for number in range(workers):
-            cluster.worker_spec[f"cpu-{number}"] = {
-                "cls": Nanny,
-                "options": {**options, "resources": {"CPU": 1}},
-            }
-        cluster.scale(len(cluster.worker_spec))
+        _add(cluster, {f"cpu-{number}": {"resources": {"CPU": 1}} for number in range(workers)})
         with Client(cluster) as client:
             client.wait_for_workers(gpus + workers, timeout=STARTING_SECONDS)
         return cluster

@@ -5,13 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from montage_dask.cluster.local import usable_cores
+from montage_dask.cluster.local import CGPU_SLOTS, usable_cores
 from montage_dask.devices import MEGABYTE
 from montage_dask.errors import UsageError
 from montage_dask.graph.placement import TAGS
-
-CGPU_SLOTS = 32
-"""Requests that a cgpu worker holds at once. They wait in threads for one remote machine, which gets them in bundles."""
 
 
 def worker_command(

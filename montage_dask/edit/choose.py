@@ -28,6 +28,12 @@ class Selector:
     """Source time; None for whole clips."""
 
 
+ANYWHERE, FIRST, LAST = "anywhere", "first", "last"
+LABELS = ("intro", "low", "build", "high", "drop", "outro")
+"""Of sections of the music."""
+PIN_PLACES = (ANYWHERE, FIRST, LAST, *LABELS)
+
+
 @dataclass(frozen=True, slots=True)
 class Pin:
     """A clip, or a moment of it, that must be in the montage."""
@@ -38,6 +44,16 @@ class Pin:
     """Source time that must be on screen; None when any part of the clip will do."""
     shots: tuple[Shot, ...] = ()
     """The shots that fulfil it; they need not be among those that an edit may choose freely."""
+    place: str = ANYWHERE
+    """One of `PIN_PLACES`: it opens the montage, ends it, or lies in a section where the montage has such a one."""
+    music_seconds: Fraction | None = None
+    """Music time at which it must be on screen, such as a beat; None for any. Counts more than `place`."""
+    by: str = "the user"
+    """Who pinned it, for people."""
+
+    def __post_init__(self) -> None:
+        if self.place not in PIN_PLACES:
+            raise ValueError(f"expected a place of {PIN_PLACES}, got {self.place = }")
 
 
 def parse_selector(text: str) -> Selector:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from montage_dask.edit.candidates import Floats, Ints
@@ -9,6 +12,36 @@ from montage_dask.edit.selection import BAD_COST, IMPOSSIBLE, REUSE_COST, TASTE,
 
 LAGS = 8
 """Parts of the same shot that may be passed over."""
+
+
+def select_around(problem: Problem, own: Sequence[int], seed: int) -> Ints | None:
+    """As `select_in_order`, but slots whose pin names its place need not keep the order.
+
+    Args:
+        problem: what is asked.
+        own: those slots; each gets what suits it best.
+        seed: as for `select_in_order`.
+    """
+    if not own:
+        return select_in_order(problem, seed)
+    choice = np.argmin(problem.lack, axis=1).astype(np.intp)
+    rest = np.array([k for k in range(len(problem.needs)) if k not in own], np.intp)
+    if not len(rest):
+        return choice
+    shot = problem.candidates.shot
+    again = np.isin(shot, shot[choice[list(own)]]) & (problem.candidates.pin < 0)
+    inner = replace(
+        problem,
+        needs=problem.needs[rest],
+        terms={name: term[rest] for name, term in problem.terms.items()},
+        lack=problem.lack[rest] + REUSE_COST * again,
+        pinned=problem.pinned[rest],
+    )
+    found = select_in_order(inner, seed)
+    if found is None:
+        return None
+    choice[rest] = found
+    return choice
 
 
 def select_in_order(problem: Problem, seed: int) -> Ints | None:

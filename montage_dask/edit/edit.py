@@ -10,11 +10,12 @@ import numpy as np
 
 from montage_dask.edit.candidates import Floats, find_candidates
 from montage_dask.edit.choose import Pin
-from montage_dask.edit.chronological import select_in_order
+from montage_dask.edit.chronological import select_around
 from montage_dask.edit.inpoints import Use, settle
 from montage_dask.edit.layout import handles, lay_out, make_room, place_pins, place_transitions
 from montage_dask.edit.match import match_events
 from montage_dask.edit.pacing import Slot, beats_within, nearest_frame
+from montage_dask.edit.placing import make_places, misplaced
 from montage_dask.edit.reasons import explain, notes_on, scores_of
 from montage_dask.edit.selection import make_problem, select
 from montage_dask.edit.styles import TRANSITIONS, Style
@@ -78,10 +79,12 @@ def edit(
         raise NothingToDoError("there is no shot to choose from")
     random = np.random.default_rng([abs(seed), 7])
     layout = lay_out(music, style, free or usable, fps=fps, start=start, frames=frames)
-    slots = make_room(layout.slots, pins, fps)
+    slots, fixed = make_places(layout.slots, pins, music, start, fps)
+    slots = make_room(slots, pins, fps, fixed)
     candidates = find_candidates(free, sources, _needs(slots, [CUT] * len(slots), fps), pins)
     in_order = style.order == "chronological"
-    pinned = place_pins(slots, candidates, fps, len(pins), in_order)
+    pinned = place_pins(slots, candidates, fps, pins, in_order, fixed)
+    notes += misplaced(slots, pinned, pins)
     longest_free = max(s.duration_seconds for s in usable)
     longest = [
         max(s.duration_seconds for s in pins[p].shots) if p >= 0 else longest_free for p in pinned
@@ -90,7 +93,8 @@ def edit(
     room = [_room(pins[p], anywhere) if p >= 0 else anywhere for p in pinned]
     transitions = place_transitions(slots, style, transition, fps, longest, room, random)
     problem = make_problem(slots, candidates, _needs(slots, transitions, fps), style, pinned)
-    choice = select_in_order(problem, seed) if in_order else None
+    own = [k for k, p in enumerate(pinned) if p in fixed]
+    choice = select_around(problem, own, seed) if in_order else None
     if in_order and choice is None:
         notes.append("footage is short: it could not be kept in the order it was filmed")
     if choice is None:
@@ -128,7 +132,7 @@ def edit(
             speed=speeds[k],
             transition=transitions[k],
             beat_seconds=slot.beat_seconds,
-            reason=explain(problem, slots, choice, k),
+            reason=explain(problem, slots, choice, k, pins),
             scores=scores_of(problem, choice, k),
         )
         for k, slot in enumerate(slots)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from montage_dask.edit.candidates import VIEW_SECONDS, Candidates, Floats
-from montage_dask.edit.choose import Pin
+from montage_dask.edit.choose import LABELS, Pin
 from montage_dask.edit.pacing import Slot, plan_slots
+from montage_dask.edit.placing import frames_of
 from montage_dask.edit.styles import Style
 from montage_dask.errors import UsageError
 from montage_dask.records import CUT, Music, Shot, Transition
@@ -20,6 +21,8 @@ STRETCHES = (1.0, 1.5, 2.0, 3.0)
 SHOWN_PER_VIEW = 2.5
 """How often one picture may come before cutting slows down."""
 LEAST_LIMIT_SECONDS = 0.5
+ELSEWHERE = 100.0
+"""Misfit of a slot outside the section that a pin asks for: only when that section has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +111,35 @@ def _split(slots: Sequence[Slot], allowed: int) -> tuple[Slot, ...]:
     return tuple(result)
 
 
-def make_room(slots: Sequence[Slot], pins: Sequence[Pin], fps: Fraction) -> tuple[Slot, ...]:
+def make_room(
+    slots: Sequence[Slot], pins: Sequence[Pin], fps: Fraction, fixed: Mapping[int, int]
+) -> tuple[Slot, ...]:
     """The slots, with one split for every pin whose shot is shorter than all of them.
+
+    Args:
+        slots: the slots.
+        pins: all pins.
+        fps: output frames per second.
+        fixed: first frames of the slots that pins have already, by number of the pin.
 
     Raises:
         UsageError: a pinned shot is shorter than an output frame, or there are too many pins.
     """
     result = list(slots)
-    taken: set[int] = set()
-    for pin in sorted(pins, key=lambda p: _frames(p, fps)):
-        allowed = _frames(pin, fps)
+    given = set(fixed.values())
+    taken = set(given)
+    free = [p for k, p in enumerate(pins) if k not in fixed]
+    for pin in sorted(free, key=lambda p: frames_of(p, fps)):
+        allowed = frames_of(pin, fps)
         if allowed < 1:
             raise UsageError("a pinned shot is shorter than one output frame: pin another moment")
         fitting = [s for s in result if s.frames <= allowed and s.start_frame not in taken]
         if fitting:
             taken.add(fitting[0].start_frame)
             continue
-        longer = [k for k, s in enumerate(result) if s.frames > allowed]
+        longer = [
+            k for k, s in enumerate(result) if s.frames > allowed and s.start_frame not in given
+        ]
         if not longer:
             break
         k = max(longer, key=lambda n: result[n].frames)
@@ -140,15 +155,16 @@ def make_room(slots: Sequence[Slot], pins: Sequence[Pin], fps: Fraction) -> tupl
     return tuple(result)
 
 
-def _frames(pin: Pin, fps: Fraction) -> int:
-    return max(math.floor(s.duration_seconds * fps) for s in pin.shots)
-
-
 def place_pins(
-    slots: Sequence[Slot], candidates: Candidates, fps: Fraction, pins: int, chronological: bool
+    slots: Sequence[Slot],
+    candidates: Candidates,
+    fps: Fraction,
+    pins: Sequence[Pin],
+    chronological: bool,
+    fixed: Mapping[int, int],
 ) -> list[int]:
-    """[S] the pin that each slot must fulfil, −1 for none: where the pinned part suits best."""
-    cost = np.full((pins, len(slots)), np.inf)
+    """[S] the pin that each slot must fulfil, −1 for none: where it is fixed, or the pinned part suits best."""
+    cost = np.full((len(pins), len(slots)), np.inf)
     last = max(1, len(candidates.shots) - 1)
     for row in np.flatnonzero(candidates.pin >= 0):
         shot = candidates.shot[row]
@@ -160,9 +176,17 @@ def place_pins(
             if chronological:
                 misfit += 10 * abs(candidates.order[shot] / last - k / max(1, len(slots) - 1))
             p = candidates.pin[row]
+            if pins[p].place in LABELS and pins[p].place != slot.label:
+                misfit += ELSEWHERE
             cost[p, k] = min(cost[p, k], misfit)
     pinned = [-1] * len(slots)
+    begins = {slot.start_frame: k for k, slot in enumerate(slots)}
+    for p, frame in fixed.items():
+        pinned[begins[frame]] = p
+        cost[:, begins[frame]] = np.inf
     for p in np.argsort(np.isfinite(cost).sum(axis=1), kind="stable"):
+        if int(p) in fixed:
+            continue
         best = int(np.argmin(cost[p]))
         if not np.isfinite(cost[p, best]):
             raise UsageError("the pins do not fit together: pin less, or make the montage longer")

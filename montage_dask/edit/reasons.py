@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from montage_dask.edit.candidates import Ints
+from montage_dask.edit.choose import FIRST, LAST, Pin
 from montage_dask.edit.inpoints import Use
 from montage_dask.edit.pacing import Slot
+from montage_dask.edit.placing import place_of
 from montage_dask.edit.selection import Problem
 from montage_dask.records import Music
 
+ENDS = (FIRST, LAST)
 NAMES = {
     "quality": "a good picture",
     "motion": "as lively as the music here",
@@ -33,11 +36,19 @@ def scores_of(problem: Problem, choice: Ints, slot: int) -> dict[str, float]:
     return {name: round(min(1.0, max(0.0, value)), 4) for name, value in scores.items()}
 
 
-def explain(problem: Problem, slots: Sequence[Slot], choice: Ints, slot: int) -> str:
+def explain(
+    problem: Problem, slots: Sequence[Slot], choice: Ints, slot: int, pins: Sequence[Pin]
+) -> str:
     """One sentence: where in the music, and the two things that spoke most for the part."""
     here = slots[slot]
     if problem.pinned[slot] >= 0:
-        return f"Pinned by the user; placed in the {here.label} part."
+        pin = pins[problem.pinned[slot]]
+        where = f"placed in the {here.label} part"
+        if pin.music_seconds is not None:
+            where = f"on the beat at {place_of(pin)}"
+        elif pin.place in ENDS:
+            where = f"as the {pin.place} shot"
+        return f"Pinned by {pin.by}; {where}."
     scores = scores_of(problem, choice, slot)
     weighed = {name: problem.weights[name] * scores[name] for name in NAMES}
     first, second = sorted(weighed, key=lambda name: (-weighed[name], name))[:2]

@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
+from montage_dask.edit.choose import LABELS
 from montage_dask.edit.match import MATCHES
 from montage_dask.edit.story import ARCS
 from montage_dask.errors import UsageError, printable
 
-LABELS = ("intro", "low", "build", "high", "drop", "outro")
 WEIGHTS = ("quality", "motion", "variety", "arc", "action")
 TRANSITIONS = ("cut", "crossfade", "dip-to-black", "dip-to-white")
 PLACES = ("none", "sections", "all")

@@ -12,9 +12,10 @@ from montage_dask.errors import MontageError, NothingToDoError, TargetFailed
 from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.encoding import Choice, choices, encoder_parameter
-from montage_dask.graph.montage import forget_unless_there, nothing_usable
+from montage_dask.graph.montage import nothing_usable
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
+from montage_dask.graph.rendering import forget_unless_there
 from montage_dask.graph.steadying import find_paths, stabilise_request
 from montage_dask.graph.survey import (
     Analysis,

@@ -26,6 +26,7 @@ from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
 from montage_dask.graph.placement import OFFER, TAGS, Capacity, Placement, promised
 from montage_dask.graph.remote import LineState, ask_remotely, line_state, perform_remotely
+from montage_dask.records import to_json
 from montage_dask.store import Store
 
 log = logging.getLogger(__name__)
@@ -86,12 +87,22 @@ class Tally:
     seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     cpu_seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     reused: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _troubles: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, name: str, target: str, record: Mapping[str, Any]) -> None:
         """One operation ran and gave a record."""
         self.counts[name, target] += 1
         self.seconds[name, target] += record.get("seconds", 0.0)
         self.cpu_seconds[name, target] += record.get("cpu_seconds", 0.0)
+        for reason in record.get("troubles", ()):
+            self._troubles[name, reason] += 1
+
+    def troubles(self) -> list[dict[str, Any]]:
+        """What went wrong on the way to a result, most frequent first."""
+        return [
+            {"operation": name, "reason": reason, "count": count}
+            for (name, reason), count in sorted(self._troubles.items(), key=lambda t: (-t[1], t[0]))
+        ]
 
     def rows(self) -> list[dict[str, Any]]:
         """The `operations` of the JSON contract; work that was reused counts under its own key."""
@@ -231,6 +242,14 @@ class Driver:
         while not self.capacity().offers(target) and time.monotonic() < deadline:
             time.sleep(0.2)
         return self.capacity()
+
+    def told(self) -> dict[str, Any]:
+        """What ran where, what went on with another target, and what had to be done again; ready for JSON."""
+        return {
+            "operations": self.tally.rows(),
+            "fallbacks": [to_json(f) for f in self.breaker.fallbacks],
+            "troubles": self.tally.troubles(),
+        }
 
     def line(self) -> LineState:
         """What a cgpu worker knows of its line; asked once for a job.

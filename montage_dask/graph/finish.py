@@ -50,14 +50,14 @@ def _one(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str, Any]
         sources,
         survey.music,
         skipped=survey.skipped,
-        operations=driver.tally.rows(),
+        ran=driver.told(),
         output=made.output,
         run_dir=folder,
     )
     summary["notes"] = [*timeline.notes, *survey.music.warnings]
     summary["effects"] = [dict(e) for e in made.effects]
     summary["pictures"] = pictures
-    summary["fallbacks"] = [to_json(f) for f in driver.breaker.fallbacks]
+    summary["director"] = survey.direction and survey.direction.summary()
     summary["placement"] = [
         {"operation": p.operation, "target": p.target, "reason": p.reason} for p in made.placements
     ]

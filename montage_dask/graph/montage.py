@@ -6,41 +6,41 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from montage_dask.edit.choose import filter_shots, parse_selector, resolve_pins
+from montage_dask.edit.choose import FIRST, LAST, Pin, filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.edit import edit
 from montage_dask.edit.styles import load_style
-from montage_dask.errors import MediaError, MontageError, NothingToDoError, StoreError, TargetFailed
-from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes, range_bytes
+from montage_dask.errors import (
+    MediaError,
+    MontageError,
+    NothingToDoError,
+    StoreError,
+    UsageError,
+    printable,
+)
+from montage_dask.graph.directing import direct, directed, edited
 from montage_dask.graph.drive import Driver, Progress
-from montage_dask.graph.effects import improve
-from montage_dask.graph.encoding import choices, encoder_parameter
-from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
+from montage_dask.graph.rendering import render
 from montage_dask.graph.survey import (
     Analysis,
-    Clip,
     Settings,
     Survey,
     find_footage,
     probe_all,
 )
-from montage_dask.graph.targets import Work, place_on
 from montage_dask.job import Job
 from montage_dask.media.discover import Candidate
-from montage_dask.records import Music, Source, Timeline, to_json
-from montage_dask.render.grade import identity_of
-from montage_dask.render.segments import Segment, plan_segments
+from montage_dask.records import Music, Timeline
 from montage_dask.store import Store
 from montage_dask.store.artefacts import free_bytes, storage_error
 
 log = logging.getLogger(__name__)
 
 STALE_PART_SECONDS = 6 * 3600
-ENCODE_PRIORITY = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def prepare(job: Job, driver: Driver) -> Survey:
     probe_all(driver, settings, candidates, survey)
     if not survey.clips and job.from_timeline is None:
         raise NothingToDoError(nothing_usable(survey))
-    _restrict_clips(job, survey)
+    restrict_clips(job, survey)
     analysis = Analysis(driver, settings, survey)
     analysis.run([job.music] if job.music else [], shots=job.from_timeline is None)
     survey.placements = analysis.placements
@@ -103,7 +103,7 @@ def nothing_usable(survey: Survey) -> str:
     return f"no usable footage: {reasons}{more}"
 
 
-def _restrict_clips(job: Job, survey: Survey) -> None:
+def restrict_clips(job: Job, survey: Survey) -> None:
     """Clips that --include and --exclude rule out whole are not analysed at all."""
     from montage_dask.edit.choose import clips_ruled_out
 
@@ -111,7 +111,7 @@ def _restrict_clips(job: Job, survey: Survey) -> None:
         survey.sources,
         [parse_selector(s) for s in job.include],
         [parse_selector(s) for s in job.exclude],
-        [parse_selector(s) for s in job.pins],
+        [parse_selector(s) for s in (*job.pins, *job.first, *job.last)],
     )
     for identity in ruled_out:
         del survey.clips[identity]
@@ -133,23 +133,40 @@ def compose(job: Job, survey: Survey, seed: int) -> Timeline:
     )
     if not shots:
         raise NothingToDoError("--include and --exclude leave no shot")
-    pins = resolve_pins(survey.shots, survey.sources, [parse_selector(p) for p in job.pins])
-    return edit(
-        shots,
-        survey.sources,
-        survey.music,
-        load_style(job["style"]),
-        fps=job.fps,
-        width=job.width,
-        height=job.height,
-        start_seconds=job["start"],
-        duration_seconds=job["duration"],
-        seed=seed,
-        pins=pins,
-        transition=job["transition"],
-        grade=job["grade"],
-        match=job["match"],
+    pins = _pins(job, survey)
+    wanted = directed(survey.direction, shots, load_style(job["style"]))
+    return edited(
+        wanted,
+        pins,
+        partial(
+            edit,
+            wanted.shots,
+            survey.sources,
+            survey.music,
+            wanted.style,
+            fps=job.fps,
+            width=job.width,
+            height=job.height,
+            start_seconds=job["start"],
+            duration_seconds=job["duration"],
+            seed=seed,
+            transition=job["transition"],
+            grade=job["grade"],
+            match=job["match"],
+        ),
     )
+
+
+def _pins(job: Job, survey: Survey) -> tuple[Pin, ...]:
+    """What the user pinned, with its places."""
+    shots, sources = survey.shots, survey.sources
+    pins = list(resolve_pins(shots, sources, [parse_selector(p) for p in job.pins]))
+    for place, named in ((FIRST, job.first), (LAST, job.last)):
+        found = resolve_pins(shots, sources, [parse_selector(p) for p in named])
+        if len(found) > 1:
+            raise UsageError(f"--{place} {printable(named[0])} names {len(found)} clips: name one")
+        pins += [replace(p, place=place) for p in found]
+    return tuple(pins)
 
 
 def _from_timeline(job: Job, driver: Driver, survey: Survey) -> Timeline:
@@ -193,6 +210,7 @@ def make(job: Job, driver: Driver) -> tuple[Survey, list[Made]]:
     """
 
     survey = prepare(job, driver)
+    job = direct(job, driver, survey)
     return survey, [_one(job, driver, survey, n) for n in range(job["variants"])]
 
 
@@ -224,192 +242,6 @@ def _one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:
             survey.shots = tuple(s for s in survey.shots if s.source in survey.clips)
             if not survey.shots:
                 raise NothingToDoError(nothing_usable(survey)) from error
-
-
-def encode_requests(
-    job: Job,
-    timeline: Timeline,
-    clips: Mapping[str, Clip],
-    stand_ins: Mapping[str, Mapping[str, Any]],
-    encoder: str | None = None,
-) -> list[tuple[Segment, Request]]:
-    """The segments of a timeline in order, each with its request.
-
-    Args:
-        job: settings.
-        timeline: its events name clips or stand-ins.
-        clips: by identity.
-        stand_ins: from `effects.improve`.
-        encoder: a GPU's; None: software.
-    """
-    grade = timeline.grade
-    identity = identity_of(grade)
-    requests = []
-    for segment in plan_segments(timeline, maximum_frames=job["segment-frames"]):
-        used = {e.source: clips[e.source] for e in segment.events if e.source in clips}
-        made = {e.source: stand_ins[e.source] for e in segment.events if e.source in stand_ins}
-        parameters = {
-            "segment": to_json(segment),
-            "fit": job["fit"],
-            "grade": identity,
-            "codec": job["codec"],
-            "quality": job["quality"],
-            "crf": job["crf"],
-            "threads": job["encoder-threads"],
-            **encoder_parameter(encoder),
-        }
-        paths = {
-            "sources": {k: to_json(c.source) for k, c in used.items()},
-            "indexes": {k: str(c.index) for k, c in used.items()},
-            "stand_ins": made,
-            "grade": grade,
-            "stall_seconds": job["stall-seconds"],
-        }
-        shown = [*(c.name for c in used.values()), *(m["name"] for m in made.values())]
-        names = ", ".join(dict.fromkeys(shown))
-        requests.append((segment, Request("encode", parameters, paths, names)))
-    return requests
-
-
-def audio_request(job: Job, timeline: Timeline, sources: Mapping[str, Source]) -> Request:
-    """The request for the sound of the whole montage."""
-    from montage_dask.media.probe import stat_key
-
-    keep = job["keep-audio"]
-    parameters: dict[str, Any] = {
-        "music": stat_key(timeline.music_path),
-        "start_seconds": str(timeline.music_start_seconds),
-        "frames": timeline.frames,
-        "fps": str(timeline.fps),
-        "fade_out_frames": timeline.fade_out_frames,
-        "keep_audio": keep,
-        "loudness_lufs": job["loudness-lufs"],
-        "true_peak_db": job["true-peak-db"],
-    }
-    if keep:  # only then do the events matter
-        parameters["events"] = [
-            [e.start_frame, e.stop_frame, e.source, str(e.in_seconds), str(e.speed)]
-            for e in timeline.events
-        ]
-    used = {e.source for e in timeline.events} if keep else set()
-    paths = {
-        "timeline": to_json(timeline),
-        "music": timeline.music_path,
-        "sources": {k: to_json(s) for k, s in sources.items() if k in used},
-    }
-    return Request("audio", parameters, paths, Path(timeline.music_path).name)
-
-
-def render(
-    job: Job, driver: Driver, survey: Survey, timeline: Timeline, output: Path
-) -> tuple[tuple[Placement, ...], tuple[Mapping[str, Any], ...]]:
-    """Run the effects, encode the segments, render the sound, and assemble all into the output.
-
-    Returns:
-        Where the operations ran, and what the effects did.
-
-    Raises:
-        MontageError: an effect, a segment, the sound or the output cannot be made.
-    """
-    settings = Settings.of(job.settings)
-    store = driver.store
-    improved = improve(job, driver, survey, timeline)
-    audio = audio_request(job, timeline, survey.sources)
-    places = {n: place_on(driver, n, settings.targets) for n in ("audio", "assemble")}
-    driver.progress.stage("audio", 1, "track")
-    for choice in choices(
-        driver, "encode", settings, job["codec"], encode_work(job, survey, timeline)
-    ):
-        pairs = encode_requests(
-            job, improved.timeline, survey.clips, improved.stand_ins, choice.encoder
-        )
-        places["encode"] = choice.placement
-        failed = _encode_all(driver, timeline.fps, audio, pairs, places)
-        if not isinstance(failed, TargetFailed):
-            break
-        # Segments of two encoders make no good file: all are encoded again.
-        driver.progress.note(f"encode goes on with the next encoder: {failed}")
-    if failed is not None:
-        raise failed
-    parts = [str(store.file("encode", r.key, ".mp4")) for _, r in pairs]
-    assemble = Request(
-        "assemble",
-        {
-            "segments": [r.key for _, r in pairs],
-            "audio": audio.key,
-            "frames": timeline.frames,
-            "fps": str(timeline.fps),
-            "output": str(output),
-            "metadata": {"title": output.stem},
-        },
-        {
-            "segments": parts,
-            "audio": str(store.file("audio", audio.key, ".m4a")),
-            "output": str(output),
-        },
-        output.name,
-    )
-    forget_unless_there(store, assemble, output)
-    driver.progress.stage("assemble", 1, "file")
-    driver.only(assemble, places["assemble"])
-    return (*survey.placements, *improved.placements, *places.values()), tuple(improved.told)
-
-
-def encode_work(job: Job, survey: Survey, timeline: Timeline) -> Work:
-    """What it takes to encode a timeline in software, or elsewhere."""
-    pixels = timeline.frames * timeline.width * timeline.height
-    used = sum(
-        range_bytes(survey.clips[e.source].source, (e.stop_frame - e.start_frame) / timeline.fps)
-        for e in timeline.events
-        if e.source in survey.clips
-    )
-    return Work(
-        pixels * encode_seconds_per_pixel(job["codec"], job["quality"]),
-        used + output_bytes(pixels, job["quality"]),
-        float(timeline.frames / timeline.fps),
-    )
-
-
-def _encode_all(
-    driver: Driver,
-    fps: Fraction,
-    audio: Request,
-    pairs: list[tuple[Segment, Request]],
-    places: Mapping[str, Placement],
-) -> MontageError | None:
-    """Encode all segments, and the sound beside them.
-
-    Returns:
-        The first error; the other segments are done all the same: they are not lost when the job is run again.
-    """
-    unique = {r.key: r for _, r in pairs}
-    frames = {r.key: s.frames for s, r in pairs}
-    driver.progress.stage("encode", len(unique), "segments")
-    # Longest first, so that the last worker does not end long after the others.
-    ordered = sorted(unique.values(), key=lambda r: (-frames[r.key], r.key))
-    failed: MontageError | None = None
-    for outcome in driver.run(
-        [audio, *ordered],
-        places,
-        media_seconds=lambda r: float(frames.get(r.key, 0) / fps),
-        priority=ENCODE_PRIORITY,
-    ):
-        failed = failed or outcome.error
-    return failed
-
-
-def forget_unless_there(store: Store, request: Request, output: Path) -> None:
-    """An output stands outside the store, where people move it: its record counts only while the file is the same."""
-    record = store.load(request.operation, request.key)
-    if record is None:
-        return
-    try:
-        stat = output.stat()
-        same = (stat.st_size, stat.st_mtime_ns) == (record["size_bytes"], record["mtime_ns"])
-    except OSError:
-        same = False
-    if not same:
-        store.record_path(request.operation, request.key).unlink(missing_ok=True)
 
 
 def check_output(job: Job) -> None:

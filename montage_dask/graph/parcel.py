@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from montage_dask.errors import TargetFailed, Uncuttable
 from montage_dask.graph.operation import Request, operation
 from montage_dask.records import Music, Source, from_json, to_json
 from montage_dask.store import Store, writing
@@ -85,7 +86,7 @@ def _pack_scores(request: Request, store: Store, folder: Path) -> Parcel:
         for name in chunk_files(store.root / place, "thumbnails", start, stop)
     }
     paths = {"source": _nameless(request.paths["source"])}
-    return Parcel(replace(request, paths=paths), files)
+    return Parcel(replace(request, paths=paths, label=""), files)
 
 
 def _scores_made(request: Request) -> list[str]:
@@ -118,7 +119,7 @@ def _pack_beats(request: Request, store: Store, folder: Path) -> Parcel:
     if beats:
         files[_name(request, "beats.txt")] = Path(beats)
         paths["beats_file"] = BUNDLE + _name(request, "beats.txt")
-    return Parcel(replace(request, paths=paths), files)
+    return Parcel(replace(request, paths=paths, label=""), files)
 
 
 def _name(request: Request, name: str) -> str:
@@ -132,7 +133,81 @@ def _music_home(request: Request, record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "music": to_json(music)}
 
 
+# -- pictures: only the ranges of the sources that are used ----------------------------------------------------------------
+
+
+class _Shipment:
+    """Files of one parcel, under names that say nothing of what they are called here."""
+
+    def __init__(self, request: Request, store: Store) -> None:
+        self.files: dict[str, Path] = {}
+        self._folder = f"in/{request.key}"
+        self._store = store.root
+
+    def add(self, path: str | Path) -> str:
+        """How the parcel's request names a file of this machine."""
+        path = Path(path)
+        if path.is_relative_to(self._store):  # parcels of one bundle share it
+            name = f"{STORE}/{path.relative_to(self._store).as_posix()}"
+        else:
+            known = [n for n, p in self.files.items() if p == path]
+            name = known[0] if known else f"{self._folder}/{len(self.files)}{path.suffix.lower()}"
+        self.files[name] = path
+        return BUNDLE + name
+
+    def source(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The record of a source whose file goes along."""
+        return {**data, "path": self.add(data["path"])}
+
+    def named(self, name: str | None) -> str | None:
+        """A preset's or a network's name as it is, or a file that goes along."""
+        return name if name is None or not Path(name).is_file() else self.add(name)
+
+
+def _pack_pictures(request: Request, store: Store, folder: Path) -> Parcel:
+    from montage_dask.media.cutting import cut_ranges
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.ranges import reading_cuts, readings
+
+    cuts = {}
+    for reading in readings(request.operation, request.parameters, request.paths) or ():
+        index = FrameIndex.load(reading.index)
+        identity = reading.source.identity
+        try:
+            cuts[identity] = cut_ranges(reading.source, index, reading.ranges, folder / identity)
+        except Uncuttable as error:
+            raise TargetFailed(f"it stays here: {error}") from error
+    paths = reading_cuts(request.operation, request.paths, cuts, folder)
+    shipment = _Shipment(request, store)
+    if request.operation == "encode":
+        paths["sources"] = {k: shipment.source(v) for k, v in paths["sources"].items()}
+        paths["indexes"] = {k: shipment.add(v) for k, v in paths["indexes"].items()}
+        paths["stand_ins"] = {
+            k: {
+                **v,
+                "source": _nameless(v["source"]),
+                "index": shipment.add(v["index"]),
+                "pieces": [shipment.add(piece) for piece in v["pieces"]],
+            }
+            for k, v in paths["stand_ins"].items()
+        }
+        paths["grade"] = shipment.named(paths["grade"])
+    else:
+        known = paths["source"]["identity"] in cuts
+        paths["source"] = (shipment.source if known else _nameless)(paths["source"])
+        paths["index"] = shipment.add(paths["index"])
+    if request.operation == "transcode":
+        paths["grade"] = shipment.named(paths["grade"])
+    if request.operation == "upscale":
+        paths["input"] = shipment.add(paths["input"]) if paths["input"] else None
+        paths["model"] = shipment.named(paths["model"])
+    return Parcel(replace(request, paths=paths, label=""), shipment.files)
+
+
 CARRIERS: Mapping[str, Carrier] = {
+    "encode": Carrier(_pack_pictures),
+    "transcode": Carrier(_pack_pictures),
+    "upscale": Carrier(_pack_pictures),
     "scores": Carrier(_pack_scores, _scores_made, _settle_scores),
     "beats": Carrier(_pack_beats, home=_music_home),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from montage_dask.edit.director import Direction
 from montage_dask.errors import MontageError, NothingToDoError
 from montage_dask.graph.costs import (
     CPU_SECONDS_PER_FRAME,
@@ -15,9 +16,10 @@ from montage_dask.graph.costs import (
     output_bytes,
     range_bytes,
 )
+from montage_dask.graph.directing import direct
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.effects import DEAR_PIECE_FRAMES, PIECE_FRAMES
-from montage_dask.graph.montage import nothing_usable
+from montage_dask.graph.montage import nothing_usable, restrict_clips
 from montage_dask.graph.operation import finished
 from montage_dask.graph.placement import describe
 from montage_dask.graph.steadying import MOTION_FRAMES
@@ -26,6 +28,7 @@ from montage_dask.graph.survey import (
     Survey,
     find_footage,
     probe_all,
+    recall,
     strip_requests,
 )
 from montage_dask.graph.targets import Work, place_on
@@ -56,6 +59,7 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
         track = probe_audio(job.music)
     except MontageError as error:
         raise NothingToDoError(f"the music cannot be used: {error}") from error
+    job, direction = _directed(job, driver, survey, settings, float(track.duration_seconds))
     length = float(job["duration"] or max(0, track.duration_seconds - job["start"]))
     clips, windows, waiting_windows, analysis = [], 0, 0, 0.0
     for clip in survey.clips.values():
@@ -143,6 +147,7 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
             "fps": float(job.fps),
             "segments": segments,
         },
+        "director": direction and direction.summary(),
         "windows": windows,
         "window_frames": settings.window_frames,
         "operations": operations,
@@ -160,6 +165,19 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
             "dashboard": driver.client.dashboard_link,
         },
     }
+
+
+def _directed(
+    job: Job, driver: Driver, survey: Survey, settings: Settings, music_seconds: float
+) -> tuple[Job, Direction | None]:
+    """The job as its brief wants it, by what is known of the footage so far."""
+    assert job.music is not None
+    seen = Survey(dict(survey.clips))
+    if job["director"] is not None:
+        restrict_clips(job, seen)
+        recall(seen, settings, job.music, driver.store)
+        job = direct(job, driver, seen, music_seconds)
+    return job, seen.direction
 
 
 def _window_seconds(source: Source, settings: Settings) -> float:

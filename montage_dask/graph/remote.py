@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from montage_dask.errors import RemoteError, TargetFailed, TransferCorrupt
+from montage_dask.errors import NoCapacity, RemoteError, TargetFailed, TransferCorrupt
 from montage_dask.graph.bundle import Answer, Item, Question, read_answers, write_bundle
 from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.parcel import Parcel, bring_home, pack
@@ -32,10 +32,16 @@ log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.5
 """A bundle leaves when nothing was added for so long: tasks of one stage arrive together."""
 
+PATIENCE_SECONDS = 20.0
+"""A bundle waits at most so long for parcels that are still being made."""
+
 BUNDLE_BYTES = 200_000_000
 """A bundle is closed at this size: what is lost when the other machine goes away stays bounded."""
 
 BUNDLE_ITEMS = 64
+
+PACKING = 2
+"""Parcels made at once: the cores are the CPU workers'."""
 
 TRIES = 3
 """Of a bundle, after failures that another try may mend."""
@@ -53,6 +59,9 @@ class Line(Protocol):
         Raises:
             RemoteError: says what was the matter, and whether another try may help.
         """
+
+    def learn(self, moved_bytes: int, seconds: float) -> None:
+        """Note how long so many bytes were on their way."""
 
     def close(self) -> None:
         """Let go of the other machine."""
@@ -99,6 +108,8 @@ class LineState:
 @dataclass(slots=True)
 class _Waiting:
     item: Item
+    troubles: list[str] = field(default_factory=list)
+    """What went wrong before the answer came."""
     answer: Future[tuple[Answer, _Landing]] = field(default_factory=Future)
 
 
@@ -117,13 +128,28 @@ class Dispatcher:
         self._gather_seconds = gather_seconds
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._held: _Waiting | None = None
+        self._preparing, self._counting = 0, threading.Lock()
         self._resting: tuple[float, RemoteError] | None = None
         self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
         self._thread.start()
 
     @contextmanager
-    def ask(self, item: Item) -> Iterator[Answer]:
+    def preparing(self) -> Iterator[None]:
+        """While open, an item is on its way: the next bundle waits for it."""
+        with self._counting:
+            self._preparing += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._preparing -= 1
+
+    @contextmanager
+    def ask(self, item: Item) -> Iterator[tuple[Answer, Sequence[str]]]:
         """Send an item with the next bundle and wait for its answer, whose files stand until the context ends.
+
+        Returns:
+            The answer, and what went wrong before it came.
 
         Raises:
             TargetFailed: the other machine could not be reached or could not do it.
@@ -136,7 +162,7 @@ class Dispatcher:
         try:
             if answer.error is not None:
                 raise answer.error
-            yield answer
+            yield answer, waiting.troubles
         finally:
             landing.release()
 
@@ -151,7 +177,7 @@ class Dispatcher:
             try:
                 self._send(batch)
             except RemoteError as error:
-                if not error.retryable:
+                if _lasting(error):
                     self._resting = (time.monotonic() + REST_SECONDS, error)
                 _fail(batch, error)
             except Exception as error:
@@ -165,10 +191,13 @@ class Dispatcher:
         if first is None:
             return None
         batch, size = [first], _size(first.item)
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(batch) < BUNDLE_ITEMS:
             try:
                 more = self._queue.get(timeout=self._gather_seconds)
             except queue.Empty:
+                if self._preparing and time.monotonic() < deadline:
+                    continue
                 break
             if more is None:
                 self._queue.put(None)
@@ -187,7 +216,7 @@ class Dispatcher:
             with tempfile.TemporaryDirectory(prefix="montage-bundle-") as name:
                 bundle, answer = Path(name) / "bundle.tar", Path(name) / "answer.tar"
                 write_bundle(items, bundle)
-                answers = self._exchanged(bundle, answer, items, landing.folder)
+                answers = self._exchanged(bundle, answer, batch, landing.folder)
         except BaseException:
             landing.clear()
             raise
@@ -196,17 +225,37 @@ class Dispatcher:
             waiting.answer.set_result((said, landing))
 
     def _exchanged(
-        self, bundle: Path, answer: Path, items: Sequence[Item], folder: Path
+        self, bundle: Path, answer: Path, batch: Sequence[_Waiting], folder: Path
     ) -> list[Answer]:
+        items = [w.item for w in batch]
         for attempt in range(1, TRIES + 1):
             try:
+                began = time.monotonic()
                 self._line.exchange(bundle, answer)
-                return read_answers(answer, items, folder)
+                took = time.monotonic() - began
+                moved = bundle.stat().st_size + answer.stat().st_size
+                answers = read_answers(answer, items, folder)
+                self._line.learn(moved, took - sum(map(_spent, answers)))
+                return answers
             except RemoteError as error:
-                if not error.retryable or attempt == TRIES:
+                if _lasting(error) or attempt == TRIES:
                     raise
                 log.warning("a bundle of %d is sent again: %s", len(items), error)
+                for waiting in batch:
+                    waiting.troubles.append(f"{type(error).__name__}: {error}")
         raise AssertionError("unreachable")
+
+
+def _lasting(error: RemoteError) -> bool:
+    """Whether the next minutes will not mend it."""
+    return not error.retryable or isinstance(error, NoCapacity)
+
+
+def _spent(answer: Answer) -> float:
+    """Seconds that a request took there."""
+    record = answer.value if isinstance(answer.value, dict) else {}
+    seconds = record.get("seconds", 0.0)
+    return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def _size(item: Item) -> int:
@@ -224,6 +273,7 @@ class _Process:
 
     dispatcher: Dispatcher | None = None
     lock = threading.Lock()
+    packing = threading.Semaphore(PACKING)
 
 
 def dispatcher() -> Dispatcher:
@@ -243,9 +293,13 @@ def dispatcher() -> Dispatcher:
 
 def line_state() -> LineState:
     """What is known of the line of this process; starts nothing."""
-    from montage_dask.cgpu.line import state
+    from montage_dask.cgpu import line
 
-    return state()
+    lack = line.lack()
+    if lack:
+        return LineState(lack)
+    known = line.here()
+    return LineState(warm=known.warm, bytes_per_second=known.bytes_per_second)
 
 
 def perform_remotely(request: Request, store: Store) -> dict[str, Any]:
@@ -263,10 +317,12 @@ def perform_remotely(request: Request, store: Store) -> dict[str, Any]:
         return done
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="montage-parcel-") as folder:
-        parcel = pack(request, store, Path(folder))
-        with dispatcher().ask(parcel) as answer:
+        with dispatcher().preparing(), _Process.packing:
+            parcel = pack(request, store, Path(folder))
+        with dispatcher().ask(parcel) as (answer, troubles):
             record = {
                 **answer.value,
+                "troubles": list(troubles),
                 "target": "cgpu",
                 # What the user waited for: the way there and back, and the others of the bundle.
                 "seconds": round(time.perf_counter() - started, 3),
@@ -283,5 +339,5 @@ def ask_remotely(function: Callable[..., Any], *arguments: Any) -> Any:
     Raises:
         TargetFailed: the other machine cannot do it.
     """
-    with dispatcher().ask(Question.of(function, arguments)) as answer:
+    with dispatcher().ask(Question.of(function, arguments)) as (answer, _):
         return answer.value

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.analysis.embedding import chosen
+from montage_dask.edit.director import Direction
 from montage_dask.errors import MediaError, MontageError, NothingToDoError
 from montage_dask.graph.costs import (
     BEATS_SECONDS,
@@ -25,6 +26,7 @@ from montage_dask.media.discover import Candidate, Skipped, discover
 from montage_dask.media.probe import stat_key
 from montage_dask.media.windows import round_window_frames, split_windows
 from montage_dask.records import Music, Shot, Source, Window, from_json, to_json
+from montage_dask.store import Store
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class Survey:
     music: Music | None = None
     placements: tuple[Placement, ...] = ()
     """Where the analysis ran."""
+    direction: Direction | None = None
+    """What a brief has decided."""
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -119,16 +123,20 @@ def probe_all(
         requests.append(request)
     driver.progress.stage("probe", len(requests), "clips")
     found: dict[str, Clip] = {}
+    refused: dict[str, str] = {}
     for outcome in driver.run(requests, {"probe": place_on(driver, "probe", settings.targets)}):
         path = outcome.request.paths["path"]
         if outcome.record is None:
-            survey.skip(path, _reason(outcome.error))
+            refused[path] = _reason(outcome.error)
             continue
         source = from_json(Source, outcome.record["source"])
         index = driver.store.file("probe", outcome.request.key, ".npz")
         found[path] = Clip(source, index, explicit[path])
     for request in requests:  # outcomes come in any order; the job must not depend on it
-        clip = found.get(request.paths["path"])
+        path = request.paths["path"]
+        if path in refused:
+            survey.skip(path, refused[path])
+        clip = found.get(path)
         if clip is not None and clip.source.identity not in survey.clips:
             survey.clips[clip.source.identity] = clip
 
@@ -333,6 +341,20 @@ def music_request(path: str, settings: Settings) -> Request:
         {"path": path, "beats_file": settings.beats_file},
         Path(path).name,
     )
+
+
+def recall(survey: Survey, settings: Settings, music: str, store: Store) -> None:
+    """Fill in what the store knows already: all shots or none, and the music."""
+    precision = _precision(settings)
+    records = [
+        finished(shots_request(c, settings, precision), store) for c in survey.clips.values()
+    ]
+    heard = finished(music_request(music, settings), store)
+    if heard is not None:
+        survey.music = from_json(Music, heard["music"])
+    survey.shots = ()
+    if all(r is not None for r in records):
+        survey.shots = tuple(from_json(Shot, s) for r in records if r for s in r["shots"])
 
 
 def find_footage(

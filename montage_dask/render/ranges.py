@@ -42,7 +42,8 @@ def readings(
         paths: where its inputs stand.
 
     Returns:
-        One reading for each source, none for an upscale that reads a mezzanine; None when the operation is none of those whose
+        One reading for each source, none for an upscale that reads a mezzanine (what stands in for a source is as long as what is
+        read of it); None when the operation is none of those whose
         sources can be cut.
 
     Raises:

@@ -28,7 +28,7 @@ from montage_dask.render.running import make_file
 from montage_dask.render.segments import count_frames, timescale
 from montage_dask.store import writing
 
-VERSION = 1
+VERSION = 2
 
 UNSPECIFIED = "unspecified"
 

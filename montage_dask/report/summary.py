@@ -50,7 +50,7 @@ def run_summary(
     music: Music,
     *,
     skipped: Sequence[Left],
-    operations: Sequence[Mapping[str, Any]],
+    ran: Mapping[str, Any],
     output: Path,
     run_dir: Path,
 ) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def run_summary(
         "beats_seconds": [round(float(b - start), 6) for b in timeline.beats_seconds],
         "cuts": cuts_of(timeline, sources),
         "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
-        "operations": [dict(o) for o in operations],
+        **ran,
     }
 
 
@@ -81,7 +81,7 @@ def analysis_summary(
     shots: Sequence[Shot],
     music: Sequence[Music],
     skipped: Sequence[Left],
-    operations: Sequence[Mapping[str, Any]],
+    ran: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The object of `analyse --json`."""
     by_source: dict[str, list[Shot]] = {}
@@ -91,7 +91,7 @@ def analysis_summary(
         "footage": [_footage(s, by_source.get(k, [])) for k, s in sources.items()],
         "music": [_music(m) for m in music],
         "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
-        "operations": [dict(o) for o in operations],
+        **ran,
     }
 
 

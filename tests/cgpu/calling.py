@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,20 +51,42 @@ class Cgpu:
             raise
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
-    def hangs(self, *arguments: str, seconds: float = 3) -> tuple[str, str]:
-        """Run it, make sure that it does not end within `seconds`, kill it: its stdout and stderr so far."""
-        process = self.start(*arguments)
-        try:
-            output, errors = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return self.kill(process)
-        text = f"cgpu ended with {process.returncode} instead of hanging: {output}{errors}"
-        raise AssertionError(text)
+    def hangs(self, *arguments: str, after: str, seconds: float = 1) -> tuple[str, str]:
+        """Run it, make sure that it does not end, kill it.
+
+        Args:
+            arguments: of the command.
+            after: what it prints on stdout before it hangs; waited for, however slow the machine is.
+            seconds: that it must live on after that.
+
+        Returns:
+            Its stdout and stderr so far.
+        """
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+
+            def texts() -> tuple[str, str]:
+                # The child writes where this file's position is: it must not move.
+                out, err = (os.pread(file.fileno(), 1 << 28, 0) for file in (output, errors))
+                return out.decode(), err.decode()
+
+            process = self.start(*arguments, stdout=output, stderr=errors)
+            try:
+                deadline = time.monotonic() + 30
+                while after not in texts()[0] and process.poll() is None:
+                    assert time.monotonic() < deadline, texts()
+                    time.sleep(0.02)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(seconds)
+                assert process.poll() is None, (process.returncode, texts())
+                return texts()
+            finally:
+                self.kill(process)
 
     @staticmethod
     def kill(process: subprocess.Popen[str]) -> tuple[str, str]:
         """Kill it with its process group: its stdout and stderr."""
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         output, errors = process.communicate()
         return output or "", errors or ""
 

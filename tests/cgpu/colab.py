@@ -19,7 +19,8 @@ when the machine is new: a replaced runtime has lost all files. Shells start in 
 **Control from another process.** JSON over HTTP at `colab.url`: `PUT /_loopback/knobs {"assign_status": 412, "times": 1}`
 (`times` may be left out), `POST /_loopback/lose-runtime {"variant": "GPU", "listed": true}`, `GET /_loopback/requests`.
 
-At the end of the `with` nothing is left: processes of all machines are killed (detached ones too), folders removed.
+At the end of the `with` nothing is left: processes of all machines are killed (detached ones too), folders removed. When
+the test itself is killed, a guard kills them.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from loopback.authority import make_authority
 from loopback.backend import CLIENT_ID, Account, Backend
 from loopback.knobs import Knobs
 from loopback.machine import Machine
-from loopback.processes import processes_of
+from loopback.processes import Guard, processes_of
 from loopback.service import Logged, Service
 
 __all__ = ["Colab", "Knobs", "Logged", "loopback_colab"]
@@ -221,10 +222,12 @@ def loopback_colab(
 
     try:
         service, backend = asyncio.run_coroutine_threadsafe(start(), loop).result(30)
+        guard = Guard(backend.prefix)
         try:
             yield Colab(service, backend, authority, loop)
         finally:
             asyncio.run_coroutine_threadsafe(service.close(), loop).result(60)
+            guard.dismiss()
     finally:
         asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)

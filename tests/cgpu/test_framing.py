@@ -11,6 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from montage_dask.cgpu import framing
+from montage_dask.cgpu.download import Download
+from montage_dask.cgpu.jobs import _Watch
 from montage_dask.errors import TransferCorrupt
 
 DROPPED = {b"", b"exit", b"logout", b"PS1=", b"stty echo", b"stty -echo"}
@@ -146,3 +148,33 @@ def test_an_uploaded_program_runs_only_unchanged(tmp_path):
 def test_long_scripts_are_not_typed():
     text = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=1200))
     assert framing.typed_line(framing.captured(f"echo {text}", framing.new_token(), 10)) is None
+
+
+@pytest.mark.parametrize(
+    "mark", ["file:12x:abc", "file:", "chunk:0", "from:-", "sum", "log:1", "state:0:1", "state:0"]
+)
+def test_a_damaged_marker_is_no_other_error(mark, tmp_path):
+    token = framing.new_token()
+    sink = _Watch(None)
+    download = Download(tmp_path / "part")
+    sink.begin(download)
+    reader = framing.FrameReader(token, sink)
+    try:
+        with pytest.raises(TransferCorrupt):
+            reader.feed(f"@@{token}:begin\n@@{token}:{mark}\n".encode())
+    finally:
+        download.close()
+
+
+@settings(max_examples=30)
+@given(data=st.binary(max_size=400), step=st.integers(1, 90))
+def test_a_stream_of_base64_gives_what_was_sent(data, step):
+    text = framing.base64.b64encode(data + framing.TRAILER)
+    stream = framing.Base64Stream()
+    got = b"".join(stream.write(text[i : i + step]) for i in range(0, len(text), step))
+    stream.finish()
+    assert got == data
+    cut = framing.Base64Stream()
+    cut.write(text[:-4])
+    with pytest.raises(TransferCorrupt):
+        cut.finish()

@@ -7,6 +7,7 @@ import pytest
 from montage_dask import devices
 from montage_dask.cluster import local as room
 from montage_dask.cluster.connect import connect
+from montage_dask.cluster.local import CGPU_SLOTS
 from montage_dask.config import resolve
 from montage_dask.graph.drive import capacity_of
 
@@ -68,3 +69,18 @@ def test_hidden_gpus_do_not_count(monkeypatch, visible):
 
 def test_cores_that_may_be_used_are_counted():
     assert 1 <= room.usable_cores() <= 4096
+
+
+def test_a_cgpu_worker_stands_beside_them_when_it_is_wanted():
+    with connect(settings(**{"cgpu-enabled": "true", "cgpu-encode-threshold": 7})) as client:
+        client.wait_for_workers(2, timeout=60)
+        capacity = capacity_of(client)
+        assert dict(capacity.resources) == {"CPU": 1, "CGPU": CGPU_SLOTS}
+        said = client.submit(
+            lambda: (
+                __import__("os").environ.get("DASK_MONTAGE__CGPU_ENCODE_THRESHOLD"),
+                __import__("distributed").get_worker().state.nthreads,
+            ),
+            resources={"CGPU": 1},
+        )
+        assert said.result(timeout=30) == ("7.0", CGPU_SLOTS)

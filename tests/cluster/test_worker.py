@@ -9,7 +9,8 @@ from contextlib import ExitStack
 import pytest
 from distributed import Client, LocalCluster
 
-from montage_dask.cluster.worker import CGPU_SLOTS, worker_command
+from montage_dask.cluster.local import CGPU_SLOTS
+from montage_dask.cluster.worker import worker_command
 from montage_dask.errors import UsageError
 
 

@@ -29,6 +29,7 @@ class NearLine:
         self.hold = threading.Event()
         self.hold.set()
         self.closed = False
+        self.learnt: list[tuple[int, float]] = []
         folder.mkdir()
 
     def exchange(self, bundle: Path, answer: Path) -> None:
@@ -50,6 +51,9 @@ class NearLine:
             data = bytearray(answer.read_bytes())
             data[len(data) * self.damage.pop(0) // 100] ^= 0xFF
             answer.write_bytes(data)
+
+    def learn(self, moved_bytes: int, seconds: float) -> None:
+        self.learnt.append((moved_bytes, seconds))
 
     def close(self) -> None:
         self.closed = True

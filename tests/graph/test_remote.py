@@ -23,12 +23,16 @@ from montage_dask.analysis.strip import Strip, strip_folder
 from montage_dask.analysis.transnet import read_scores
 from montage_dask.config import size
 from montage_dask.errors import NoCapacity, RuntimeLost, TargetFailed, TransferCorrupt
-from montage_dask.graph import remote
+from montage_dask.graph import batch, remote
+from montage_dask.graph.batch import Transcoding
 from montage_dask.graph.bundle import Question, read_answers, unpack, write_bundle
+from montage_dask.graph.encoding import Choice
 from montage_dask.graph.operation import perform
 from montage_dask.graph.parcel import pack
+from montage_dask.graph.placement import Placement
 from montage_dask.graph.remote import Dispatcher, ask_remotely, perform_remotely
 from montage_dask.graph.survey import Clip, Settings, music_request, scores_requests, strip_requests
+from montage_dask.graph.upscaling import upscale_request, upscaling
 from montage_dask.media.probe import probe
 from montage_dask.store import Store
 
@@ -61,7 +65,7 @@ def line(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip")
-    path = film(folder / 'it\'s a "clip"\n!.mp4', frames=130)
+    path = film(folder / 'it\'s a "clip"\n!.mp4', frames=60)
     source, index = probe(path)
     index.save(folder / "index.npz")
     return Clip(source, folder / "index.npz")
@@ -80,8 +84,8 @@ def test_scores_are_those_of_this_machine_and_windows_travel_together(clip, stor
     with ThreadPoolExecutor(8) as pool:
         records = list(pool.map(lambda r: perform_remotely(r, stored), requests))
     assert len(line.sent) == 1
-    assert [r["target"] for r in records] == ["cgpu"] * 3
-    assert [r["frames"] for r in records] == [50, 50, 30]
+    assert [r["target"] for r in records] == ["cgpu"] * 2
+    assert [r["frames"] for r in records] == [50, 10]
     far = read_scores(Strip(strip_folder(stored, clip.source, 50)), "float32")
     near = Store(tmp_path / "near")
     for request in (*strip_requests(clip, SETTINGS), *requests):
@@ -108,6 +112,58 @@ def test_the_beats_are_those_of_this_machine(tmp_path, line):
     here = perform(request, Store(tmp_path / "b"))
     assert far["music"] == here["music"]
     assert line.sent[0] < track.stat().st_size / 2
+    ((moved, seconds),) = line.learnt
+    assert moved > line.sent[0]
+    assert 0 < seconds < 30
+
+
+HOW = Transcoding("h264", "preview", None, None, "none", 50, 1)
+
+
+def test_only_the_range_travels_and_the_file_is_that_of_this_machine(tmp_path, line):
+    path = film(tmp_path / "long.mp4", frames=600, size="320x180")
+    source, index = probe(path)
+    index.save(tmp_path / "index.npz")
+    here, there = Store(tmp_path / "a"), Store(tmp_path / "b")
+    by = Choice(None, Placement("transcode", "cgpu", "test"))
+    _, second, *_ = batch._windows(Clip(source, tmp_path / "index.npz"), HOW, by)
+    record = perform_remotely(second, there)
+    near = perform(second, here)
+    assert line.sent[0] < path.stat().st_size / 3
+    for name in ("frames", "size_bytes"):
+        assert record[name] == near[name]
+    files = [s.file("transcode", second.key, ".mp4").read_bytes() for s in (here, there)]
+    assert files[0] == files[1]
+    made = line.folder / "disk" / "store" / "files" / "transcode"
+    (far,) = made.rglob("*.mp4")
+    assert far.read_bytes() == files[1]
+
+
+def test_enlarged_pictures_come_back(tmp_path, line):
+    path = film(tmp_path / "small.mp4", frames=30, size="48x32")
+    source, index = probe(path)
+    index.save(tmp_path / "index.npz")
+    how = upscaling("fidelity", 2, memory_limit_mb=512)
+    request = upscale_request(Clip(source, tmp_path / "index.npz"), 10, 14, how)
+    here, there = Store(tmp_path / "a"), Store(tmp_path / "b")
+    record, near = perform_remotely(request, there), perform(request, here)
+    assert (record["frames"], record["start_frame"]) == (4, 10)
+    assert record["target"] == "cgpu"
+    files = [s.file("upscale", request.key, ".mp4").read_bytes() for s in (here, there)]
+    assert files[0] == files[1]
+    assert near["size_bytes"] == record["size_bytes"]
+
+
+def test_what_cannot_be_parted_stays_here(tmp_path, line):
+    path = film(tmp_path / "a.mp4", frames=60)
+    source, index = probe(path)
+    index.save(tmp_path / "index.npz")
+    broken = replace(source, codec="other")
+    by = Choice(None, Placement("transcode", "cgpu", "test"))
+    request, *_ = batch._windows(Clip(broken, tmp_path / "index.npz"), HOW, by)
+    with pytest.raises(TargetFailed, match="stays here"):
+        perform_remotely(request, Store(tmp_path / "a"))
+    assert line.sent == []
 
 
 def test_a_function_is_called_there(line):
@@ -147,7 +203,7 @@ def test_damage_on_the_way_is_noticed(clip, stored, line):
 
 
 def test_what_no_try_mends_is_left_alone_for_a_while(line, monkeypatch):
-    line.failures.append(NoCapacity("no GPU is free", retryable=False))
+    line.failures.append(NoCapacity("no GPU is free"))
     for _ in range(3):
         with pytest.raises(NoCapacity, match="no GPU is free"):
             ask_remotely(size, "640x360")

@@ -9,7 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from made_kinds import KINDS, X265
+from made_kinds import KINDS
 from makers import X264, copied, film, flipped, hashes
 
 from montage_dask.errors import MediaError

@@ -108,6 +108,36 @@ def test_any_yuv_becomes_rec709(tmp_path, matrix, full, bits, tags, size, grade)
     assert_patches(planes, 2.0)
 
 
+@pytest.mark.parametrize(
+    ("size", "pixels", "range_"),
+    [
+        ((640, 360), "yuv420p", 1),
+        ((640, 360), "yuv420p10le", 1),
+        ((640, 360), "yuv422p", 2),
+        ((639, 359), "yuv420p", 1),
+    ],
+)
+def test_an_identity_table_changes_no_code_value_by_more_than_one(tmp_path, size, pixels, range_):
+    """Through R'G'B' and back, chroma made finer and coarser again, on a picture of colours that flow into each other."""
+    width, height = size
+    deep = pixels.endswith("10le")
+    kind, unit = (np.uint16, 4) if deep else (np.uint8, 1)
+    across, down = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    luma = 80 + 80 * across + 20 * np.sin(9 * down)
+    blue, red = 128 + 30 * np.cos(5 * across), 128 + 30 * np.sin(4 * down + across)
+    rows = slice(None) if "422" in pixels else slice(None, None, 2)
+    chroma = (c[rows, ::2] for c in (blue, red))
+    planes = [np.round(p * unit).astype(kind) for p in (luma, *chroma)]
+    tags = dict(space=1, primaries=1, transfer=1, range_=range_)
+    path = coloured(tmp_path / "in.mkv", planes, pixels, codec="ffv1", **tags)
+    corners = "\n".join(f"{r} {g} {b}" for b in (0, 1) for g in (0, 1) for r in (0, 1))
+    (tmp_path / "identity.cube").write_text(f"LUT_3D_SIZE 2\n{corners}\n")
+    plain = rendered(path, tmp_path)
+    through = rendered(path, tmp_path, grade=str(tmp_path / "identity.cube"))
+    for a, b in zip(plain, through, strict=True):
+        assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
+
+
 @pytest.mark.parametrize("pixels", ["gbrp", "bgra", "rgb24", "gbrap"])
 def test_rgb_and_alpha(tmp_path, pixels):
     image = np.tile(

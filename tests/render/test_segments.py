@@ -26,6 +26,9 @@ KINDS = {
     "opengop": dict(
         suffix=".mkv", rate=Fraction(30000, 1001), b_frames=2, options={"x264-params": "open-gop=1"}
     ),
+    "opengop-mp4": dict(
+        suffix=".mp4", rate=Fraction(25), b_frames=3, gop=20, options={"x264-params": "open-gop=1"}
+    ),
     "slow": dict(suffix=".mp4", rate=Fraction(25, 2)),
     "ten": dict(suffix=".mov", rate=Fraction(10)),
     "fast": dict(suffix=".mp4", rate=Fraction(60), b_frames=2),
@@ -138,6 +141,22 @@ def test_exact_ties_show_the_new_frame(footage, tmp_path):
     segment = Segment(events, source.frame_rate, WIDTH, HEIGHT)
     shown = [number_of(f) for f in luma_frames(_render(segment, footage, tmp_path))]
     assert shown == list(range(31, 131))
+
+
+@pytest.mark.parametrize("kind", ["opengop-mp4", "opengop", "ts"])
+def test_parts_that_begin_just_before_a_keyframe(footage, tmp_path, kind):
+    """Pictures that precede a keyframe on screen and follow it in the file belong to the group before."""
+    source, index = footage[kind]
+    for key in (int(k) for k in index.keyframes[2:4]):
+        starts = range(key - 4, key + 2)
+        events = tuple(
+            Event(4 * n, 4 * n + 4, source.identity, 0, index.time_seconds(start))
+            for n, start in enumerate(starts)
+        )
+        segment = Segment(events, source.frame_rate, WIDTH, HEIGHT)
+        shown = [number_of(f) for f in luma_frames(_render(segment, footage, tmp_path))]
+        assert shown == _promised(segment, footage)
+        assert shown[::4] == list(starts)
 
 
 def test_beyond_the_end_the_last_frame_stays(footage, tmp_path):

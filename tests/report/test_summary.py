@@ -25,7 +25,7 @@ def summary(tmp_path, **changes):
     timeline = replace(on_beats(sources, track, fps=FPS, start=Fraction(5)), **changes)
     result = run_summary(
         timeline, sources, track, skipped=[Left("/a/bad.mp4", "is empty")],
-        operations=[{"name": "probe", "target": "cpu", "count": 3, "seconds": 0.5}],
+        ran={"operations": [{"name": "probe", "target": "cpu", "count": 3, "seconds": 0.5}]},
         output=tmp_path / "out.mp4", run_dir=tmp_path / "out.montage",
     )  # fmt: skip
     assert json.loads(json.dumps(result, allow_nan=False)) == result
@@ -89,7 +89,7 @@ def analysed(tmp_path):
         for key in sources
         for n in range(2)
     ]  # fmt: skip
-    return sources, analysis_summary(sources, shots, [track], [], [])
+    return sources, analysis_summary(sources, shots, [track], [], {"operations": []})
 
 
 def test_the_contract_of_analyse(tmp_path):

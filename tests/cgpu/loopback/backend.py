@@ -21,6 +21,7 @@ from .wire import Message, Reply, json_reply
 
 GUARD = ")]}'\n"
 """Colab puts it before its JSON, so that no page can include it as a script."""
+_IDLE_CHECK_SECONDS = 0.05
 CLIENT_ID = "123-loopback.apps.googleusercontent.com"
 
 
@@ -51,6 +52,8 @@ class Backend:
         self.knobs = Knobs()
         self.folder, self.environment = folder, environment
         self.programs = _python_folder(folder / "programs", python)
+        self.prefix = f"{uuid.uuid4().hex[:12]}-"
+        """Of the ids of all its machines."""
         self.url = ""
         """`http://127.0.0.1:PORT`, once it listens."""
         self.accounts: dict[str, Account] = {}
@@ -221,7 +224,14 @@ class Backend:
             while (root := self.root(account.name, variant, slot)) in taken:
                 slot += 1
             machine = await asyncio.to_thread(
-                Machine, account.name, variant, accelerator, root, self.programs, self.environment
+                Machine,
+                account.name,
+                self.prefix,
+                variant,
+                accelerator,
+                root,
+                self.programs,
+                self.environment,
             )
             self.machines.append(machine)
             return machine
@@ -265,6 +275,16 @@ class Backend:
             self.machines = [m for m in self.machines if m not in lost]
         return len(lost)
 
+    async def watch_idle(self) -> None:
+        """Lose runtimes that nobody keeps alive, as the knob says; for ever."""
+        while True:
+            await asyncio.sleep(_IDLE_CHECK_SECONDS)
+            limit = self.knobs.idle_seconds
+            for machine in list(self.machines):
+                last = max([machine.started, *machine.kept_alive])
+                if limit is not None and not machine.lost and time.monotonic() - last > limit:
+                    await machine.lose(silent=False)
+
     async def close(self) -> None:
         """Lose everything."""
         for machine in self.machines:
@@ -282,7 +302,7 @@ def _python_folder(folder: Path, python: str) -> Path:
 
     A link would do for a plain Python, but one of a virtual environment finds its packages by its own place.
     """
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name in ("python3", "python"):
         script = folder / name
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(python)} "$@"\n')

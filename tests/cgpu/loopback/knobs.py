@@ -40,11 +40,14 @@ class Knobs:
     """Accelerators that answer 503 while the others are there."""
     proxy_token_status: int = 200
     keep_alive_status: int = 200
+    idle_seconds: float | None = None
+    """A runtime is lost when no keep-alive came for so long. Calls and open terminals do not count: whether they do on
+    Colab is not known."""
 
     # Terminals
     terminals_status: int = 200
-    terminals_delay: float = 0.15
-    """Seconds between the shell's start and the reply; 0 lets the client type before the shell is ready."""
+    terminals_delay: float = 5.0
+    """Seconds that the reply waits for the shell's prompt at most; 0 lets the client type before the shell is ready."""
     upgrade_status: int = 101
     """Anything else refuses the websocket."""
     ws_drop_after: float | None = None
@@ -60,6 +63,8 @@ class Knobs:
     """Characters of output before that may happen."""
     output_chars_per_second: float | None = None
     """A slow line."""
+    line_limit: int = 4095
+    """Bytes of a typed line; the tty may lose the rest of a longer one, here it always does."""
     shell: list[str] = field(default_factory=lambda: ["bash", "--norc", "-i"])
 
     # Files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import contextlib
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ class Machine:
 
     Args:
         account: whose it is.
+        prefix: of its id, common to the machines of one backend.
         variant: "DEFAULT" (CPU), "GPU" or "TPU".
         accelerator: "T4" …; "NONE" for a CPU.
         root: its folder; what another machine left there is removed.
@@ -35,19 +37,21 @@ class Machine:
     def __init__(
         self,
         account: str,
+        prefix: str,
         variant: str,
         accelerator: str,
         root: Path,
         programs: Path,
         environment: Mapping[str, str],
     ) -> None:
-        self.id = uuid.uuid4().hex
+        self.id = f"{prefix}{uuid.uuid4().hex}"
         self.account, self.variant, self.accelerator = account, variant, accelerator
         kind = accelerator.lower() if variant != "DEFAULT" else "cpu"
-        self.endpoint = f"{kind}-s-{self.id[:12]}"
+        self.endpoint = f"{kind}-s-{self.id[-12:]}"
         self.proxy_token = f"proxy-{uuid.uuid4().hex}"
         self.root = root
         self.lost = False
+        self.started = time.monotonic()
         self.kept_alive: list[float] = []
         """time.monotonic() of each keep-alive."""
         self._terminals: dict[str, Terminal] = {}
@@ -85,8 +89,10 @@ class Machine:
         if status >= 400:
             return json_reply({"message": "no terminal", "reason": None}, status)
         name = str(len(self._terminals) + 1)
-        self._terminals[name] = Terminal(name, knobs.use("shell"), self.environment, self.root)
-        await asyncio.sleep(knobs.use("terminals_delay"))
+        terminal = Terminal(name, knobs.use("shell"), self.environment, self.root)
+        self._terminals[name] = terminal
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(terminal.prompted.wait(), knobs.use("terminals_delay"))
         return json_reply({"name": name, "last_activity": "2026-01-01T00:00:00.000000Z"})
 
     def terminal(self, name: str) -> Terminal | None:

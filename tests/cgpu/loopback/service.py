@@ -59,12 +59,16 @@ class Service:
         self._server = await asyncio.start_server(
             self._connected, "127.0.0.1", 0, limit=_READ_LIMIT
         )
+        self._idle = asyncio.create_task(self._backend.watch_idle())
         port = self._server.sockets[0].getsockname()[1]
         self._backend.url = f"http://127.0.0.1:{port}"
 
     async def close(self) -> None:
         """Stop listening and end all connections and runtimes."""
         self._server.close()
+        self._idle.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._idle
         await self._backend.close()
         for task in list(self._tasks):
             task.cancel()
@@ -139,11 +143,13 @@ class Service:
         name = message.path.removeprefix("/terminals/websocket/")
         terminal = machine.terminal(name) if machine else None
         status = self._backend.knobs.use("upgrade_status")
-        if terminal is None or machine is None or "origin" not in message.headers:
-            status = 404 if terminal is None else 403
+        if machine is None or terminal is None:
+            status = 404
+        elif "origin" not in message.headers:
+            status = 403
         self._note(message, status, seconds, "WS")
-        if status != 101:
-            writer.write(encode_reply(Reply(status, b""), keep=False))
+        if machine is None or terminal is None or status != 101:
+            writer.write(encode_reply(Reply(status), keep=False))
             await writer.drain()
             return
         socket = Websocket(reader, writer)
@@ -165,6 +171,7 @@ class Service:
             if knobs.use("corrupt_downloads")
             else None
         )
+        limit = knobs.use("line_limit")
         loop = asyncio.get_running_loop()
         sent = 0
 
@@ -192,7 +199,7 @@ class Service:
         async def keys() -> None:
             while (frame := await socket.receive()) is not None:
                 if frame[0] == "stdin" and not socket.silent:
-                    await terminal.type(frame[1])
+                    await terminal.type(_cut(frame[1], limit))
 
         async def goodbye() -> None:
             await terminal.ended.wait()
@@ -238,3 +245,11 @@ class Service:
             case "GET", "requests":
                 return json_reply([asdict(each) for each in self.log])
         return json_reply({"message": f"no {name}"}, 404)
+
+
+def _cut(text: str, limit: int) -> str:
+    """Typed text whose lines have lost what is beyond the limit (bytes)."""
+    if len(text.encode()) <= limit:
+        return text
+    lines = (line.encode()[:limit].decode("utf-8", "ignore") for line in text.split("\n"))
+    return "\n".join(lines)

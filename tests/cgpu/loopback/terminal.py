@@ -15,8 +15,6 @@ from pathlib import Path
 Listener = Callable[[str], Awaitable[None]]
 
 _LARGEST = 1 << 17
-_BUSY = 2048
-_SETTLE_SECONDS = 0.001
 _EARLY_CHARS = 1 << 16
 
 
@@ -32,6 +30,8 @@ class Terminal:
         self.name = name
         self.ended = asyncio.Event()
         """The shell has ended and all its output was handed on."""
+        self.prompted = asyncio.Event()
+        """The shell has printed something: it waits for keys, and the tty's own echo is off."""
         self._listener: Listener | None = None
         self._early = ""
         self._master, slave = pty.openpty()
@@ -87,10 +87,6 @@ class Terminal:
             while True:
                 exited = self._exited
                 data = self._read()
-                if data and _BUSY <= len(data) < _LARGEST:
-                    # A busy stream comes in pieces of 2 to 4 kB: gather some into one frame.
-                    await asyncio.sleep(_SETTLE_SECONDS)
-                    data += self._read() or b""
                 if data:
                     await self._hand_on(self._decoder.decode(data))
                 elif data is None or exited:
@@ -103,16 +99,18 @@ class Terminal:
         finally:
             loop.remove_reader(self._master)
             loop.remove_reader(self._pidfd)
+            self.prompted.set()
             self.ended.set()
 
     async def _hand_on(self, text: str) -> None:
+        self.prompted.set()
         if self._listener is None:
             self._early = (self._early + text)[-_EARLY_CHARS:]
             return
         try:
             await self._listener(text)
-        except ConnectionError:
-            self._listener = None
+        except OSError:  # the client is gone
+            self.detach()
 
     async def attach(self, listener: Listener) -> None:
         """Hand what came so far, and all that comes, to a client."""

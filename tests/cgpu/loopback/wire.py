@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import socket
@@ -86,8 +87,8 @@ def encode_reply(reply: Reply, keep: bool) -> bytes:
 
 def reset(writer: asyncio.StreamWriter) -> None:
     """Break a connection with a TCP reset, as a dying machine's network does."""
-    sock = writer.get_extra_info("socket")
-    if sock is not None:
+    with contextlib.suppress(OSError):  # it may be closed already
+        sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 

@@ -79,7 +79,9 @@ def parse(argv: Sequence[str]) -> Call:
     Raises:
         Failure: a usage error.
     """
-    verb, options, operands = "", {}, []
+    verb = ""
+    options: dict[str, str] = {}
+    operands: list[str] = []
     words = iter(argv)
     for word in words:
         known = _GLOBAL | _OPTIONS.get(verb, {})

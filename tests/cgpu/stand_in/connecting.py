@@ -24,8 +24,7 @@ _TWICE_SECONDS = 1.0
 def connect(account: Account, runtime: Runtime, startup_command: str | None) -> int:
     """Carry stdin to a remote shell and its output to stdout, until either ends."""
     name, websocket = open_terminal(runtime)
-    print(f"Opening terminal session {name} on Colab {runtime.name}...")
-    print("Connected! Use Ctrl+C twice to exit.", flush=True)
+    print(f"Opening terminal session {name} on Colab {runtime.name}...", flush=True)
     interrupted = [float("-inf")]
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
@@ -36,6 +35,7 @@ def connect(account: Account, runtime: Runtime, startup_command: str | None) -> 
         websocket.send_json(["stdin", "\x03"])
 
     signal.signal(signal.SIGINT, on_interrupt)
+    print("Connected! Use Ctrl+C twice to exit.", flush=True)
     threading.Thread(target=_keep_alive, args=(account, runtime), daemon=True).start()
     if startup_command:
         websocket.send_json(["stdin", f"{startup_command}\n"])

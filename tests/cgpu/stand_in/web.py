@@ -32,13 +32,17 @@ class Unreachable(Failure):
     """No reply came."""
 
 
-def connect(url: str) -> socket.socket:
+def connect(url: str, through: str = "") -> socket.socket:
     """A connection to a loopback address; anything else does not exist in this stand-in's world.
+
+    Args:
+        url: what is asked for.
+        through: a proxy's url.
 
     Raises:
         Unreachable: nobody listens there.
     """
-    parts = urlsplit(url)
+    parts = urlsplit(through or url)
     host = parts.hostname or ""
     try:
         if not host.startswith("127."):
@@ -119,7 +123,7 @@ def request_token(form: Mapping[str, str]) -> Answer:
     if extra := os.environ.get("NODE_EXTRA_CA_CERTS"):
         context.load_verify_locations(extra)
     try:
-        with connect(proxy) as plain:
+        with connect(TOKEN_URL, proxy) as plain:
             plain.sendall(
                 f"CONNECT {TOKEN_HOST}:443 HTTP/1.1\r\nHost: {TOKEN_HOST}\r\n\r\n".encode()
             )

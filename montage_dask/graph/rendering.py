@@ -1,0 +1,211 @@
+"""From a timeline to the finished file: effects, segments and sound as requests, then the assembly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from montage_dask.errors import MontageError, TargetFailed
+from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes, range_bytes
+from montage_dask.graph.drive import Driver
+from montage_dask.graph.effects import improve
+from montage_dask.graph.encoding import choices, encoder_parameter
+from montage_dask.graph.operation import Request
+from montage_dask.graph.placement import Placement
+from montage_dask.graph.survey import Clip, Settings, Survey
+from montage_dask.graph.targets import Work, place_on
+from montage_dask.job import Job
+from montage_dask.records import Source, Timeline, to_json
+from montage_dask.render.grade import identity_of
+from montage_dask.render.segments import Segment, plan_segments
+from montage_dask.store import Store
+
+ENCODE_PRIORITY = 10
+
+
+def encode_requests(
+    job: Job,
+    timeline: Timeline,
+    clips: Mapping[str, Clip],
+    stand_ins: Mapping[str, Mapping[str, Any]],
+    encoder: str | None = None,
+) -> list[tuple[Segment, Request]]:
+    """The segments of a timeline in order, each with its request.
+
+    Args:
+        job: settings.
+        timeline: its events name clips or stand-ins.
+        clips: by identity.
+        stand_ins: from `effects.improve`.
+        encoder: a GPU's; None: software.
+    """
+    grade = timeline.grade
+    identity = identity_of(grade)
+    requests = []
+    for segment in plan_segments(timeline, maximum_frames=job["segment-frames"]):
+        used = {e.source: clips[e.source] for e in segment.events if e.source in clips}
+        made = {e.source: stand_ins[e.source] for e in segment.events if e.source in stand_ins}
+        parameters = {
+            "segment": to_json(segment),
+            "fit": job["fit"],
+            "grade": identity,
+            "codec": job["codec"],
+            "quality": job["quality"],
+            "crf": job["crf"],
+            "threads": job["encoder-threads"],
+            **encoder_parameter(encoder),
+        }
+        paths = {
+            "sources": {k: to_json(c.source) for k, c in used.items()},
+            "indexes": {k: str(c.index) for k, c in used.items()},
+            "stand_ins": made,
+            "grade": grade,
+            "stall_seconds": job["stall-seconds"],
+        }
+        shown = [*(c.name for c in used.values()), *(m["name"] for m in made.values())]
+        names = ", ".join(dict.fromkeys(shown))
+        requests.append((segment, Request("encode", parameters, paths, names)))
+    return requests
+
+
+def audio_request(job: Job, timeline: Timeline, sources: Mapping[str, Source]) -> Request:
+    """The request for the sound of the whole montage."""
+    from montage_dask.media.probe import stat_key
+
+    keep = job["keep-audio"]
+    parameters: dict[str, Any] = {
+        "music": stat_key(timeline.music_path),
+        "start_seconds": str(timeline.music_start_seconds),
+        "frames": timeline.frames,
+        "fps": str(timeline.fps),
+        "fade_out_frames": timeline.fade_out_frames,
+        "keep_audio": keep,
+        "loudness_lufs": job["loudness-lufs"],
+        "true_peak_db": job["true-peak-db"],
+    }
+    if keep:  # only then do the events matter
+        parameters["events"] = [
+            [e.start_frame, e.stop_frame, e.source, str(e.in_seconds), str(e.speed)]
+            for e in timeline.events
+        ]
+    used = {e.source for e in timeline.events} if keep else set()
+    paths = {
+        "timeline": to_json(timeline),
+        "music": timeline.music_path,
+        "sources": {k: to_json(s) for k, s in sources.items() if k in used},
+    }
+    return Request("audio", parameters, paths, Path(timeline.music_path).name)
+
+
+def render(
+    job: Job, driver: Driver, survey: Survey, timeline: Timeline, output: Path
+) -> tuple[tuple[Placement, ...], tuple[Mapping[str, Any], ...]]:
+    """Run the effects, encode the segments, render the sound, and assemble all into the output.
+
+    Returns:
+        Where the operations ran, and what the effects did.
+
+    Raises:
+        MontageError: an effect, a segment, the sound or the output cannot be made.
+    """
+    settings = Settings.of(job.settings)
+    store = driver.store
+    improved = improve(job, driver, survey, timeline)
+    audio = audio_request(job, timeline, survey.sources)
+    places = {n: place_on(driver, n, settings.targets) for n in ("audio", "assemble")}
+    driver.progress.stage("audio", 1, "track")
+    for choice in choices(
+        driver, "encode", settings, job["codec"], encode_work(job, survey, timeline)
+    ):
+        pairs = encode_requests(
+            job, improved.timeline, survey.clips, improved.stand_ins, choice.encoder
+        )
+        places["encode"] = choice.placement
+        failed = _encode_all(driver, timeline.fps, audio, pairs, places)
+        if not isinstance(failed, TargetFailed):
+            break
+        # Segments of two encoders make no good file: all are encoded again.
+        driver.progress.note(f"encode goes on with the next encoder: {failed}")
+    if failed is not None:
+        raise failed
+    parts = [str(store.file("encode", r.key, ".mp4")) for _, r in pairs]
+    assemble = Request(
+        "assemble",
+        {
+            "segments": [r.key for _, r in pairs],
+            "audio": audio.key,
+            "frames": timeline.frames,
+            "fps": str(timeline.fps),
+            "output": str(output),
+            "metadata": {"title": output.stem},
+        },
+        {
+            "segments": parts,
+            "audio": str(store.file("audio", audio.key, ".m4a")),
+            "output": str(output),
+        },
+        output.name,
+    )
+    forget_unless_there(store, assemble, output)
+    driver.progress.stage("assemble", 1, "file")
+    driver.only(assemble, places["assemble"])
+    return (*survey.placements, *improved.placements, *places.values()), tuple(improved.told)
+
+
+def encode_work(job: Job, survey: Survey, timeline: Timeline) -> Work:
+    """What it takes to encode a timeline in software, or elsewhere."""
+    pixels = timeline.frames * timeline.width * timeline.height
+    used = sum(
+        range_bytes(survey.clips[e.source].source, (e.stop_frame - e.start_frame) / timeline.fps)
+        for e in timeline.events
+        if e.source in survey.clips
+    )
+    return Work(
+        pixels * encode_seconds_per_pixel(job["codec"], job["quality"]),
+        used + output_bytes(pixels, job["quality"]),
+        float(timeline.frames / timeline.fps),
+    )
+
+
+def _encode_all(
+    driver: Driver,
+    fps: Fraction,
+    audio: Request,
+    pairs: list[tuple[Segment, Request]],
+    places: Mapping[str, Placement],
+) -> MontageError | None:
+    """Encode all segments, and the sound beside them.
+
+    Returns:
+        The first error; the other segments are done all the same: they are not lost when the job is run again.
+    """
+    unique = {r.key: r for _, r in pairs}
+    frames = {r.key: s.frames for s, r in pairs}
+    driver.progress.stage("encode", len(unique), "segments")
+    # Longest first, so that the last worker does not end long after the others.
+    ordered = sorted(unique.values(), key=lambda r: (-frames[r.key], r.key))
+    failed: MontageError | None = None
+    for outcome in driver.run(
+        [audio, *ordered],
+        places,
+        media_seconds=lambda r: float(frames.get(r.key, 0) / fps),
+        priority=ENCODE_PRIORITY,
+    ):
+        failed = failed or outcome.error
+    return failed
+
+
+def forget_unless_there(store: Store, request: Request, output: Path) -> None:
+    """An output stands outside the store, where people move it: its record counts only while the file is the same."""
+    record = store.load(request.operation, request.key)
+    if record is None:
+        return
+    try:
+        stat = output.stat()
+        same = (stat.st_size, stat.st_mtime_ns) == (record["size_bytes"], record["mtime_ns"])
+    except OSError:
+        same = False
+    if not same:
+        store.record_path(request.operation, request.key).unlink(missing_ok=True)
