@@ -119,6 +119,7 @@ def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
         cluster = None
         try:
             cluster = background.run(start(kube, launch, name))
+            log.info("cluster %s in namespace %s: %s", name, kube.namespace, cluster.dashboard_link)
             if not launch.attach:
                 background.start(keep_alive(kube, name))
             scaler = Scaler(
@@ -143,9 +144,9 @@ def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
         finally:
             if cluster is not None:
                 background.run(_hang_up(cluster))
-            if launch.keep or launch.attach:
-                log.info("cluster %s is kept: `python -m montage_dask cluster down %s`", name, name)
-            else:
+            if launch.keep and cluster is not None and not launch.attach:
+                log.warning("cluster %s is kept; `cluster down %s` removes it", name, name)
+            elif not launch.attach:
                 background.run(_tidy(kube, name))
 
 
