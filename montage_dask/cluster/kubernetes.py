@@ -35,7 +35,7 @@ RECONNECT_SECONDS = 60
 ACTED_SECONDS = 25.0
 """So soon an operator that is there has taken note of a new cluster."""
 
-RACE_SECONDS = 2.0
+RACE_SECONDS = 1.0
 """So long a cluster may be Pending although its Service is there (dask-kubernetes issue 968)."""
 
 START_SECONDS = 180.0
