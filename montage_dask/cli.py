@@ -15,6 +15,7 @@ import click
 
 from montage_dask import __version__
 from montage_dask.commands_cgpu import cgpu
+from montage_dask.commands_cluster import cluster, kubernetes_options
 from montage_dask.commands_worker import op, worker
 from montage_dask.errors import MontageError, UsageError, printable
 
@@ -33,7 +34,12 @@ def _options(*decorators: Function) -> Function:
 
 
 shared = _options(
-    click.option("--cluster", metavar="WHERE", help="local, tcp://host:port, or a scheduler file."),
+    click.option(
+        "--cluster",
+        metavar="WHERE",
+        help="local, kubernetes, tcp://host:port, or a scheduler file.",
+    ),
+    *kubernetes_options,
     click.option("--n-workers", type=int, metavar="N", help="Local worker processes."),
     click.option("--store", metavar="DIR", help="Folder of artefacts, shared by jobs."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
@@ -494,6 +500,7 @@ def styles() -> int:
     return EXIT_DONE
 
 
+cli.add_command(cluster)
 cli.add_command(worker)
 cli.add_command(op)
 

@@ -206,6 +206,38 @@ def placements(value: Any) -> dict[str, str]:
     return {text(k): one_of("auto", "cpu", "gpu", "cgpu")(v) for k, v in value.items()}
 
 
+def workers_range(value: Any) -> str:
+    """Numbers of workers: "4", "0:8"."""
+    found = re.fullmatch(r"\s*(\d{1,4})(?:\s*:\s*(\d{1,4}))?\s*", str(value))
+    if not found:
+        raise ValueError("must look like 4 or 0:8")
+    low, high = int(found[1]), int(found[2] or found[1])
+    if not low <= high <= 1000:
+        raise ValueError("must be a range within 0:1000, the smaller number first")
+    return f"{low}:{high}"
+
+
+def name_of_object(value: Any) -> str:
+    """A check for names of Kubernetes objects."""
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", str(value)):
+        raise ValueError("must be lower case letters, digits and dashes")
+    return str(value)
+
+
+def absolute_folder(value: Any) -> str:
+    """A check for absolute paths."""
+    if not text(value).startswith("/") or text(value) == "/":
+        raise ValueError("must be an absolute path")
+    return os.path.normpath(text(value))
+
+
+def variables(value: Any) -> dict[str, str]:
+    """Names and values of environment variables."""
+    if not isinstance(value, Mapping):
+        raise ValueError("must map names to values")
+    return {text(k): str(v) for k, v in value.items()}
+
+
 def texts(value: Any) -> tuple[str, ...]:
     """A list of texts."""
     if not isinstance(value, list | tuple):
@@ -284,6 +316,21 @@ CHECKS: Mapping[str, Check] = {
     "cgpu-install": one_of("python", "target", "off"),
     "cgpu-chunk-megabytes": whole(1, 64),
     "cgpu-call-seconds": number(1, 86_400),
+    "kubernetes-namespace": optional(name_of_object),
+    "kubernetes-specs": optional(text),
+    "kubernetes-image": optional(text),
+    "kubernetes-gpu-image": optional(text),
+    "kubernetes-cgpu-image": optional(text),
+    "kubernetes-cpu-workers": workers_range,
+    "kubernetes-gpu-workers": workers_range,
+    "kubernetes-cgpu-workers": workers_range,
+    "kubernetes-claim": name_of_object,
+    "kubernetes-folder": absolute_folder,
+    "kubernetes-env": variables,
+    "kubernetes-idle-seconds": number(0, 86_400),
+    "kubernetes-pending-seconds": number(1, 86_400),
+    "kubernetes-keep": switch,
+    "kubernetes-attach": optional(name_of_object),
     "roots": texts,
 }
 """What each setting may be."""

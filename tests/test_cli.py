@@ -16,7 +16,8 @@ from montage_dask.edit.styles import style_names
 
 COMMANDS = (
     ["run"], ["plan"], ["analyse"], ["frames"], ["transcode"], ["upscale"], ["doctor"], ["config"],
-    ["config", "show"], ["config", "styles"],
+    ["config", "show"], ["config", "styles"], ["cluster"], ["cluster", "up"], ["cluster", "status"], ["cluster", "scale"],
+    ["cluster", "down"], ["cluster", "logs"],
 )  # fmt: skip
 
 
@@ -56,6 +57,8 @@ WRONG = (
     ["run", "clips", "--music", "a.mp3", "--duration", "-5"], ["run", "clips", "--music", "a.mp3", "--size", "99999999x2"],
     ["run", "clips", "--music", "a.mp3", "--n-workers", "0"], ["run", "clips", "--music", "a.mp3", "--n-workers", "x"],
     ["run", "clips", "--music", "a.mp3", "-o", "a.txt"], ["run", "clips", "--music", "a.mp3", "--seed", "1e400"],
+    ["cluster", "down"], ["run", "clips", "--music", "a.mp3", "--cpu-workers", "8:0"],
+    ["run", "clips", "--music", "a.mp3", "--namespace", "No!"],
     ["run", "nothing.yaml"], ["run", "--nonsense"], ["plan"], ["analyse"], ["frames"], ["frames", "a.mp4", "--per-shot", "0"],
     ["frames", "a.mp4", "--every", "nan"], ["frames", "a.mp4", "--every", "0"], ["frames", "a.mp4", "--every", "-1"],
     ["frames", "a.mp4", "--format", "exe"], ["frames", "a.mp4", "--width", "1"], ["transcode", "a.mp4"], ["transcode", "-o", "x"],

@@ -56,6 +56,12 @@ def connect(settings: Mapping[str, Setting]) -> Iterator[Client]:
         if where == "local":
             with local(settings) as client:
                 yield client
+        elif where == "kubernetes":
+            # Imported here: it brings dask-kubernetes and the API server's client.
+            from montage_dask.cluster.kubernetes import kubernetes
+
+            with kubernetes(settings) as client:
+                yield client
         else:
             with _remote(where) as client:
                 yield client
@@ -73,7 +79,7 @@ def _remote(where: str) -> Iterator[Client]:
         options["scheduler_file"] = where
     else:
         raise ClusterError(
-            f"--cluster {name}: not `local`, an address such as tcp://host:8786, or a scheduler file"
+            f"--cluster {name}: not `local`, `kubernetes`, an address such as tcp://host:8786, or a scheduler file"
         )
     try:
         client = Client(**options)

@@ -18,12 +18,13 @@ from typing import Any, Protocol, TypeVar, cast
 import dask
 from distributed import Client, get_worker, span, wait
 from distributed.client import Future
+from distributed.utils import CancelledError
 
 from montage_dask.devices import DEFAULT_LIMIT_MB, limit_memory
 from montage_dask.errors import ClusterError, MediaError, MontageError, TargetFailed
 from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
-from montage_dask.graph.placement import TAGS, Capacity, Placement
+from montage_dask.graph.placement import OFFER, TAGS, Capacity, Placement, promised
 from montage_dask.graph.remote import LineState, ask_remotely, line_state, perform_remotely
 from montage_dask.records import to_json
 from montage_dask.store import Store
@@ -40,6 +41,9 @@ JOINING_SECONDS = 20.0
 
 WORKER_WAIT_SECONDS = 60.0
 """How long a job waits for a lost worker to come back before it gives up."""
+
+SCHEDULER_WAIT_SECONDS = 60.0
+"""How long a scheduler that does not answer may take to come back."""
 
 FALLBACK_WAIT_SECONDS = 10.0
 """How long it waits where another target can do the work."""
@@ -139,7 +143,7 @@ class Feed:
 
 
 def capacity_of(client: Client) -> Capacity:
-    """The resource tags of all workers, as the scheduler knows them now."""
+    """The resource tags of all workers, as the scheduler knows them now, and of those that a scaler would start."""
     total: dict[str, float] = defaultdict(float)
     largest: dict[str, float] = defaultdict(float)
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
@@ -147,7 +151,8 @@ def capacity_of(client: Client) -> Capacity:
         for tag, amount in worker["resources"].items():
             total[tag] += amount
             largest[tag] = max(largest[tag], amount)
-    return Capacity(dict(total), dict(largest), len(workers))
+    there = Capacity(dict(total), dict(largest), len(workers))
+    return promised(there, client.get_metadata([OFFER], {}))
 
 
 def task(
@@ -208,8 +213,28 @@ class Driver:
     def capacity(self) -> Capacity:
         """What the workers offer, as of at most a second ago."""
         if time.monotonic() - self._seen[0] > CAPACITY_SECONDS:
-            self._seen = (time.monotonic(), capacity_of(self.client))
+            while True:
+                try:
+                    self._seen = (time.monotonic(), capacity_of(self.client))
+                    break
+                except (OSError, TimeoutError) as error:
+                    self._reconnected(error)
         return self._seen[1]
+
+    def _reconnected(self, error: BaseException | None = None) -> None:
+        """Wait until the client, which tries by itself, has its scheduler again.
+
+        Raises:
+            ClusterError: it did not come back.
+        """
+        deadline = time.monotonic() + SCHEDULER_WAIT_SECONDS
+        time.sleep(0.2)
+        while self.client.status != "running":
+            if self.client.status in ("closed", "closing") or time.monotonic() > deadline:
+                raise ClusterError(
+                    "the scheduler was lost and did not come back; what is done is kept: run the same command again to go on"
+                ) from error
+            time.sleep(0.2)
 
     def expect(self, target: str) -> Capacity:
         """What the cluster offers, as soon as a worker of a target is there, or after `JOINING_SECONDS` without one."""
@@ -234,7 +259,7 @@ class Driver:
         """
         if self._line is None:
             future = self.client.submit(line_state, resources={TAGS["cgpu"]: 1}, pure=False)
-            self._line = future.result()
+            self._line = self._answer(future, Placement("line", "cgpu", ""))
         return self._line
 
     def run(
@@ -286,6 +311,11 @@ class Driver:
                 continue
             request, placement = waiting.pop(future)
             outcome, failure = self._outcome(future, request)
+            if isinstance(failure, CancelledError):
+                # Not its fault: the way to the scheduler broke, or a new scheduler knows nothing of it.
+                again.append(request)
+                self._reconnected(failure)
+                continue
             if outcome is None:
                 attempts[request.key, placement.target] += 1
                 tries = attempts[request.key, placement.target]
@@ -342,10 +372,11 @@ class Driver:
         back = []
         for future, (request, placement) in list(waiting.items()):
             if placement.fallbacks and self._lacking(placement):
-                routes.gone(placement, f"no {TAGS[placement.target]} worker is left")
-                self._moved(
-                    routes, request, placement, f"no {TAGS[placement.target]} worker is left"
+                why = self.capacity().lacks.get(
+                    TAGS[placement.target], f"no {TAGS[placement.target]} worker is left"
                 )
+                routes.gone(placement, why)
+                self._moved(routes, request, placement, why)
                 future.cancel()
                 del waiting[future]
                 back.append(request)
@@ -365,8 +396,18 @@ class Driver:
         future = self.client.submit(
             *called, *arguments, resources=placement.resources, pure=False, retries=self._retries
         )
+        return cast(T, self._answer(future, placement))
+
+    def _answer(self, future: Future, placement: Placement) -> Any:
+        """The result of a task, as long as its target has or may get a worker."""
         try:
-            return cast(T, future.result())
+            while True:
+                try:
+                    return future.result(timeout=5)
+                except TimeoutError:
+                    if future.done():
+                        raise
+                    self._check(placement)
         finally:
             future.release()
 
@@ -392,10 +433,10 @@ class Driver:
         patience = FALLBACK_WAIT_SECONDS if placement.fallbacks else WORKER_WAIT_SECONDS
         deadline = time.monotonic() + patience
         while lacking := self._lacking(placement):
-            if time.monotonic() > deadline:
-                raise ClusterError(
-                    f"no worker offers {', '.join(lacking)}, which {placement.operation} needs"
-                )
+            known = [w for t, w in self.capacity().lacks.items() if t in lacking]
+            if known or time.monotonic() > deadline:
+                what = f"no worker offers {', '.join(lacking)}, which {placement.operation} needs"
+                raise ClusterError(": ".join([what, *known[:1]]))
             time.sleep(0.2)
 
     def _submit(
@@ -432,6 +473,8 @@ class Driver:
                     if placement.fallbacks and self._lacking(placement):
                         return None
                     self._check(placement)
+            except CancelledError:
+                return next(f for f in waiting if f.cancelled())
 
     def _outcome(
         self, future: Future, request: Request
@@ -441,7 +484,10 @@ class Driver:
             if future.status == "finished":
                 result: Mapping[str, Any] = future.result()
                 return Outcome(request, result.get("record"), result.get("error")), None
-            failure = future.exception()
+            try:
+                failure = future.exception()
+            except CancelledError as cancelled:
+                failure = cancelled
             log.warning("%s: %r", request.task_name, failure)
             return None, failure
         finally:

@@ -19,6 +19,10 @@ GPU_START_SECONDS = 4.0
 
 CPU_ONLY = "runs on the CPU only"
 
+OFFER = "montage-offer"
+"""Key of the scheduler's metadata under which a scaler tells what it can start: `{tag: {"most": slots, "each": of a worker}}`,
+or `{tag: {"why": reason}}` for a tag that it cannot provide after all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
@@ -29,6 +33,8 @@ class Capacity:
     largest: Mapping[str, float] = field(default_factory=dict)
     """The most that one worker offers, by tag: a task must fit into one worker."""
     workers: int = 0
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """Why a tag that was promised is not to be had, by tag."""
 
     def offers(self, target: str) -> bool:
         """Whether any worker carries the tag of a target."""
@@ -42,6 +48,24 @@ class Capacity:
     def slots(self) -> int:
         """Tasks that can run at once."""
         return max(1, int(sum(self.resources.get(tag, 0) for tag in TAGS.values())))
+
+
+def promised(there: Capacity, offer: Mapping[str, Mapping[str, Any]]) -> Capacity:
+    """What a cluster has together with what its scaler can start: a group without workers counts as offered.
+
+    Args:
+        there: the workers that have joined.
+        offer: the scaler's (see `OFFER`); empty without one.
+    """
+    resources, largest, lacks = dict(there.resources), dict(there.largest), {}
+    for tag, told in offer.items():
+        if "why" in told:
+            if not largest.get(tag):
+                lacks[tag] = str(told["why"])
+            continue
+        resources[tag] = max(resources.get(tag, 0), told["most"])
+        largest[tag] = max(largest.get(tag, 0), told["each"])
+    return Capacity(resources, largest, there.workers, lacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +133,9 @@ def place(
     usable = [t for t in TARGETS if t in costs and capacity.offers(t)]
     if not usable:
         tags = ", ".join(TAGS[t] for t in costs)
+        known = [capacity.lacks[TAGS[t]] for t in costs if TAGS[t] in capacity.lacks]
+        if known:
+            raise ClusterError(f"no worker offers {tags}, which {operation} needs: {known[0]}")
         raise ClusterError(
             f"no worker offers {tags}, which {operation} needs; start workers with "
             f'`dask worker ADDRESS --resources "{TAGS[next(iter(costs))]}=1"`'

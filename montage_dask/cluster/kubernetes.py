@@ -1,0 +1,107 @@
+"""`--cluster kubernetes`: KubeCluster of dask-kubernetes, from our specs, scaled by work, removed when the job is done."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from distributed import Client
+
+from montage_dask.cluster.background import Background
+from montage_dask.cluster.kube import Kube
+from montage_dask.cluster.removing import keep_alive, tidy
+from montage_dask.cluster.scaler import Scaler
+from montage_dask.cluster.shared_folder import check_folder
+from montage_dask.cluster.starting import Launch, hang_up, start
+from montage_dask.config import Setting
+from montage_dask.errors import ClusterError
+
+log = logging.getLogger(__name__)
+
+RECONNECT_SECONDS = 60
+"""How long a client whose way to the scheduler broke tries to find it again."""
+
+
+@contextmanager
+def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
+    """A client of a new cluster, or of the one to attach to; a new one is removed, however the block ends, unless it is kept.
+
+    Raises:
+        ClusterError: the cluster cannot be had; says why and what to do. Nothing is left behind then.
+    """
+    launch = Launch.of(settings)
+    with Background("kubernetes") as background, quiet():
+        kube = background.run(Kube(launch.namespace).open())
+        name = launch.attach or new_name()
+        cluster = None
+        try:
+            cluster = background.run(start(kube, launch, name))
+            log.info("cluster %s in namespace %s: %s", name, kube.namespace, cluster.dashboard_link)
+            if not launch.attach:
+                background.start(keep_alive(kube, name))
+            scaler = Scaler(
+                kube,
+                name,
+                cluster.scheduler_comm,
+                launch.groups(),
+                grace_seconds=launch.grace_seconds,
+                pending_seconds=launch.pending_seconds,
+            )
+            with _client(cluster.scheduler_address, name) as client:
+                check_folder(client, launch.folder, launch.claim)
+                background.run(scaler.offer())
+                scaling = background.start(scaler.run())
+                try:
+                    yield client
+                finally:
+                    with suppress(TimeoutError):
+                        background.run(scaler.stop(scaling))
+                    if launch.keep or launch.attach:
+                        background.run(_leave(scaler))
+        finally:
+            if cluster is not None:
+                background.run(hang_up(cluster))
+            if launch.keep and cluster is not None and not launch.attach:
+                log.warning("cluster %s is kept; `cluster down %s` removes it", name, name)
+            elif not launch.attach:
+                background.run(tidy(kube, name))
+
+
+def new_name() -> str:
+    """The name of a cluster that no other launch in the namespace has."""
+    return f"montage-{secrets.token_hex(4)}"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """kr8s names versions of Kubernetes that it was not tried with; httpx tells of every request."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Kubernetes version")
+        yield
+
+
+@contextmanager
+def _client(address: str, name: str) -> Iterator[Client]:
+    try:
+        client = Client(address, timeout=RECONNECT_SECONDS, name="montage-dask")
+    except (OSError, TimeoutError) as error:
+        raise ClusterError(f"the scheduler of {name} does not answer: {error}") from error
+    with client:
+        try:
+            client.get_versions(check=True)
+        except ValueError as error:
+            raise ClusterError(
+                f"{name}: client and image differ in versions, build the image from this version: {error}"
+            ) from error
+        yield client
+
+
+async def _leave(scaler: Scaler) -> None:
+    """A cluster that stays has no scaler: what is idle goes, and nothing is promised any more."""
+    with suppress(ClusterError, OSError, TimeoutError):
+        await scaler.step(0.0)
+        await scaler.withdraw()

@@ -1,0 +1,212 @@
+"""The test's own view of the API server, and commands that run beside the test."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jobs import Done, Material, environment
+
+from montage_dask.cluster.background import Background
+from montage_dask.cluster.kube import APPS, CORE, DASK, Kube
+from montage_dask.cluster.kubernetes import quiet
+
+PART = "app.kubernetes.io/part-of=montage-dask"
+SHORT = ("--size", "192x108", "--fps", "25", "--quality", "preview", "--duration", "4")
+
+
+class Server:
+    """Blocking calls to the API server."""
+
+    def __enter__(self) -> Server:
+        self._background = Background("test").__enter__()
+        self.at("default")
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._background.__exit__(None, None, None)
+
+    def at(self, namespace: str) -> Kube:
+        with quiet():
+            return self.call(Kube(namespace).open())
+
+    def call(self, work: Any) -> Any:
+        return self._background.run(work)
+
+    @contextmanager
+    def namespace(self, name: str, folder: Path) -> Iterator[Namespace]:
+        """A namespace with a claim on a folder of this machine."""
+        whole = self.at("default")
+        whole.namespace = None  # type: ignore[assignment] - the whole cluster's objects
+        self.call(whole.create(CORE, "namespaces", {"metadata": {"name": name}}))
+        volume = {
+            "metadata": {"name": name},
+            "spec": {
+                "capacity": {"storage": "1Gi"},
+                "accessModes": ["ReadWriteMany"],
+                "persistentVolumeReclaimPolicy": "Retain",
+                "storageClassName": "",
+                "claimRef": {"namespace": name, "name": "montage"},
+                "hostPath": {"path": str(folder)},
+            },
+        }
+        self.call(whole.create(CORE, "persistentvolumes", volume))
+        claim = {
+            "metadata": {"name": "montage"},
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "storageClassName": "",
+                "volumeName": name,
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        }
+        made = Namespace(self, name, folder)
+        self.call(made.kube.create(CORE, "persistentvolumeclaims", claim))
+        try:
+            yield made
+        finally:
+            for cluster in made.list(DASK, "daskclusters"):
+                self.call(made.kube.delete(DASK, f"daskclusters/{cluster['metadata']['name']}"))
+            self.call(whole.delete(CORE, f"namespaces/{name}"))
+            self.call(whole.delete(CORE, f"persistentvolumes/{name}"))
+
+
+class Namespace:
+    """One namespace, and jobs in it."""
+
+    def __init__(self, server: Server, name: str, folder: Path) -> None:
+        self.server, self.name, self.folder = server, name, folder
+        self.kube = server.at(name)
+
+    def list(self, version: str, plural: str, **selectors: str) -> list[dict[str, Any]]:
+        return self.server.call(self.kube.list(version, plural, **selectors))
+
+    def delete(self, version: str, path: str) -> None:
+        self.server.call(self.kube.delete(version, path))
+
+    def pods(self, component: str = "worker") -> list[dict[str, Any]]:
+        found = self.list(CORE, "pods", labelSelector=f"dask.org/component={component}")
+        return [p for p in found if not p["metadata"].get("deletionTimestamp")]
+
+    def remains(self) -> list[str]:
+        """What clusters have left behind."""
+        kinds = [(DASK, "daskclusters"), (DASK, "daskworkergroups"), (APPS, "deployments")]
+        kinds += [(CORE, "services"), (CORE, "pods")]
+        return [
+            f"{plural}/{i['metadata']['name']}"
+            for version, plural in kinds
+            for i in self.list(version, plural)
+        ]
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        own = {
+            "DASK_MONTAGE__KUBERNETES_NAMESPACE": self.name,
+            "DASK_MONTAGE__KUBERNETES_FOLDER": str(self.folder),
+        }
+        return environment(**own | extra)
+
+    def start(self, material: Material, output: Path, *more: object, **extra: str) -> Running:
+        """A montage on Kubernetes, beside the test."""
+        command = (
+            "run", material.footage, "--music", material.music, "-o", output, "--json", "-v", *SHORT,
+            "--cluster", "kubernetes", *more,
+        )  # fmt: skip
+        return Running(command, self.environment(**extra))
+
+    def command(self, *words: object, **extra: str) -> Done:
+        """A command, to its end."""
+        return Running(words, self.environment(**extra)).done()
+
+
+class Running:
+    """A command that runs: what it has said on stderr so far, and its end."""
+
+    def __init__(self, words: tuple[object, ...], variables: Mapping[str, str]) -> None:
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "montage_dask", *map(str, words)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(variables),
+            # A shell's background jobs ignore Ctrl-C, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+        self.said: list[tuple[float, str]] = []
+        self._stdout: list[str] = []
+        self._threads = [
+            threading.Thread(target=self._listen, daemon=True),
+            threading.Thread(target=self._read, daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append((time.monotonic() - self.began, line.rstrip()))
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self._stdout.append(self.process.stdout.read())
+
+    @property
+    def stderr(self) -> str:
+        return "\n".join(line for _, line in self.said)
+
+    def says(self, pattern: str, seconds: float = 90) -> float:
+        """Wait until a line matches: when it did, in seconds from the start."""
+        found: list[float] = []
+
+        def look() -> bool:
+            found.extend(at for at, line in list(self.said) if re.search(pattern, line))
+            return bool(found) or self.process.poll() is not None
+
+        eventually(look, seconds)
+        assert found, f"never said {pattern}:\n{self.stderr}"
+        return found[0]
+
+    def done(self, seconds: float = 240) -> Done:
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"does not end:\n{self.stderr}") from None
+        for thread in self._threads:
+            thread.join(10)
+        return Done(code, "".join(self._stdout), self.stderr)
+
+    def result(self) -> dict[str, Any]:
+        """The JSON of a command that must have succeeded."""
+        done = self.done()
+        assert done.code == 0, done.stderr
+        return dict(done.json)
+
+
+def eventually(test: Callable[[], Any], seconds: float = 60, step: float = 0.3) -> Any:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := test()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {test}"
+        time.sleep(step)
+    return found
+
+
+def kubeconfig() -> dict[str, Any]:
+    """The configuration in use; JSON is YAML."""
+    import yaml
+
+    text = Path(os.environ["KUBECONFIG"].split(os.pathsep)[0]).read_text()
+    return dict(yaml.safe_load(text))
+
+
+def write_json(path: Path, value: Any) -> Path:
+    path.write_text(json.dumps(value))
+    return path
