@@ -41,7 +41,9 @@ def report(run: str, show: bool) -> int:
 @click.command()
 @click.argument("run_dir", metavar="RUN_DIR|OUTPUT")
 @click.option("--once", is_flag=True, help="Say how it stands now, and do not follow it.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and do not follow it.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object, and do not follow it."
+)
 def status(run_dir: str, once: bool, as_json: bool) -> int:
     """Follow a running job from another terminal until it ends. Exit code: 0 finished (or still running, with --once),
     1 failed or stopped without an end, 130 interrupted."""
@@ -57,7 +59,8 @@ def status(run_dir: str, once: bool, as_json: bool) -> int:
     told: tuple[Any, ...] = ()
     noted, last = 0, 0.0
     while found["state"] == "running":
-        for note in found["notes"][-(found["noted"] - noted) or len(found["notes"]) :]:
+        # Only the last ones are kept.
+        for note in found["notes"][max(0, len(found["notes"]) - found["noted"] + noted) :]:
             click.echo(f"note: {note}")
         noted = found["noted"]
         stage = (found["stage"], found["done"] == found["total"])
@@ -67,7 +70,11 @@ def status(run_dir: str, once: bool, as_json: bool) -> int:
         if once:
             return 0
         time.sleep(LOOK_SECONDS)
-        found = read_progress(folder) or {**found, "state": "stopped", "error": "its folder is gone"}
+        found = read_progress(folder) or {
+            **found,
+            "state": "stopped",
+            "error": "its folder is gone",
+        }
     click.echo(ending(found))
     return CODES[found["state"]]
 

@@ -29,7 +29,7 @@ EVERY_SECONDS = 1.0
 ALIVE_SECONDS = 10.0
 """And at least this often while the job lives."""
 STALE_SECONDS = 60.0
-"""A file older than this, from another machine, means that the job is gone: a shared folder and two clocks may be some seconds off."""
+"""A file of another machine that is older means that its job is gone: clocks and shared folders are some seconds off."""
 KEPT_NOTES = 20
 
 State = Literal["running", "finished", "failed", "interrupted", "stopped"]

@@ -68,7 +68,7 @@ def _one(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str, Any]
     write_json(folder / "summary.json", summary)
     try:
         write_report(summary, folder)
-    except (MontageError, OSError, ValueError) as error:
+    except Exception as error:  # whatever is wrong with its page, the montage is finished
         log.warning("no report", exc_info=True)
         driver.progress.note(f"no report: {error}")
     return summary

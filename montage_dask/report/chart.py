@@ -112,15 +112,11 @@ def _energy(energy: Sequence[float], scale: float) -> Iterator[Markup]:
     )
 
 
-def _beats(
-    beats: Sequence[float], downbeats: Sequence[float], scale: float
-) -> Iterator[Markup]:
+def _beats(beats: Sequence[float], downbeats: Sequence[float], scale: float) -> Iterator[Markup]:
     strong = {round(b, 2) for b in downbeats}
     for beat in beats:
         first = round(beat, 2) in strong
-        yield Markup(
-            '<line class="{}" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{}">{}</line>'
-        ).format(
+        yield Markup('<line class="{}" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{}">{}</line>').format(
             "downbeat" if first else "beat",
             BEATS[0] if first else BEATS[0] + 5,
             BEATS[1],
@@ -153,10 +149,12 @@ def _errors(
     worst = max((abs(e["error_ms"]) for e in events if e["error_ms"] is not None), default=0.0)
     per_ms = (bottom - top) / 2 / max(half_frame_ms * 1.25, worst)
     band = half_frame_ms * per_ms
-    yield Markup('<rect class="band" x="0" y="{:.1f}" width="{:.0f}" height="{:.1f}">{}</rect>').format(
-        middle - band, width, 2 * band, _titled(f"half a frame: ±{half_frame_ms:.1f} ms")
+    yield Markup(
+        '<rect class="band" x="0" y="{:.1f}" width="{:.0f}" height="{:.1f}">{}</rect>'
+    ).format(middle - band, width, 2 * band, _titled(f"half a frame: ±{half_frame_ms:.1f} ms"))
+    yield Markup('<line class="zero" x1="0" x2="{:.0f}" y1="{m}" y2="{m}"/>').format(
+        width, m=middle
     )
-    yield Markup('<line class="zero" x1="0" x2="{:.0f}" y1="{m}" y2="{m}"/>').format(width, m=middle)
     for e in events[1:]:
         x, error = e["begin"] * scale, e["error_ms"]
         if error is None:

@@ -75,6 +75,8 @@ def rebuild(folder: Path) -> Path:
         UsageError: the summary is damaged, or the run still goes on.
         StoreError: the report cannot be written.
     """
+    from jinja2 import TemplateError
+
     path = folder / "summary.json"
     progress = read_progress(folder) or {}
     try:
@@ -90,7 +92,7 @@ def rebuild(folder: Path) -> Path:
             ) from error
         bare = {"output": progress.get("output", str(folder)), "run_dir": str(folder)}
         return write_report(bare, folder, progress)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, TemplateError) as error:
         raise UsageError(
             f"{printable(str(path))}: is not the summary of a run ({error!r})"
         ) from error
@@ -119,9 +121,7 @@ def write_report(
     return path
 
 
-def page(
-    summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | None = None
-) -> str:
+def page(summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | None = None) -> str:
     """The page as text; takes of the folder only the pictures (see `write_report`)."""
     script, style = (
         (PAGE / name).read_text(encoding="utf-8") for name in ("report.js", "report.css")
@@ -129,7 +129,7 @@ def page(
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     events = _events(summary) if "cuts" in summary else []
     errors = [abs(e["error_ms"]) for e in events if e["error_ms"] is not None]
-    output = Path(summary["output"])
+    output, drawn = Path(summary["output"]), summary.get("pictures", {})
     return _template().render(
         s={**dict.fromkeys(MAY_LACK, ()), **summary},
         later=later,
@@ -145,8 +145,8 @@ def page(
         worst=max(errors, default=None),
         middle=median(errors) if errors else None,
         pictures={
-            kind: _embedded(folder / Path(path).name, PICTURE_BYTES.get(kind, 0))
-            for kind, path in summary.get("pictures", {}).items()
+            kind: _embedded(folder / Path(drawn[kind]).name, most) if kind in drawn else None
+            for kind, most in PICTURE_BYTES.items()
         },
         links=_links(folder),
     )
@@ -209,7 +209,9 @@ def _embedded(path: Path, most_bytes: int) -> str | None:
                 if quality > 60:
                     quality -= 10
                 else:
-                    image = image.resize((max(1, image.width * 4 // 5), max(1, image.height * 4 // 5)))
+                    image = image.resize(
+                        (max(1, image.width * 4 // 5), max(1, image.height * 4 // 5))
+                    )
     except (OSError, ValueError):
         return None
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

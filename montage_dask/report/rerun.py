@@ -76,9 +76,7 @@ def _variable(setting: Setting, value: Any) -> str:
     name = setting.origin.removeprefix("environment ")
     if name == setting.origin:
         names = {v: k for k, v in ENVIRONMENT.items()}
-        name = names.get(
-            setting.name, "DASK_MONTAGE__" + setting.name.replace("-", "_").upper()
-        )
+        name = names.get(setting.name, "DASK_MONTAGE__" + setting.name.replace("-", "_").upper())
     return f"{name}={shlex.quote(value if isinstance(value, str) else json.dumps(value))}"
 
 

@@ -60,7 +60,8 @@ def heard(timeline: Timeline, music: Music, waveform: Sequence[float]) -> dict[s
     return {
         "waveform": list(waveform),
         "energy": [
-            round(e, 3) for e in music.energy_curve[int(start * 10) : int((start + length) * 10) + 1]
+            round(e, 3)
+            for e in music.energy_curve[int(start * 10) : int((start + length) * 10) + 1]
         ],
         "downbeats_seconds": [
             round(float(b - start), 3)
