@@ -315,24 +315,52 @@ def test_a_run_that_failed_after_a_good_one_is_told_first(tmp_path):
     assert text.index("The last run into this folder failed") < text.index("<video")
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def chromium(path: Path, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """What Debian's browser makes of a page, with no network."""
+    return subprocess.run(
+        [
+            "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
+            "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--window-size=1280,800",
+            "--virtual-time-budget=2000", "--dump-dom", *more, path.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+
+
+@needs_chromium
 @pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
 def test_chromium_draws_it_without_complaint(tmp_path, scheme):
     """Its script runs in spite of the policy, nothing is refused, and the colours are those asked for."""
     _, summary, run_dir = made(tmp_path)
     (tmp_path / "out.mp4").unlink()
-    path = write_report(summary, run_dir)
-    base = [
-        "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
-        "--host-resolver-rules=MAP * ~NOTFOUND", f"--blink-settings=preferredColorScheme={scheme}",
-        "--enable-logging=stderr", "--window-size=1280,800", "--virtual-time-budget=2000",
-    ]  # fmt: skip
-    done = subprocess.run(
-        [*base, "--dump-dom", f"--screenshot={tmp_path / 's.png'}", path.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    path, picture = write_report(summary, run_dir), tmp_path / "s.png"
+    wanted = (f"--blink-settings=preferredColorScheme={scheme}", f"--screenshot={picture}")
+    done = chromium(path, tmp_path, *wanted)
     assert "CONSOLE" not in done.stderr, done.stderr
     assert re.search(r"<html[^>]*class=\"js\"", done.stdout)
-    with Image.open(tmp_path / "s.png") as image:
+    with Image.open(picture) as image:
         corner = image.convert("L").getpixel((5, 5))
     assert corner < 60 if scheme == 0 else corner > 200
+
+
+@needs_chromium
+def test_a_click_sorts_and_the_policy_stops_any_other_script(tmp_path):
+    """A script of somebody else clicks on "length" twice: it does so only without the policy."""
+    _, summary, run_dir = made(tmp_path)
+    (tmp_path / "out.mp4").unlink()
+    text = write_report(summary, run_dir).read_text(encoding="utf-8")
+    foreign = "<script>for (const _ of [1, 2]) document.querySelectorAll('#events th')[6].click()</script>"
+    path = tmp_path / "foreign.html"
+    orders = {}
+    for policy in (True, False):
+        shown = text if policy else re.sub(r"<meta http-equiv=.*", "", text)
+        path.write_text(shown.replace("</body>", foreign + "</body>"), encoding="utf-8")
+        done = chromium(path, tmp_path)
+        assert ("Content Security Policy" in done.stderr) == policy
+        orders[policy] = [int(n) for n in re.findall(r'<tr id="e(\d+)"', done.stdout)]
+    errors = {n: c["error_ms"] for n, c in enumerate(summary["cuts"], 2)} | {1: 0.0}
+    assert orders[True] == list(range(1, 9))
+    assert [errors[n] for n in orders[False]] == sorted(errors.values(), reverse=True)
