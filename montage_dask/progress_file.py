@@ -143,6 +143,11 @@ class ProgressFile:
             self._changed = True
         self._inner.note(message)
 
+    def _current(self) -> str:
+        """The stage that was last heard of, or one that still goes on when that one is done: some run side by side."""
+        going = [name for name, stage in self._stages.items() if stage.done < stage.total]
+        return self._stage if self._stage in going or not going else going[-1]
+
     def _keep(self) -> None:
         written = time.monotonic()
         while not self._ended.wait(self._every_seconds):
@@ -154,12 +159,13 @@ class ProgressFile:
         with self._lock:
             self._changed = False
             stages = {name: stage.told(name) for name, stage in self._stages.items()}
-            now = stages.get(self._stage, {})
+            name = self._current()
+            now = stages.get(name, {})
             content = {
                 "state": state,
                 "error": error,
-                "stage": self._stage,
-                "label": printable(self._label),
+                "stage": name,
+                "label": printable(self._label) if name == self._stage else "",
                 **{k: now.get(k) for k in ("done", "total", "unit", "speed", "eta_seconds")},
                 "stages": list(stages.values()),
                 "notes": list(self._notes),

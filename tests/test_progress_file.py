@@ -85,6 +85,15 @@ def test_it_tells_the_stage_its_speed_and_what_is_left(tmp_path):
     ]  # fmt: skip
 
 
+def test_of_stages_side_by_side_one_that_goes_on_is_told(tmp_path):
+    with ProgressFile(tmp_path, Silent(), tmp_path) as told:
+        told.stage("beats", 1, "tracks")
+        told.stage("shots", 1, "clips")
+        told.step("shots", "a.mp4")
+    found = read(tmp_path)
+    assert (found["stage"], found["done"], found["total"], found["label"]) == ("beats", 0, 1, "")
+
+
 def test_many_steps_are_few_writes(tmp_path, monkeypatch):
     writes: list[dict] = []
     monkeypatch.setattr(progress_file, "write_json", lambda _, value: writes.append(value))
