@@ -24,6 +24,7 @@ from montage_dask.graph.drive import Driver, Progress, Silent
 from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
 from montage_dask.graph.upscaling import upscaling
 from montage_dask.job import Job, make_job, read_job
+from montage_dask.progress_file import ProgressFile
 from montage_dask.render.grade import check_grade
 from montage_dask.report.summary import analysis_summary
 from montage_dask.store import Store
@@ -92,9 +93,12 @@ def run(
         MontageError: nothing could be made; nothing new stands at the output path then.
     """
     job = job_of(footage, options)
-    told = progress or Silent()
     montage.check_output(job)
-    with _logged(job.run_dir), connect(job.settings) as client:
+    with (
+        _logged(job.run_dir),
+        ProgressFile(job.run_dir, progress or Silent(), job.output) as told,
+        connect(job.settings) as client,
+    ):
         driver = montage.start(job, client, told)
         survey, made = montage.make(job, driver)
         return finish.finish(job, driver, survey, made)

@@ -16,6 +16,7 @@ import click
 from montage_dask import __version__
 from montage_dask.commands_cgpu import cgpu
 from montage_dask.commands_cluster import cluster, kubernetes_options
+from montage_dask.commands_report import report, status
 from montage_dask.commands_worker import op, worker
 from montage_dask.errors import MontageError, UsageError, printable
 
@@ -502,6 +503,8 @@ def styles() -> int:
 
 cli.add_command(cluster)
 cli.add_command(worker)
+cli.add_command(report)
+cli.add_command(status)
 cli.add_command(op)
 
 

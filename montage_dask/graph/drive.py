@@ -87,6 +87,7 @@ class Tally:
     seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     cpu_seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     reused: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    began: float = field(default_factory=time.monotonic)
     _troubles: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, name: str, target: str, record: Mapping[str, Any]) -> None:
@@ -249,6 +250,7 @@ class Driver:
             "operations": self.tally.rows(),
             "fallbacks": [to_json(f) for f in self.breaker.fallbacks],
             "troubles": self.tally.troubles(),
+            "wall_seconds": round(time.monotonic() - self.tally.began, 1),
         }
 
     def line(self) -> LineState:

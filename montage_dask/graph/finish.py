@@ -17,15 +17,17 @@ from montage_dask.job import Job
 from montage_dask.records import to_json
 from montage_dask.report.edl import write_edl
 from montage_dask.report.fcpxml import write_fcpxml
+from montage_dask.report.html import write_report
 from montage_dask.report.otio import write_otio
-from montage_dask.report.summary import run_summary
+from montage_dask.report.rerun import described
+from montage_dask.report.summary import heard, run_summary
 from montage_dask.store import write_json
 
 log = logging.getLogger(__name__)
 
 
 def finish(job: Job, driver: Driver, survey: Survey, made: list[Made]) -> dict[str, Any]:
-    """Write exports, pictures and summary of every variant.
+    """Write exports, pictures, summary and report of every variant.
 
     Returns:
         The object that `run --json` prints: the first variant, with all of them under "variants" when there are several.
@@ -44,7 +46,7 @@ def _one(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str, Any]
     write_otio(timeline, sources, survey.music, folder / "timeline.otio")
     write_edl(timeline, sources, folder / "timeline.edl")
     write_fcpxml(timeline, sources, survey.music, folder / "timeline.fcpxml")
-    pictures = _pictures(job, driver, survey, made)
+    pictures, waveform = _pictures(job, driver, survey, made)
     summary = run_summary(
         timeline,
         sources,
@@ -61,12 +63,21 @@ def _one(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str, Any]
     summary["placement"] = [
         {"operation": p.operation, "target": p.target, "reason": p.reason} for p in made.placements
     ]
+    summary["heard"] = heard(timeline, survey.music, waveform)
+    summary.update(described(job))
     write_json(folder / "summary.json", summary)
+    try:
+        write_report(summary, folder)
+    except Exception as error:  # whatever is wrong with its page, the montage is finished
+        log.warning("no report", exc_info=True)
+        driver.progress.note(f"no report: {error}")
     return summary
 
 
-def _pictures(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str, str]:
-    """Contact sheet and timeline picture, drawn by a worker. A montage without them is still a montage."""
+def _pictures(
+    job: Job, driver: Driver, survey: Survey, made: Made
+) -> tuple[dict[str, str], list[float]]:
+    """Contact sheet and timeline picture, drawn by a worker, and the waveform. A montage without them is still a montage."""
     stat = made.output.stat()
     outputs = {
         "contact_sheet": str(made.run_dir / "contact_sheet.jpg"),
@@ -92,12 +103,12 @@ def _pictures(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str,
         driver.store.record_path("pictures", request.key).unlink(missing_ok=True)
     driver.progress.stage("pictures", 1, "set")
     try:
-        driver.only(request, place_on(driver, "pictures", Targets.of(job.settings)))
+        drawn = driver.only(request, place_on(driver, "pictures", Targets.of(job.settings)))
     except MontageError as error:
         log.warning("no pictures", exc_info=True)
         driver.progress.note(f"no pictures: {error}")
-        return {}
-    return outputs
+        return {}, []
+    return outputs, drawn["waveform"]
 
 
 def sheet_of_files(written: Written, path: Path) -> Path:

@@ -176,7 +176,7 @@ def _pictures(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.report.pictures import draw_run
 
     paths = request.paths
-    draw_run(
+    waveform = draw_run(
         from_json(Timeline, request.parameters["timeline"]),
         paths["sources"],
         from_json(Music, paths["music"]),
@@ -184,7 +184,7 @@ def _pictures(request: Request, context: Context) -> dict[str, Any]:
         contact_sheet_path=Path(paths["outputs"]["contact_sheet"]),
         timeline_path=Path(paths["outputs"]["timeline"]),
     )
-    return {}
+    return {"waveform": waveform}
 
 
 def _stills(request: Request, context: Context) -> dict[str, Any]:

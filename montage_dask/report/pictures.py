@@ -15,7 +15,7 @@ from montage_dask.errors import printable
 from montage_dask.records import Music, Timeline
 from montage_dask.store import writing
 
-VERSION = 2
+VERSION = 3
 
 BACKGROUND, INK, FAINT, CUT = "#15181d", "#e8e6e1", "#8b94a3", "#7df0c8"
 SECTION_COLOURS: Mapping[str, str] = {
@@ -23,6 +23,8 @@ SECTION_COLOURS: Mapping[str, str] = {
 }  # fmt: skip
 WAVE_RATE = 4000
 """Samples a second from which the waveform is drawn."""
+PEAKS = 900
+"""Parts of the waveform that a report shows: about as many as a screen has columns for it."""
 THUMBNAIL_WIDTH = 320
 MAXIMUM_THUMBNAILS = 120
 BAR = 0.12
@@ -40,7 +42,7 @@ def draw_run(
     *,
     contact_sheet_path: Path,
     timeline_path: Path,
-) -> None:
+) -> list[float]:
     """Draw both pictures of a finished run.
 
     Args:
@@ -50,6 +52,9 @@ def draw_run(
         output: the finished file, which the thumbnails are taken from.
         contact_sheet_path: a .jpg to write.
         timeline_path: a .png to write.
+
+    Returns:
+        The waveform that is heard, coarsely (see `peaks`).
 
     Raises:
         MediaError: the output cannot be read.
@@ -77,6 +82,17 @@ def draw_run(
     wave = decode_mono(timeline.music_path, sample_rate=WAVE_RATE)
     thumbnails = {n: shown[moments[n]] for n in range(0, len(moments), stride)}
     draw_timeline(timeline, music, timeline_path, waveform=wave, names=names, thumbnails=thumbnails)
+    start = int(timeline.music_start_seconds * WAVE_RATE)
+    return peaks(wave[start : start + int(timeline.duration_seconds * WAVE_RATE)])
+
+
+def peaks(wave: NDArray[np.float32], count: int = PEAKS) -> list[float]:
+    """The loudest sample of each of so many equal parts, 0 … 1 of the loudest of all; empty for less sound than that."""
+    if len(wave) < count:
+        return []
+    loudest = np.abs(wave[: len(wave) // count * count]).reshape(count, -1).max(1)
+    scale = float(loudest.max()) or 1.0
+    return [round(float(p) / scale, 3) for p in loudest]
 
 
 def contact_sheet(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from montage_dask.records import Music, Shot, Source, Timeline, to_json
+from montage_dask.records import Event, Music, Shot, Source, Timeline, to_json
 
 
 class Left(Protocol):
@@ -21,27 +21,64 @@ class Left(Protocol):
 def cuts_of(timeline: Timeline, sources: Mapping[str, Source]) -> list[dict[str, Any]]:
     """Every cut between two events. Times count from the start of the output, those of beats too, so that
     error_ms = (time_seconds − beat_seconds) · 1000."""
-    cuts = []
-    for event in timeline.events[1:]:
-        time = event.start_frame / timeline.fps
-        beat = None
-        if event.beat_seconds is not None:
-            beat = event.beat_seconds - timeline.music_start_seconds
-        error = timeline.error_ms(event)
-        cuts.append(
+    return [_begins(timeline, event, sources) for event in timeline.events[1:]]
+
+
+def opening_of(timeline: Timeline, sources: Mapping[str, Source]) -> dict[str, Any]:
+    """The first event, which no cut begins, as `cuts_of` tells the others."""
+    return _begins(timeline, timeline.events[0], sources)
+
+
+def _begins(timeline: Timeline, event: Event, sources: Mapping[str, Source]) -> dict[str, Any]:
+    time = event.start_frame / timeline.fps
+    beat = None
+    if event.beat_seconds is not None:
+        beat = event.beat_seconds - timeline.music_start_seconds
+    error = timeline.error_ms(event)
+    return {
+        "frame": event.start_frame,
+        "time_seconds": float(time),
+        "beat_seconds": None if beat is None else float(beat),
+        "error_ms": None if error is None else round(error, 3),
+        "source": sources[event.source].path,
+        "source_seconds": float(event.in_seconds),
+        "transition": event.transition.kind,
+        "reason": event.reason,
+        "scores": dict(event.scores),
+    }
+
+
+def heard(timeline: Timeline, music: Music, waveform: Sequence[float]) -> dict[str, Any]:
+    """What a timeline sounds like, for pictures: times count from the start of the output, in seconds.
+
+    Args:
+        timeline: the montage.
+        music: under it.
+        waveform: 0 … 1, equal parts over the length of the output; may be empty.
+    """
+    start, length = timeline.music_start_seconds, timeline.duration_seconds
+    return {
+        "waveform": list(waveform),
+        "energy": [
+            round(e, 3)
+            for e in music.energy_curve[int(start * 10) : int((start + length) * 10) + 1]
+        ],
+        "downbeats_seconds": [
+            round(float(b - start), 3)
+            for b in (music.beats_seconds[i] for i in music.downbeats)
+            if start <= b < start + length
+        ],
+        "sections": [
             {
-                "frame": event.start_frame,
-                "time_seconds": float(time),
-                "beat_seconds": None if beat is None else float(beat),
-                "error_ms": None if error is None else round(error, 3),
-                "source": sources[event.source].path,
-                "source_seconds": float(event.in_seconds),
-                "transition": event.transition.kind,
-                "reason": event.reason,
-                "scores": dict(event.scores),
+                "start_seconds": round(max(0.0, float(s.start_seconds - start)), 3),
+                "stop_seconds": round(float(min(s.stop_seconds - start, length)), 3),
+                "label": s.label,
+                "energy": round(s.energy, 3),
             }
-        )
-    return cuts
+            for s in music.sections
+            if s.stop_seconds > start and s.start_seconds < start + length
+        ],
+    }
 
 
 def run_summary(
@@ -70,6 +107,7 @@ def run_summary(
         "tempo_bpm": round(music.tempo_bpm, 3),
         "tempo_confidence": round(music.confidence, 3),
         "beats_seconds": [round(float(b - start), 6) for b in timeline.beats_seconds],
+        "opening": opening_of(timeline, sources),
         "cuts": cuts_of(timeline, sources),
         "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
         **ran,

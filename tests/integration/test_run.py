@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -100,8 +101,27 @@ def test_what_stands_in_the_run_folder(first):
     names = {p.name for p in folder.iterdir()}
     assert names >= {
         "timeline.otio", "timeline.edl", "timeline.fcpxml", "summary.json", "contact_sheet.jpg", "timeline.png",
+        "report.html", "progress.json",
     }  # fmt: skip
     assert json.loads((folder / "summary.json").read_text())["cuts"] == done.json["cuts"]
+
+
+def test_the_report_tells_the_run_and_is_made_again(first):
+    output, done = first
+    result = done.json
+    report = Path(result["run_dir"]) / "report.html"
+    text = report.read_text(encoding="utf-8")
+    assert text.count("<img ") == 2
+    assert text.count('<tr id="e') == len(result["cuts"]) + 1
+    assert 'class="wave"' in text
+    assert result["command"].endswith(str(Path(result["opening"]["source"]).parent))
+    assert "skipped</h2>" not in text
+    report.unlink()
+    again = montage("report", output)
+    assert (again.code, again.stdout.strip()) == (0, str(report))
+    assert report.read_text(encoding="utf-8") == text
+    followed = montage("status", output)
+    assert (followed.code, followed.stdout.split(" after ")[0]) == (0, "finished")
 
 
 def test_progress_goes_to_stderr_only(first):
@@ -110,13 +130,13 @@ def test_progress_goes_to_stderr_only(first):
     json.loads(done.stdout)
 
 
-def test_running_again_does_nothing_again(first, material):
+def test_running_again_does_nothing_again(first):
+    """By the command that the summary tells."""
     output, done = first
     before = output.stat().st_mtime_ns
-    again = montage(
-        "run", material.footage, "--music", material.music, "-o", output, "--json", *SMALL,
-        "--transition", "cut",
-    )  # fmt: skip
+    words = shlex.split(done.json["command"])
+    assert words[:4] == ["python", "-m", "montage_dask", "run"]
+    again = montage("run", "--json", *words[4:], cwd=done.json["folder"])
     assert again.code == 0
     assert sum(o["count"] for o in again.json["operations"]) == 0
     assert output.stat().st_mtime_ns == before
@@ -163,6 +183,7 @@ def test_variants_differ(material, tmp_path):
     a, b = done.json["variants"]
     assert Path(a["output"]).exists()
     assert Path(b["output"]).exists()
+    assert all((Path(v["run_dir"]) / "report.html").exists() for v in (a, b))
     assert frames_hash(Path(a["output"])) != frames_hash(Path(b["output"]))
 
 
