@@ -81,15 +81,15 @@ def context(ignore: str, folder: Path) -> Iterator[Path]:
     ]
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if ".git" in relative.parts or path.is_dir() and not path.is_symlink():
+        if ".git" in relative.parts or (path.is_dir() and not path.is_symlink()):
             continue
         wanted = True
         for pattern, kept in rules:
             # A rule holds for a path and for all that is below it; `**/` for any folder.
             tops = [relative, *relative.parents][:-1]
             any_folder = pattern.removeprefix("**/")
-            if any(fnmatch.fnmatch(str(t), pattern) and pattern.count("/") == str(t).count("/") or
-                   pattern != any_folder and fnmatch.fnmatch(t.name, any_folder) for t in tops):  # fmt: skip
+            if any((fnmatch.fnmatch(str(t), pattern) and pattern.count("/") == str(t).count("/")) or
+                   (pattern != any_folder and fnmatch.fnmatch(t.name, any_folder)) for t in tops):  # fmt: skip
                 wanted = kept
         if wanted:
             yield relative

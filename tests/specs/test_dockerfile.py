@@ -10,10 +10,10 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
-import tomllib
 from dockerfile import REPOSITORY, Build, context, overlay_works, parse
 
 from montage_dask.cluster.specs import Specs
