@@ -77,7 +77,15 @@ def wait_for_segments(process: subprocess.Popen[str], store: Path, count: int) -
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     children = psutil.Process(process.pid).children(recursive=True)
-    return [c for c in children if "spawn_main" in " ".join(c.cmdline())]
+    return [c for c in children if "spawn_main" in command_of(c)]
+
+
+def command_of(process):
+    """Its command line; of one that ended meanwhile nothing."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def ffmpegs(folder: Path) -> list[list[str]]:
