@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
-from processes import end, free_port, wait_for
+from started import end, free_port, wait_for
 
 from montage_dask.cli import cli
 
