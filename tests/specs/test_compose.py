@@ -131,5 +131,5 @@ def test_its_commands_make_a_montage(tmp_path):
         assert (shared / "out.mp4").stat().st_size > 10_000
 
         # Another key does not open this cluster.
-        with pytest.raises(OSError, match="Timed out|certificate|SSL"):
+        with pytest.raises(OSError, match=r"Timed out|certificate|SSL"):
             Client(f"tls://127.0.0.1:{port}", security=Security.temporary(), timeout=2)
