@@ -96,6 +96,7 @@ def read_job(path: Path, options: Mapping[str, Any]) -> Job:
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
     # A received file must not send file names and the user's key to a server of its choice.
     own = ("roots", "store", "embedding-model", "director-url")
+    own += ("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key")  # nor weaken what the user set
     for key in own:
         if key in data:
             raise UsageError(f"{name}: {key} cannot be set by a job file")

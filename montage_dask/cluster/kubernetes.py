@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distributed import Client
+from distributed import Client, Security
 
 from montage_dask.cluster.background import Background
+from montage_dask.cluster.certificates import Certificates, make
 from montage_dask.cluster.kube import APPS, CORE, DASK, Kube, Refused, inside, selector
 from montage_dask.cluster.orphans import SIGN_SECONDS, alive, launcher, orphaned
 from montage_dask.cluster.pods import age_seconds, trouble
 from montage_dask.cluster.scaler import HOPELESS_SECONDS, Scaler
 from montage_dask.cluster.scaling import Group, range_of
 from montage_dask.cluster.shared_folder import check_folder
-from montage_dask.cluster.specs import PART_OF, Specs, Wanted
+from montage_dask.cluster.specs import PART_OF, Specs, Wanted, secret_name
+from montage_dask.cluster.tls_secret import get_secret, host_names, put_secret
 from montage_dask.config import Setting
 from montage_dask.errors import ClusterError
 from montage_dask.graph.placement import TAGS
@@ -63,6 +65,8 @@ class Launch:
     attach: str | None
     grace_seconds: float
     pending_seconds: float
+    tls: bool
+    """Whether the parts of a new cluster speak TLS; one to attach to does as it did when it started."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Setting]) -> Launch:
@@ -90,12 +94,15 @@ class Launch:
             attach=value("attach"),
             grace_seconds=value("idle-seconds"),
             pending_seconds=value("pending-seconds"),
+            tls=value("tls"),
         )
 
-    def wanted(self, name: str) -> Wanted:
-        """The objects to make under a name."""
+    def wanted(self, name: str, tls_namespace: str | None = None) -> Wanted:
+        """The objects to make under a name; with a namespace, their parts speak TLS."""
         smallest = {kind: low for kind, (low, _) in self.ranges.items()}
-        return Wanted(name, smallest, self.images, self.environment, self.claim, self.folder)
+        return Wanted(
+            name, smallest, self.images, self.environment, self.claim, self.folder, tls_namespace
+        )
 
     def groups(self) -> list[Group]:
         """The groups with their bounds."""
@@ -130,7 +137,8 @@ def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
                 grace_seconds=launch.grace_seconds,
                 pending_seconds=launch.pending_seconds,
             )
-            with _client(cluster.scheduler_address, name) as client:
+            security = getattr(cluster, "security", None)
+            with _client(cluster.scheduler_address, name, security) as client:
                 check_folder(client, launch.folder, launch.claim)
                 background.run(scaler.offer())
                 scaling = background.start(scaler.run())
@@ -165,9 +173,9 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _client(address: str, name: str) -> Iterator[Client]:
+def _client(address: str, name: str, security: Security | None) -> Iterator[Client]:
     try:
-        client = Client(address, timeout=RECONNECT_SECONDS, name="montage-dask")
+        client = Client(address, timeout=RECONNECT_SECONDS, name="montage-dask", security=security)
     except (OSError, TimeoutError) as error:
         raise ClusterError(f"the scheduler of {name} does not answer: {error}") from error
     with client:
@@ -189,7 +197,8 @@ async def start(kube: Kube, launch: Launch, name: str) -> Any:
     Raises:
         ClusterError: it does not start; says why.
     """
-    wanted = launch.wanted(name)
+    certificates = await _certificates(kube, launch, name)
+    wanted = launch.wanted(name, kube.namespace if certificates else None)
     manifest = launch.specs.cluster(wanted)
     kept = launch.keep or launch.attach is not None
     manifest["metadata"].setdefault("annotations", {}).update(launcher(kept=kept))
@@ -203,7 +212,12 @@ async def start(kube: Kube, launch: Launch, name: str) -> Any:
         # Everything that the API server can object to, before anything is made.
         await kube.create(DASK, "daskclusters", manifest, dry_run=True)
     async with _unless_troubled(kube, name, launch):
-        cluster = await _kube_cluster(kube, name, None if launch.attach else manifest)
+        if certificates and not launch.attach:
+            # Its own Secret must name it as its owner, so it comes first: pods wait for what they mount.
+            made = await kube.create(DASK, "daskclusters", manifest)
+            await put_secret(kube, made, certificates)
+        security = certificates.security() if certificates else None
+        cluster = await _kube_cluster(kube, name, None if launch.attach else manifest, security)
     try:
         await _complete(kube, launch, wanted)
     except BaseException:
@@ -212,16 +226,35 @@ async def start(kube: Kube, launch: Launch, name: str) -> Any:
     return cluster
 
 
-async def _kube_cluster(kube: Kube, name: str, manifest: dict[str, Any] | None) -> Any:
+async def _certificates(kube: Kube, launch: Launch, name: str) -> Certificates | None:
+    """New ones, those of the cluster to attach to, or None for plain TCP."""
+    if not launch.attach:
+        return make(host_names(name, kube.namespace)) if launch.tls else None
+    found = await get_secret(kube, name)
+    if found is None and launch.tls:
+        log.warning("cluster %s has no Secret with certificates: plain TCP", name)
+    return found
+
+
+async def _kube_cluster(
+    kube: Kube, name: str, manifest: dict[str, Any] | None, security: Security | None
+) -> Any:
     from dask_kubernetes.operator.kubecluster.kubecluster import CreateMode, KubeCluster
     from tornado.ioloop import IOLoop
 
-    mode = CreateMode.CONNECT_ONLY if manifest is None else CreateMode.CREATE_ONLY
-    return await KubeCluster(
+    options: dict[str, Any] = {}
+    if security is not None:
+        from montage_dask.cluster.encrypted import EncryptedKubeCluster
+
+        kind, options["security"] = EncryptedKubeCluster, security
+    else:
+        kind = KubeCluster
+    there = manifest is None or security is not None
+    return await kind(
         name=name,
         namespace=kube.namespace,
         custom_cluster_spec=manifest,
-        create_mode=mode,
+        create_mode=CreateMode.CONNECT_ONLY if there else CreateMode.CREATE_ONLY,
         # Outside, names of services do not resolve; trying costs 10 s.
         port_forward_cluster_ip=not inside(),
         # Deleted by us: that is the same for a start that failed, and waits for the pods.
@@ -230,6 +263,7 @@ async def _kube_cluster(kube: Kube, name: str, manifest: dict[str, Any] | None) 
         asynchronous=True,
         loop=IOLoop.current(),
         quiet=True,
+        **options,
     )
 
 
@@ -367,6 +401,10 @@ async def remains(kube: Kube, name: str) -> list[str]:
     found = []
     if await kube.get(DASK, f"daskclusters/{name}") is not None:
         found.append(f"daskclusters/{name}")
+    # A Role that may not see Secrets has made none.
+    with suppress(Refused):
+        if await kube.get(CORE, f"secrets/{secret_name(name)}") is not None:
+            found.append(f"secrets/{secret_name(name)}")
     for version, plural in ((APPS, "deployments"), (CORE, "services"), (CORE, "pods"), (DASK, "daskworkergroups")):  # fmt: skip
         items = await kube.list(version, plural, labelSelector=selector(name))
         found += [f"{plural}/{i['metadata']['name']}" for i in items]
