@@ -23,8 +23,8 @@ from montage_dask.errors import ClusterError, UsageError, printable
 CONNECT_SECONDS = 15
 
 TLS_ADVICE = (
-    "for TLS, give --tls-ca-file, --tls-cert and --tls-key (or distributed.comm.tls in Dask's configuration) that the scheduler's "
-    "authority signed, and an address tls://…"
+    "for TLS, give --tls-ca-file, --tls-cert and --tls-key (or distributed.comm.tls in Dask's configuration) "
+    "that the scheduler's authority signed, and an address tls://…"
 )
 
 CONFIGURATION = {
