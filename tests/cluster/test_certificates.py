@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import socket
 import ssl
@@ -24,6 +25,15 @@ from montage_dask.config import resolve
 from montage_dask.errors import ClusterError, UsageError
 
 NAMES = host_names("montage-1", "films")
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """A Client that failed closes itself when it is collected; in the thread of another Client's loop that would be a deadlock."""
+    gc.disable()
+    yield
+    gc.collect()
+    gc.enable()
 
 
 @pytest.fixture(scope="module")
