@@ -21,7 +21,11 @@ DISCONNECT = (
 
 @click.group()
 def cgpu() -> None:
-    """A free Colab GPU by hand; `run` and the other commands use it by themselves."""
+    """A free Colab GPU by hand; `run` and the other commands use it by themselves.
+
+    Google's rules for free runtimes disallow remote control that bypasses the notebook, and may end it without warning: whether
+    your plan and purpose allow it is for you to decide.
+    """
 
 
 def _runtime() -> Runtime:

@@ -403,9 +403,9 @@ def resolve(
         UsageError: an unknown setting or a wrong value.
     """
     _announce()
-    # A `dask.config.set` that was open when the defaults were announced takes them away again.
-    announced = {k.replace("_", "-"): v for k, v in dask.config.get("montage", {}).items()}
-    configured = {**defaults(), **announced}
+    # First announced inside `dask.config.set(…)`, they went with its end.
+    dask.config.update(dask.config.config, {"montage": defaults()}, priority="old")
+    configured = {k.replace("_", "-"): v for k, v in dask.config.get("montage").items()}
     unknown = configured.keys() - CHECKS.keys()
     if unknown:
         raise UsageError(f"no setting {sorted(unknown)[0]!r} (Dask configuration, below montage:)")

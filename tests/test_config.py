@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from montage_dask import config
 from montage_dask.config import CHECKS, ENVIRONMENT, defaults, rate, resolve, seconds, size
 from montage_dask.errors import UsageError
 
@@ -132,3 +133,11 @@ def test_a_placement_that_is_none_is_an_error(monkeypatch, text):
     monkeypatch.setenv("DASK_MONTAGE__PLACEMENT", text)
     with pytest.raises(UsageError, match="placement"):
         resolve()
+
+
+def test_defaults_outlive_a_context_of_dask(monkeypatch):
+    config._announce.cache_clear()
+    monkeypatch.delitem(dask.config.config, "montage", raising=False)
+    with dask.config.set({"distributed.version": 2}):
+        assert resolve()["seed"].value == 0
+    assert resolve()["seed"].value == 0

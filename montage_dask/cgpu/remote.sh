@@ -134,7 +134,7 @@ start() { # folder, seconds, what makes it ready: unless it runs, or has succeed
   mkdir -p "$1"
   (
     # One at a time: whoever comes second finds it running.
-    flock 9
+    until flock -w 3 9; do mark wait; done
     settled "$1" && exit 0
     "${@:3}" 9>&- || exit 1
     rm -f "$1/rc" "$1/log" "$1/pid"

@@ -7,7 +7,9 @@ meanwhile, so that another one that misses the file can tell a bad moment from a
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -123,7 +125,12 @@ def _others_call(account: Account) -> bool:
 
 
 def _lock_path(account: Account, name: str) -> Path:
-    return account.state_dir() / f"montage-dask.{name}.lock"
+    state = account.state_dir()
+    if os.access(state, os.W_OK):
+        return state / f"montage-dask.{name}.lock"
+    # A read-only mount, such as a secret of Kubernetes: one machine shares a lock at least with itself.
+    key = hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"montage-dask-{os.getuid()}-{key}.{name}.lock"
 
 
 def lock_file(account: Account, name: str) -> int:
@@ -132,5 +139,4 @@ def lock_file(account: Account, name: str) -> int:
 
 
 def _open(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

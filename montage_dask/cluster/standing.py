@@ -11,12 +11,14 @@ from typing import Any
 
 from montage_dask.cluster.background import Background
 from montage_dask.cluster.kube import CORE, DASK, Kube, selector
-from montage_dask.cluster.kubernetes import Launch, clusters, new_name, quiet, remove, start
+from montage_dask.cluster.kubernetes import new_name, quiet
 from montage_dask.cluster.orphans import LAUNCHED_BY, orphaned
 from montage_dask.cluster.pods import restarts, trouble
+from montage_dask.cluster.removing import clusters, remove
 from montage_dask.cluster.scaler import Scaler
 from montage_dask.cluster.scaling import Decision, Group
 from montage_dask.cluster.specs import group_name
+from montage_dask.cluster.starting import Launch, hang_up, start
 from montage_dask.config import Setting
 from montage_dask.errors import ClusterError
 from montage_dask.graph.placement import TAGS
@@ -44,7 +46,7 @@ def start_standing(settings: Mapping[str, Setting]) -> str:
         except BaseException:
             await remove(kube, name)
             raise
-        await cluster.close()
+        await hang_up(cluster)
         return name
 
     return _run(work())
@@ -150,7 +152,7 @@ def scale_standing(settings: Mapping[str, Setting], kind: str, workers: int) -> 
                 await asyncio.sleep(0.5)
             return len(there)
         finally:
-            await cluster.close()
+            await hang_up(cluster)
 
     return _run(work())
 

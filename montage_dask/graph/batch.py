@@ -36,7 +36,7 @@ from montage_dask.graph.upscaling import (
 )
 from montage_dask.media.windows import split_windows
 from montage_dask.records import Shot, to_json
-from montage_dask.render.grade import identity_of
+from montage_dask.render.grade import PRESETS, Curves, identity_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,10 @@ def transcode(
         sum(s.size_bytes for s in sources) + output_bytes(pixels, how.quality),
         float(sum(s.duration_seconds for s in sources)),
     )
+    if _by_table(how):
+        # A GPU's part of it is the table: the encoder is the same everywhere.
+        place = place_on(driver, "grade", settings.targets, work)
+        return _transcode(driver, settings, survey, folder, how, Choice(None, place))
     *others, last = choices(driver, "transcode", settings, how.codec, work)
     for choice in others:
         try:
@@ -137,7 +141,14 @@ def _transcode(
     driver: Driver, settings: Settings, survey: Survey, folder: Path, how: Transcoding, by: Choice
 ) -> Written:
     windows = {k: list(_windows(c, how, by)) for k, c in survey.clips.items()}
-    return convert(driver, settings, survey, folder, windows, how, {"transcode": by.placement})
+    placements = {by.placement.operation: by.placement}
+    return convert(driver, settings, survey, folder, windows, how, placements)
+
+
+def _by_table(how: Transcoding) -> bool:
+    """Whether the pictures go through a lookup table, and keep their size."""
+    curves = isinstance(PRESETS.get(how.grade), Curves)
+    return how.grade != "none" and not curves and how.size is None
 
 
 def stabilise(
@@ -345,7 +356,7 @@ def _windows(clip: Clip, how: Transcoding, by: Choice) -> Iterator[Request]:
     grade = identity_of(how.grade)
     for start, stop in _ranges(clip, how):
         yield Request(
-            "transcode",
+            by.placement.operation,
             {
                 "identity": source.identity,
                 "stream_index": source.stream_index,

@@ -220,6 +220,32 @@ def _transcode(request: Request, context: Context) -> dict[str, Any]:
         )
 
 
+def _grade(request: Request, context: Context) -> dict[str, Any]:
+    """A transcode whose table a GPU applies; on a CPU ffmpeg does all of it."""
+    if not context.device.startswith("cuda"):
+        return _transcode(request, context)
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.lut_pictures import graded_pictures, in_rec709
+    from montage_dask.render.mezzanine import even_size, write_pictures
+
+    source, p = _source(request), request.parameters
+    transform = graded_pictures(source, request.paths["grade"], device=context.device)
+    with writing(context.file(request, ".mp4")) as part:
+        return write_pictures(
+            in_rec709(source),
+            FrameIndex.load(Path(request.paths["index"])),
+            p["start_frame"],
+            p["stop_frame"],
+            part,
+            transform=transform,
+            size=even_size(source),
+            encoding=_encoding(p),
+            threads=context.threads,
+            rate=source.frame_rate if source.constant_frame_rate else None,
+            upright=True,
+        )
+
+
 def _join(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.media.index import FrameIndex
     from montage_dask.render.transcode import join_transcode
@@ -377,6 +403,7 @@ for _op in (
     Operation("pictures", "report.pictures", _pictures),
     Operation("stills", "render.stills", _stills),
     Operation("transcode", "render.transcode", _transcode, gpu_speedup=6, files=(".mp4",)),
+    Operation("grade", "render.transcode", _grade, gpu_speedup=1.5, files=(".mp4",)),
     Operation("tremor", "analysis.tremor", _tremor),
     Operation("motion", "analysis.motion", _motion, files=(".npz",)),
     Operation("path", "analysis.steady", _path, files=(".npz",)),

@@ -196,7 +196,7 @@ def _pack_pictures(request: Request, store: Store, folder: Path) -> Parcel:
         known = paths["source"]["identity"] in cuts
         paths["source"] = (shipment.source if known else _nameless)(paths["source"])
         paths["index"] = shipment.add(paths["index"])
-    if request.operation == "transcode":
+    if request.operation in ("transcode", "grade"):
         paths["grade"] = shipment.named(paths["grade"])
     if request.operation == "upscale":
         paths["input"] = shipment.add(paths["input"]) if paths["input"] else None
@@ -207,6 +207,7 @@ def _pack_pictures(request: Request, store: Store, folder: Path) -> Parcel:
 CARRIERS: Mapping[str, Carrier] = {
     "encode": Carrier(_pack_pictures),
     "transcode": Carrier(_pack_pictures),
+    "grade": Carrier(_pack_pictures),
     "upscale": Carrier(_pack_pictures),
     "scores": Carrier(_pack_scores, _scores_made, _settle_scores),
     "beats": Carrier(_pack_beats, home=_music_home),

@@ -13,17 +13,17 @@ from montage_dask.graph.placement import GPU_START_SECONDS, Cost, Placement, pla
 from montage_dask.graph.remote import LineState
 
 GPU_SWITCHES: Mapping[str, tuple[str, ...]] = {
-    "gpu-encode": ("encode", "transcode"), "gpu-opencv": ("stabilise",),
+    "gpu-encode": ("encode", "transcode"), "gpu-opencv": ("stabilise", "grade"),
 }  # fmt: skip
 """Operations that a switch sends to the GPU (true) or keeps from it (false)."""
 
 CGPU_SWITCHES: Mapping[str, tuple[str, ...]] = {
     "cgpu-beat-detect": ("beats",), "cgpu-scene-detect": ("scores",),
-    "cgpu-encode": ("encode", "transcode"),
+    "cgpu-encode": ("encode", "transcode", "grade"),
 }  # fmt: skip
 """Operations that a switch sends to cgpu (true) or keeps from it (false)."""
 
-ENCODING = ("encode", "transcode")
+ENCODING = ("encode", "transcode", "grade")
 
 COLD_SECONDS = 90.0
 """Until a new runtime is allocated and set up: a guess on the safe side, as no live one could be measured."""

@@ -236,6 +236,11 @@ def _to_rec709(stream: Any, source: Source) -> Any:
     return stream.filter("format", "yuv444p")
 
 
+def needs_conversion(source: Source) -> bool:
+    """Whether its pictures must be brought to Rec.709 light before they are graded: HDR and wide gamut."""
+    return _wide(source)
+
+
 def _colours_of(source: Source) -> Colours:
     """Matrix and range of the pictures behind `_to_rec709`."""
     if _wide(source):

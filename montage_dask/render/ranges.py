@@ -16,7 +16,7 @@ from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source, from_json, to_json
 from montage_dask.render.segments import Segment, event_map
 
-WINDOWED = ("transcode", "stabilise", "upscale", "motion")
+WINDOWED = ("transcode", "grade", "stabilise", "upscale", "motion")
 """Operations that read frames [start_frame, stop_frame) of one source."""
 
 

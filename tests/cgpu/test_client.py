@@ -373,6 +373,14 @@ def test_where_cgpu_and_its_account_are_found(tmp_path, monkeypatch):
     assert find_config_dir() == Path("/h/.config/cgpu")
 
 
+def test_credentials_on_a_read_only_mount(runner, config_dir, monkeypatch):
+    """Nothing of ours is written beside them, and cold starts are serialised all the same."""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    before = {path.name for path in (config_dir / "state").iterdir()}
+    assert runner.call("echo hi", 20).output == "hi\n"
+    assert {path.name for path in (config_dir / "state").iterdir()} == before
+
+
 def test_storage_dir_holds_the_session(tmp_path):
     from montage_dask.cgpu.accounts import Account
 

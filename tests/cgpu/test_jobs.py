@@ -169,10 +169,13 @@ def test_a_job_that_dies_without_a_code(work):
     assert raised.value.retryable
 
 
-def test_a_machine_lost_under_a_job(work):
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_machine_lost_under_a_job(work, monkeypatch, silent):
+    """Its end is told by a broken line, or by nothing at all."""
     colab, runtime = work
-    threading.Timer(2.0, colab.lose_runtime).start()
-    with within(30), pytest.raises(RuntimeLost) as raised:
+    monkeypatch.setattr(jobs, "STALL_SECONDS", 5.0)
+    threading.Timer(2.0, colab.lose_runtime, kwargs={"silent": silent}).start()
+    with within(40), pytest.raises(RuntimeLost) as raised:
         runtime.job("lost", "sleep 305.5", 90)
     assert type(raised.value) is RuntimeLost
     assert not running("sleep 305.5")

@@ -126,7 +126,7 @@ def test_what_is_missing_is_installed_once(runner, colab, monkeypatch, tmp_path)
     runtime = Runtime(runner, f"{colab.root()}/montage-dask", install="target", call_seconds=30)
     with Counted(runner) as counted:
         info = runtime.ensure()
-    assert counted.started <= 6
+    assert counted.started <= 7  # as above, the job (one or two), and another look
     assert info.missing == ()
     done = runtime.run("$PYTHON -c 'import montage_missing_piece as m; print(m.HERE)'", 30)
     assert done.output == "True\n"

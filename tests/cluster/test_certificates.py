@@ -29,7 +29,7 @@ NAMES = host_names("montage-1", "films")
 
 @pytest.fixture(autouse=True)
 def _collected() -> Iterator[None]:
-    """A Client that failed closes itself when it is collected; in the thread of another Client's loop that would be a deadlock."""
+    """A Client that failed closes itself when it is collected; in the thread of another one's loop it would hang."""
     gc.disable()
     yield
     gc.collect()

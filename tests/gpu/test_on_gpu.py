@@ -136,3 +136,17 @@ def test_the_encoder_that_works_encodes_a_segment_exactly(clip, tmp_path):
         work=tmp_path,
     )
     assert count_frames(output) == 50
+
+
+def test_a_grade(clip):
+    from montage_dask.render.lut_pictures import graded_pictures
+    from montage_dask.render.mezzanine import read_pictures
+
+    source, index = clip
+    cpu, gpu = (
+        list(graded_pictures(source, "teal-orange", device=d)(read_pictures(source, index, 0, 3)))
+        for d in ("cpu", "cuda")
+    )
+    for one, other in zip(cpu, gpu, strict=True):
+        for a, b in ((one.y, other.y), (one.u, other.u), (one.v, other.v)):
+            assert np.abs(a.astype(int) - b).max() <= 1

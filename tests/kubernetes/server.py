@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -135,6 +136,8 @@ class Running:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "montage_dask", *map(str, words)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(variables),
+            # A shell's background jobs ignore Ctrl-C, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         self.said: list[tuple[float, str]] = []
         self._stdout: list[str] = []

@@ -10,6 +10,7 @@ from server import Namespace, eventually
 from test_scaler import GPU_WORKER, group_of
 
 from montage_dask.cluster.connect import connect
+from montage_dask.cluster.standing import examine
 from montage_dask.config import resolve
 
 ENVIRONMENT = {"DASK_MONTAGE__KUBERNETES_ENV": repr(GPU_WORKER)}
@@ -30,8 +31,12 @@ def test_a_standing_cluster(namespace: Namespace, material: Material, shared: Pa
     assert up.code == 0, up.stderr
     name = up.stdout.strip()
 
+    (told,) = namespace.command("cluster", "status", "--json").json["clusters"]
+    assert told["name"] == name
+    assert not told["orphaned"]
+
     def examined():
-        (one,) = namespace.command("cluster", "status", name, "--json").json["clusters"]
+        (one,) = examine(resolve({"kubernetes-namespace": namespace.name}), name)["clusters"]
         return one
 
     eventually(lambda: all(p["phase"] == "Running" for p in examined()["pods"]), 60)
