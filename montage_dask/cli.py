@@ -38,8 +38,11 @@ shared = _options(
     click.option(
         "--cluster",
         metavar="WHERE",
-        help="local, kubernetes, tcp://host:port, or a scheduler file.",
+        help="local, kubernetes, tcp://host:port, tls://host:port, or a scheduler file.",
     ),
+    click.option("--tls-ca-file", metavar="FILE", help="Of a cluster at tls://: its authority."),
+    click.option("--tls-cert", metavar="FILE", help="This client's certificate there."),
+    click.option("--tls-key", metavar="FILE", help="The certificate's key."),
     *kubernetes_options,
     click.option("--n-workers", type=int, metavar="N", help="Local worker processes."),
     click.option("--store", metavar="DIR", help="Folder of artefacts, shared by jobs."),

@@ -95,7 +95,11 @@ def read_job(path: Path, options: Mapping[str, Any]) -> Job:
     if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
     # A received file must not send file names and the user's key to a server of its choice.
-    own = ("roots", "store", "embedding-model", "director-url")
+    own = (
+        *("roots", "store", "embedding-model", "director-url"),
+        # Nor weaken what the user set, or use the user's certificate.
+        *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
+    )
     for key in own:
         if key in data:
             raise UsageError(f"{name}: {key} cannot be set by a job file")

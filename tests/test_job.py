@@ -176,6 +176,13 @@ def test_only_one_clip_can_be_first(folder):
     assert read_job(job_file(folder, text), {"first": "d"}).last == ("c.mp4@3",)
 
 
+@pytest.mark.parametrize("key", ["kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"])
+def test_a_job_file_has_no_say_in_encryption(folder, key):
+    text = f"footage: clips\nmusic: track.mp3\n{key}: false\n"
+    with pytest.raises(UsageError, match=f"{key} cannot be set by a job file"):
+        read_job(job_file(folder, text), {})
+
+
 def test_a_job_file_may_hold_a_brief_but_not_name_a_server(folder):
     """A received file must not send file names and a key where it likes."""
     text = "footage: clips\nmusic: track.mp3\n"

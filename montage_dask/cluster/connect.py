@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import ssl
 import urllib.error
 import urllib.request
 import warnings
@@ -12,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client
+from distributed import Client, Security
 
 from montage_dask.cluster.local import local
 from montage_dask.config import Setting
-from montage_dask.errors import ClusterError, printable
+from montage_dask.errors import ClusterError, UsageError, printable
 
 CONNECT_SECONDS = 15
+
+TLS_ADVICE = (
+    "for TLS, give --tls-ca-file, --tls-cert and --tls-key (or distributed.comm.tls in Dask's configuration) "
+    "that the scheduler's authority signed, and an address tls://…"
+)
 
 CONFIGURATION = {
     # A worker that dies costs its tasks one attempt each; three are soon used up on spot machines.
@@ -63,14 +70,37 @@ def connect(settings: Mapping[str, Setting]) -> Iterator[Client]:
             with kubernetes(settings) as client:
                 yield client
         else:
-            with _remote(where) as client:
+            with _remote(where, _security(settings)) as client:
                 yield client
 
 
+def _security(settings: Mapping[str, Setting]) -> Security | None:
+    """From the settings; None: what Dask's own configuration says (`distributed.comm.tls`)."""
+    names = ("tls-ca-file", "tls-cert", "tls-key")
+    given = {n: settings[n].value for n in names if settings[n].value is not None}
+    if not given:
+        return None
+    # The key may stand in the file of the certificate.
+    for name in ("tls-ca-file", "tls-cert"):
+        if name not in given:
+            raise UsageError(
+                f"--{name} is missing: TLS needs --tls-ca-file and --tls-cert, and --tls-key where the key has its own file"
+            )
+    for name, path in given.items():
+        if not os.access(path, os.R_OK):
+            raise UsageError(f"--{name} {printable(path)}: no file that can be read")
+    return Security(
+        require_encryption=True,
+        tls_ca_file=given["tls-ca-file"],
+        tls_client_cert=given["tls-cert"],
+        tls_client_key=given.get("tls-key"),
+    )
+
+
 @contextmanager
-def _remote(where: str) -> Iterator[Client]:
+def _remote(where: str, security: Security | None) -> Iterator[Client]:
     name = printable(where)
-    options: dict[str, Any] = {"timeout": CONNECT_SECONDS}
+    options: dict[str, Any] = {"timeout": CONNECT_SECONDS, "security": security}
     if where.startswith(("http://", "https://")):
         options["address"] = scheduler_of(where)
     elif "://" in where:
@@ -79,20 +109,37 @@ def _remote(where: str) -> Iterator[Client]:
         options["scheduler_file"] = where
     else:
         raise ClusterError(
-            f"--cluster {name}: not `local`, `kubernetes`, an address such as tcp://host:8786, or a scheduler file"
+            f"--cluster {name}: not `local`, `kubernetes`, an address such as tcp://host:8786 (or tls://…), or a scheduler file"
         )
     try:
         client = Client(**options)
+    except ssl.SSLError as error:
+        raise ClusterError(
+            f"{name}: no certificate, key and authority that fit together: {error}; {TLS_ADVICE}"
+        ) from error
     except (OSError, TimeoutError, ValueError, KeyError) as error:
         raise ClusterError(
-            f"no Dask scheduler answers at {name}: is it running? ({error})"
+            f"no Dask scheduler answers at {name}: is it running? ({error}{_tls_advice(error)})"
         ) from error
+    except (TypeError, RuntimeError) as error:
+        # What distributed raises for an address that does not fit its configuration.
+        raise ClusterError(f"{name}: {' '.join(str(error).split())}; {TLS_ADVICE}") from error
     with client:
         try:
             client.get_versions(check=True)
         except ValueError as error:
             raise ClusterError(f"{name}: client and cluster differ in versions: {error}") from error
         yield client
+
+
+def _tls_advice(error: BaseException) -> str:
+    """Advice, if the cause of an error is the other side's refusal of a certificate, or ours of its."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError) or "SSL" in str(cause):
+            return f"; {TLS_ADVICE}"
+        cause = cause.__cause__
+    return ""
 
 
 def scheduler_of(url: str) -> str:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from distributed import Client
+from distributed import Client, Security
 
 from montage_dask.cluster.background import Background
 from montage_dask.cluster.kube import Kube
@@ -50,7 +50,8 @@ def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
                 grace_seconds=launch.grace_seconds,
                 pending_seconds=launch.pending_seconds,
             )
-            with _client(cluster.scheduler_address, name) as client:
+            security = getattr(cluster, "security", None)
+            with _client(cluster.scheduler_address, name, security) as client:
                 check_folder(client, launch.folder, launch.claim)
                 background.run(scaler.offer())
                 scaling = background.start(scaler.run())
@@ -85,9 +86,9 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _client(address: str, name: str) -> Iterator[Client]:
+def _client(address: str, name: str, security: Security | None) -> Iterator[Client]:
     try:
-        client = Client(address, timeout=RECONNECT_SECONDS, name="montage-dask")
+        client = Client(address, timeout=RECONNECT_SECONDS, name="montage-dask", security=security)
     except (OSError, TimeoutError) as error:
         raise ClusterError(f"the scheduler of {name} does not answer: {error}") from error
     with client:

@@ -8,9 +8,9 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from montage_dask.cluster.kube import APPS, CORE, DASK, Kube, selector
+from montage_dask.cluster.kube import APPS, CORE, DASK, Kube, Refused, selector
 from montage_dask.cluster.orphans import SIGN_SECONDS, alive, orphaned
-from montage_dask.cluster.specs import PART_OF
+from montage_dask.cluster.specs import PART_OF, secret_name
 from montage_dask.errors import ClusterError
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,10 @@ async def remains(kube: Kube, name: str) -> list[str]:
     found = []
     if await kube.get(DASK, f"daskclusters/{name}") is not None:
         found.append(f"daskclusters/{name}")
+    # A Role that may not see Secrets has made none.
+    with suppress(Refused):
+        if await kube.get(CORE, f"secrets/{secret_name(name)}") is not None:
+            found.append(f"secrets/{secret_name(name)}")
     for version, plural in ((APPS, "deployments"), (CORE, "services"), (CORE, "pods"), (DASK, "daskworkergroups")):  # fmt: skip
         items = await kube.list(version, plural, labelSelector=selector(name))
         found += [f"{plural}/{i['metadata']['name']}" for i in items]

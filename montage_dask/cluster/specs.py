@@ -35,6 +35,9 @@ IMAGES: Mapping[str, str] = {"cpu": "montage-dask", "gpu": "montage-dask-gpu", "
 
 PART_OF = "app.kubernetes.io/part-of"
 
+CERTIFICATES_FOLDER = "/certificates"
+"""Where pods see the Secret with their cluster's certificates."""
+
 Manifest = dict[str, Any]
 
 
@@ -53,6 +56,8 @@ class Wanted:
     """The PersistentVolumeClaim with footage and outputs."""
     folder: str = "/montage"
     """Where every pod sees it."""
+    tls_namespace: str | None = None
+    """The namespace of a cluster whose parts speak TLS; None: plain TCP."""
 
 
 class Specs:
@@ -152,6 +157,8 @@ class Specs:
                 for mount in container.get("volumeMounts", ()):
                     if mount["name"] == STANDING:
                         mount["mountPath"] = wanted.folder
+            if wanted.tls_namespace is not None:
+                _encrypt(pod, wanted.name, wanted.tls_namespace)
 
     def _kustomized(self, manifest: Manifest) -> Manifest:
         """What kustomize makes of it: images by name, JSON patches by kind and name."""
@@ -189,6 +196,33 @@ class Specs:
 def group_name(cluster: str, kind: str) -> str:
     """The DaskWorkerGroup of a worker type: its `dask.org/workergroup-name` label, and how its Deployments' names begin."""
     return f"{cluster}-default" if kind == "cpu" else f"{cluster}-{kind}"
+
+
+def secret_name(cluster: str) -> str:
+    """The Secret with the certificates of a cluster."""
+    return f"{cluster}-tls"
+
+
+def _encrypt(pod: dict[str, Any], cluster: str, namespace: str) -> None:
+    """The certificates for a pod, and Dask's settings to use them: they reach every process, whatever command starts it."""
+    secret = {"secretName": secret_name(cluster), "defaultMode": 0o440}
+    pod.setdefault("volumes", []).append({"name": "certificates", "secret": secret})
+    dask = "DASK_DISTRIBUTED__COMM__"
+    variables = {
+        # The operator gives workers a tcp:// address, unless they have one.
+        "DASK_SCHEDULER_ADDRESS": f"tls://{cluster}-scheduler.{namespace}.svc.cluster.local:8786",
+        f"{dask}REQUIRE_ENCRYPTION": "true",
+        f"{dask}TLS__CA_FILE": f"{CERTIFICATES_FOLDER}/ca.crt",
+    }
+    for role in ("SCHEDULER", "WORKER", "CLIENT"):
+        variables[f"{dask}TLS__{role}__CERT"] = f"{CERTIFICATES_FOLDER}/tls.crt"
+        variables[f"{dask}TLS__{role}__KEY"] = f"{CERTIFICATES_FOLDER}/tls.key"
+    for container in pod["containers"]:
+        kept = [e for e in container.get("env", ()) if e["name"] not in variables]
+        container["env"] = kept + [{"name": k, "value": v} for k, v in variables.items()]
+        container.setdefault("volumeMounts", []).append(
+            {"name": "certificates", "mountPath": CERTIFICATES_FOLDER, "readOnly": True}
+        )
 
 
 def _pods(manifest: Manifest) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distributed import Security
+
+from montage_dask.cluster.certificates import Certificates, make
 from montage_dask.cluster.kube import APPS, CORE, DASK, Kube, Refused, inside, selector
 from montage_dask.cluster.orphans import launcher
 from montage_dask.cluster.pods import age_seconds, trouble
@@ -18,6 +21,7 @@ from montage_dask.cluster.removing import sweep
 from montage_dask.cluster.scaler import HOPELESS_SECONDS
 from montage_dask.cluster.scaling import Group, range_of
 from montage_dask.cluster.specs import Specs, Wanted
+from montage_dask.cluster.tls_secret import get_secret, host_names, put_secret
 from montage_dask.config import Setting
 from montage_dask.errors import ClusterError
 from montage_dask.graph.placement import TAGS
@@ -50,6 +54,8 @@ class Launch:
     attach: str | None
     grace_seconds: float
     pending_seconds: float
+    tls: bool
+    """Whether the parts of a new cluster speak TLS; one to attach to does as it did when it started."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Setting]) -> Launch:
@@ -77,12 +83,15 @@ class Launch:
             attach=value("attach"),
             grace_seconds=value("idle-seconds"),
             pending_seconds=value("pending-seconds"),
+            tls=value("tls"),
         )
 
-    def wanted(self, name: str) -> Wanted:
-        """The objects to make under a name."""
+    def wanted(self, name: str, tls_namespace: str | None = None) -> Wanted:
+        """The objects to make under a name; with a namespace, their parts speak TLS."""
         smallest = {kind: low for kind, (low, _) in self.ranges.items()}
-        return Wanted(name, smallest, self.images, self.environment, self.claim, self.folder)
+        return Wanted(
+            name, smallest, self.images, self.environment, self.claim, self.folder, tls_namespace
+        )
 
     def groups(self) -> list[Group]:
         """The groups with their bounds."""
@@ -101,21 +110,26 @@ async def start(kube: Kube, launch: Launch, name: str) -> Any:
     Raises:
         ClusterError: it does not start; says why.
     """
-    wanted = launch.wanted(name)
+    if launch.attach and await kube.get(DASK, f"daskclusters/{name}") is None:
+        raise ClusterError(
+            f"no Dask cluster {name} in namespace {kube.namespace}: `python -m montage_dask cluster status` lists them"
+        )
+    certificates = await _certificates(kube, launch, name)
+    wanted = launch.wanted(name, kube.namespace if certificates else None)
     manifest = launch.specs.cluster(wanted)
     kept = launch.keep or launch.attach is not None
     manifest["metadata"].setdefault("annotations", {}).update(launcher(kept=kept))
-    if launch.attach:
-        if await kube.get(DASK, f"daskclusters/{name}") is None:
-            raise ClusterError(
-                f"no Dask cluster {name} in namespace {kube.namespace}: `python -m montage_dask cluster status` lists them"
-            )
-    else:
+    if not launch.attach:
         await sweep(kube)
         # Everything that the API server can object to, before anything is made.
         await kube.create(DASK, "daskclusters", manifest, dry_run=True)
     async with _unless_troubled(kube, name, launch):
-        cluster = await _kube_cluster(kube, name, None if launch.attach else manifest)
+        if certificates and not launch.attach:
+            # The Secret names the cluster as its owner, so the cluster comes first: pods wait for what they mount.
+            made = await kube.create(DASK, "daskclusters", manifest)
+            await put_secret(kube, made, certificates)
+        security = certificates.security() if certificates else None
+        cluster = await _kube_cluster(kube, name, None if launch.attach else manifest, security)
     try:
         await _complete(kube, launch, wanted)
     except BaseException:
@@ -124,16 +138,35 @@ async def start(kube: Kube, launch: Launch, name: str) -> Any:
     return cluster
 
 
-async def _kube_cluster(kube: Kube, name: str, manifest: dict[str, Any] | None) -> Any:
+async def _certificates(kube: Kube, launch: Launch, name: str) -> Certificates | None:
+    """New ones, those of the cluster to attach to, or None for plain TCP."""
+    if not launch.attach:
+        return make(host_names(name, kube.namespace)) if launch.tls else None
+    found = await get_secret(kube, name)
+    if found is None and launch.tls:
+        log.warning("cluster %s has no Secret with certificates: plain TCP", name)
+    return found
+
+
+async def _kube_cluster(
+    kube: Kube, name: str, manifest: dict[str, Any] | None, security: Security | None
+) -> Any:
     from dask_kubernetes.operator.kubecluster.kubecluster import CreateMode, KubeCluster
     from tornado.ioloop import IOLoop
 
-    mode = CreateMode.CONNECT_ONLY if manifest is None else CreateMode.CREATE_ONLY
-    return await KubeCluster(
+    options: dict[str, Any] = {}
+    if security is not None:
+        from montage_dask.cluster.encrypted import EncryptedKubeCluster
+
+        kind, options["security"] = EncryptedKubeCluster, security
+    else:
+        kind = KubeCluster
+    there = manifest is None or security is not None
+    return await kind(
         name=name,
         namespace=kube.namespace,
         custom_cluster_spec=manifest,
-        create_mode=mode,
+        create_mode=CreateMode.CONNECT_ONLY if there else CreateMode.CREATE_ONLY,
         # Outside, names of services do not resolve; trying costs 10 s.
         port_forward_cluster_ip=not inside(),
         # Deleted by us: that is the same for a start that failed, and waits for the pods.
@@ -142,6 +175,7 @@ async def _kube_cluster(kube: Kube, name: str, manifest: dict[str, Any] | None) 
         asynchronous=True,
         loop=IOLoop.current(),
         quiet=True,
+        **options,
     )
 
 

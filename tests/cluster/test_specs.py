@@ -116,6 +116,28 @@ def test_each_cluster_gets_its_own_name_numbers_and_environment():
     assert pods(gpu)[0]["containers"][0]["image"] == "montage-dask:latest-gpu"
 
 
+def test_every_part_of_an_encrypted_cluster_has_the_certificates():
+    wanted = Wanted("m-1", {"cpu": 0, "gpu": 0, "cgpu": 0}, tls_namespace="films")
+    specs = Specs()
+    for pod in [p for m in (specs.cluster(wanted), *specs.groups(wanted)) for p in pods(m)]:
+        assert {"name": "certificates", "secret": {"secretName": "m-1-tls", "defaultMode": 0o440}} in pod["volumes"]  # fmt: skip
+        (container,) = pod["containers"]
+        mounts = {m["name"]: m for m in container["volumeMounts"]}
+        assert mounts["certificates"]["readOnly"] is True
+        variables = {e["name"]: e.get("value") for e in container["env"]}
+        assert len(variables) == len(container["env"])
+        assert variables["DASK_SCHEDULER_ADDRESS"] == "tls://m-1-scheduler.films.svc.cluster.local:8786"  # fmt: skip
+        assert variables["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] == "true"
+        for role in ("SCHEDULER", "WORKER", "CLIENT"):
+            for what in ("CERT", "KEY"):
+                path = variables[f"DASK_DISTRIBUTED__COMM__TLS__{role}__{what}"]
+                assert path.startswith(mounts["certificates"]["mountPath"] + "/")
+
+
+def test_without_tls_nothing_of_it_is_in_the_pods():
+    assert "certificates" not in str(Specs().cluster(Wanted("m-1", {"cpu": 0})))
+
+
 def test_the_colab_group_is_annotated():
     (group,) = Specs().groups(Wanted("m", {"cpu": 0, "cgpu": 1}))
     assert group["metadata"]["annotations"]["montage-dask/resource"] == "CGPU"
