@@ -15,7 +15,7 @@ from montage_dask.errors import UsageError
 
 
 def test_workers_of_two_types_join_and_take_their_tasks():
-    cluster = LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None)
+    cluster = LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0")
     with ExitStack() as stack:
         client = Client(stack.enter_context(cluster))
         stack.enter_context(client)
