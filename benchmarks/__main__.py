@@ -13,6 +13,7 @@ NAMES = {
     "memory": "memory of workers and client as the source grows",
     "effects": "CPU time of stabilising and grading, per frame",
     "gpu": "what a GPU does for scenes, beats, upscaling, encoding and montages",
+    "cgpu": "calls and megabytes a second of the line to a Colab runtime",
     "graph": "tasks, scheduler and client time for many clips",
 }
 
