@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from montage_dask import progress_file
-from montage_dask.commands_report import ending, line, report, status
+from montage_dask.commands.report import ending, line, report, status
 from montage_dask.errors import StoreError, UsageError
 from montage_dask.graph.drive import Silent
 from montage_dask.progress_file import ProgressFile, read_progress

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from montage_dask.cli import run
+from montage_dask.commands.montage import run
 from montage_dask.job import make_job
 from montage_dask.report.rerun import FLAGS, described
 

@@ -1,0 +1,61 @@
+"""The commands that tell what there is: `doctor` and `config`."""
+
+from __future__ import annotations
+
+import click
+
+from montage_dask.commands.shared import EXIT_DONE, EXIT_FAILED, print_json
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--cluster", metavar="WHERE", help="Check this cluster.")
+def doctor(as_json: bool, cluster: str | None) -> int:
+    """Check what this machine has: ffmpeg and its encoders (tried), GPU, cgpu, cluster, disk; and what to do about each lack."""
+    from montage_dask.doctor import examine
+
+    findings = examine(cluster)
+    if as_json:
+        print_json({"checks": findings})
+    else:
+        for f in findings:
+            click.echo(f"{'ok  ' if f['ok'] else 'LACK'} {f['check']}: {f['detail']}")
+            if f["advice"]:
+                click.echo(f"       → {f['advice']}")
+    return EXIT_FAILED if any(f["needed"] and not f["ok"] for f in findings) else EXIT_DONE
+
+
+@click.group()
+def config() -> None:
+    """Settings."""
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(as_json: bool) -> int:
+    """Every setting: its value and where it comes from."""
+    from montage_dask.config import ENVIRONMENT, resolve
+    from montage_dask.records import to_json
+
+    settings = resolve()
+    if as_json:
+        print_json(
+            {k: {"value": to_json(s.value), "origin": s.origin} for k, s in settings.items()}
+        )
+        return EXIT_DONE
+    names = {v: k for k, v in ENVIRONMENT.items()}
+    for name, setting in settings.items():
+        alias = f"  [{names[name]}]" if name in names else ""
+        value = "null" if setting.value is None else setting.value
+        click.echo(f"{name} = {value}  ({setting.origin}){alias}")
+    return EXIT_DONE
+
+
+@config.command()
+def styles() -> int:
+    """The styles there are."""
+    from montage_dask.edit.styles import load_style, style_names
+
+    for name in style_names():
+        click.echo(f"{name}: {load_style(name).description}")
+    return EXIT_DONE

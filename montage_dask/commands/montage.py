@@ -1,0 +1,130 @@
+"""The main commands: `run` makes a montage, `plan` says what `run` would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from montage_dask.commands.shared import call, montage_options, print_json, tell_skipped
+from montage_dask.errors import UsageError, printable
+
+
+@click.command()
+@montage_options
+def run(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> int:
+    """Make a montage of FOOTAGE (files, folders, globs, or one job file). Run it again to go on after anything went wrong."""
+    from montage_dask import api
+
+    if demo:
+        footage, given = _demo(footage, given)
+    result = call(api.run, given, footage)
+    if as_json:
+        print_json(result)
+    elif not given.get("quiet"):
+        cuts, errors = (
+            result["cuts"],
+            [abs(c["error_ms"]) for c in result["cuts"] if c["error_ms"] is not None],
+        )
+        worst = f", at most {max(errors):.1f} ms off their beats" if errors else ""
+        for line in direction_lines(result["director"]) if result["director"] else ():
+            click.echo(line, err=True)
+        click.echo(f"{len(cuts)} cuts{worst}; {result['frames']} frames", err=True)
+        for made in result.get("variants", [result]):
+            click.echo(made["output"])
+    return tell_skipped(result)
+
+
+def _demo(
+    footage: tuple[str, ...], given: dict[str, Any]
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Footage and music of our own, in a folder beside the output."""
+    from montage_dask.media.demo import make_demo
+
+    if footage or given.get("music"):
+        raise UsageError("--demo brings its own footage and music: leave yours out")
+    output = Path(given.get("output") or "demo.mp4")
+    if not given.get("quiet"):
+        click.echo("making demo footage and music …", err=True)
+    media = make_demo(output.absolute().with_name(output.stem + "-media"))
+    given = {**given, "output": str(output), "music": str(media.music)}
+    given["size"] = given.get("size") or "1280x720"
+    return tuple(str(p) for p in media.footage), given
+
+
+@click.command()
+@montage_options
+def plan(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> int:
+    """Say what `run` with the same arguments would do, where, how long it takes and how much disk it needs."""
+    from montage_dask import api
+
+    if demo:
+        footage, given = _demo(footage, given)
+    result = call(api.plan, given, footage)
+    if as_json:
+        print_json(result)
+    else:
+        _show_plan(result)
+    return tell_skipped(result)
+
+
+def _show_plan(result: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    clips = Table(
+        title=f"{len(result['clips'])} clips, {result['windows']} windows of {result['window_frames']} frames"
+    )
+    for name in ("clip", "codec", "size", "fps", "frames", "windows", "to do"):
+        clips.add_column(name, justify="left" if name in ("clip", "codec") else "right")
+    for c in result["clips"]:
+        clips.add_row(
+            printable(Path(c["path"]).name), c["codec"], c["size"], f"{c['fps']:.3f}".rstrip("0").rstrip("."),
+            str(c["frames"]), str(c["windows"]), str(c["windows_to_do"]),
+        )  # fmt: skip
+    console.print(clips)
+    operations = Table(title="Operations")
+    for name in ("operation", "target", "resources", "count", "CPU s", "reason"):
+        operations.add_column(name, justify="right" if name in ("count", "CPU s") else "left")
+    for o in result["operations"]:
+        tags = " ".join(f"{k}={v:g}" for k, v in o["resources"].items())
+        operations.add_row(
+            o["operation"],
+            o["target"],
+            tags,
+            str(o["count"]),
+            f"{o['cpu_seconds']:.1f}",
+            o["reason"],
+        )
+    console.print(operations)
+    if result.get("director"):
+        for line in direction_lines(result["director"]):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]
+    console.print(
+        f"montage: {montage['duration_seconds']:.1f} s, {montage['frames']} frames of {montage['size']} "
+        f"at {montage['fps']:g} fps in {montage['segments']} segments or more"
+    )
+    console.print(
+        f"estimate: about {estimate['wall_seconds']:.0f} s on {cluster['workers']} workers, "
+        f"{estimate['disk_bytes'] / 1e6:.0f} MB of {estimate['disk_free_bytes'] / 1e9:.1f} GB free"
+    )
+    offered = ", ".join(f"{k}={v:g}" for k, v in cluster["resources"].items()) or "no resources"
+    console.print(f"cluster: {cluster['where']}, {cluster['workers']} workers, {offered}")
+
+
+def direction_lines(director: Mapping[str, Any]) -> list[str]:
+    """What a director has decided, for people; file names and a model's words are escaped."""
+    lines = [f"director ({director['answered_by']}): {director['reason'] or 'no reason given'}"]
+    lines += [f"  {chosen}" for chosen in director["chosen"]]
+    if director["overruled"]:
+        lines.append(
+            "  set by you, and so not by the director: " + ", ".join(director["overruled"])
+        )
+    lines += [f"  note: {note}" for note in director["notes"]]
+    if director["provisional"]:
+        lines.append("  the footage is not analysed yet: run will look at it before it decides")
+    return [printable(line) for line in lines]
