@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import selectors
@@ -14,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-PR_SET_PDEATHSIG = 1
+from montage_dask.children import DIE_WITH_PARENT
+
 PIPE_BYTES = 1 << 20
 """Larger pipes, larger reads: a download is hundreds of megabytes of text."""
 F_SETPIPE_SZ = 1031
@@ -34,24 +34,16 @@ class Ended:
     """`time`, `stall`, or what `on_output` said; None when it ended by itself."""
 
 
-def _die_with_parent() -> None:  # pragma: no cover - runs in the child
-    # Runs between fork and exec: only async-signal-safe calls on a library that is already loaded.
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-try:
-    _LIBC = ctypes.CDLL(None, use_errno=True)
-    _PREEXEC: Callable[[], None] | None = _die_with_parent if hasattr(_LIBC, "prctl") else None
-except OSError:  # pragma: no cover - not Linux
-    _PREEXEC = None
-
-
 def start(
     command: Sequence[str], environment: Mapping[str, str], **pipes: Any
 ) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own that dies with the *thread* that starts it (so says the kernel)."""
     return subprocess.Popen(
-        list(command), env=dict(environment), start_new_session=True, preexec_fn=_PREEXEC, **pipes
+        list(command),
+        env=dict(environment),
+        start_new_session=True,
+        preexec_fn=DIE_WITH_PARENT,
+        **pipes,
     )
 
 

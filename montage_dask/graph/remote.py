@@ -324,7 +324,7 @@ def perform_remotely(request: Request, store: Store) -> dict[str, Any]:
                 **answer.value,
                 "troubles": list(troubles),
                 "target": "cgpu",
-                # What the user waited for: the way there and back, and the others of the bundle.
+                # What was waited for: the way there and back, and the others of the bundle.
                 "seconds": round(time.perf_counter() - started, 3),
             }
             try:

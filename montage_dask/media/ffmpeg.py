@@ -6,7 +6,6 @@ read as options, patterns or URLs.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import re
@@ -20,6 +19,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+from montage_dask.children import DIE_WITH_PARENT
 from montage_dask.errors import FFmpegError, UsageError
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,6 @@ STALL_SECONDS = 120.0
 """No progress for this long means that ffmpeg hangs. Opening a file counts as progress only once."""
 
 LAST_LINES = 20
-PR_SET_PDEATHSIG = 1
 
 
 @cache
@@ -80,18 +79,6 @@ def output_argument(path: Path) -> str:
     return "file:" + os.path.abspath(path)
 
 
-def _die_with_parent() -> None:  # pragma: no cover - runs in the child
-    # Runs between fork and exec: only async-signal-safe calls on a library that is already loaded.
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-try:
-    _LIBC = ctypes.CDLL(None, use_errno=True)
-    _PREEXEC: Callable[[], None] | None = _die_with_parent if hasattr(_LIBC, "prctl") else None
-except OSError:  # pragma: no cover - not Linux
-    _PREEXEC = None
-
-
 def run_ffmpeg(
     arguments: Sequence[str],
     *,
@@ -127,7 +114,7 @@ def run_ffmpeg(
         stderr=subprocess.PIPE,
         cwd=cwd,
         start_new_session=True,
-        preexec_fn=_PREEXEC,
+        preexec_fn=DIE_WITH_PARENT,
     )
     alive = _Watchdog(process, stall_seconds)
     assert process.stdout is not None
