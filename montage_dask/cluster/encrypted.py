@@ -9,6 +9,8 @@ from dask_kubernetes.operator.networking import get_scheduler_address, wait_for_
 from distributed import Security
 from distributed.core import rpc
 
+from montage_dask.cluster.cut_lines import be_patient
+
 
 class EncryptedKubeCluster(KubeCluster):
     """KubeCluster takes no `security` and dials `tcp://`; this one dials `tls://` with the certificate of its cluster.
@@ -22,6 +24,7 @@ class EncryptedKubeCluster(KubeCluster):
 
     def __init__(self, *, security: Security, **options: Any) -> None:
         self.security = security
+        be_patient()
         super().__init__(**options)
 
     async def _connect_cluster(self) -> None:
