@@ -192,9 +192,9 @@ class Service:
                 raise ConnectionResetError
             if hole_chars is not None and sent > hole_chars:
                 fall_silent()
-            await socket.send_json(["stdout", corrupt(text) if corrupt else text])
             if rate:
                 await asyncio.sleep(len(text) / rate)
+            await socket.send_json(["stdout", corrupt(text) if corrupt else text])
 
         async def keys() -> None:
             while (frame := await socket.receive()) is not None:
