@@ -68,20 +68,16 @@ def known(config_dir: Path) -> Known:
     return Known(rate if 1 <= rate < 1e12 else REPORTED_BYTES_PER_SECOND, contact)
 
 
-def lack() -> str:
-    """Why nothing can be sent from here, in one line; empty when something can. Starts nothing."""
+def state() -> tuple[str, Known]:
+    """Why nothing can be sent from this process, in one line (empty when something can), and what is known of its line.
+
+    Starts nothing.
+    """
     try:
-        return find_account(resolve()).lack() or ""
+        account = find_account(resolve())
     except MontageError as error:
-        return str(error)
-
-
-def here() -> Known:
-    """What is known of the line of this process."""
-    try:
-        return known(find_account(resolve()).config_dir)
-    except MontageError:
-        return Known()
+        return str(error), Known()
+    return account.lack() or "", known(account.config_dir)
 
 
 class CgpuLine:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,19 @@ class Parcel:
         return sum(p.stat().st_size for p in self.files.values())
 
 
+def _files(request: Request) -> list[str]:
+    """Where the files of an operation stand, below any store."""
+    op, key, nowhere = operation(request.operation), request.key, Store(Path())
+    return [nowhere.file(op.name, key, suffix).as_posix() for suffix in op.files]
+
+
 @dataclass(frozen=True, slots=True)
 class Carrier:
     """How the requests of one operation travel."""
 
     pack: Callable[[Request, Store, Path], Parcel]
     """From the request, the store and a folder for temporary files."""
-    made: Callable[[Request], list[str]] = field(default=lambda request: list(_files(request)))
+    made: Callable[[Request], list[str]] = _files
     """Places below the store of the files that come back."""
     settle: Callable[[Request, Store], None] = lambda request, store: None
     """What must stand here before those files are put to their places."""
@@ -53,10 +59,32 @@ class Carrier:
     """The record as if it had been made here."""
 
 
-def _files(request: Request) -> list[str]:
-    """Where the files of an operation stand, below any store."""
-    op, key, nowhere = operation(request.operation), request.key, Store(Path())
-    return [nowhere.file(op.name, key, suffix).as_posix() for suffix in op.files]
+class _Shipment:
+    """Files of one parcel, under names that say nothing of what they are called here."""
+
+    def __init__(self, request: Request, store: Store) -> None:
+        self.files: dict[str, Path] = {}
+        self._folder = f"in/{request.key}"
+        self._store = store.root
+
+    def add(self, path: str | Path) -> str:
+        """How the parcel's request names a file of this machine."""
+        path = Path(path)
+        if path.is_relative_to(self._store):  # parcels of one bundle share it
+            name = f"{STORE}/{path.relative_to(self._store).as_posix()}"
+        else:
+            known = [n for n, p in self.files.items() if p == path]
+            name = known[0] if known else f"{self._folder}/{len(self.files)}{path.suffix.lower()}"
+        self.files[name] = path
+        return BUNDLE + name
+
+    def source(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The record of a source whose file goes along."""
+        return {**data, "path": self.add(data["path"])}
+
+    def named(self, name: str | None) -> str | None:
+        """A preset's or a network's name as it is, or a file that goes along."""
+        return name if name is None or not Path(name).is_file() else self.add(name)
 
 
 # -- scenes: the strip instead of the video --------------------------------------------------------------------------------
@@ -112,18 +140,14 @@ def _pack_beats(request: Request, store: Store, folder: Path) -> Parcel:
 
     heard = folder / "track.flac"
     pack_sound(request.paths["path"], heard)
-    files = {_name(request, heard.name): heard}
-    paths: dict[str, Any] = {"packed": True, "beats_file": None}
-    paths["path"] = BUNDLE + _name(request, heard.name)
+    shipment = _Shipment(request, store)
     beats = request.paths.get("beats_file")
-    if beats:
-        files[_name(request, "beats.txt")] = Path(beats)
-        paths["beats_file"] = BUNDLE + _name(request, "beats.txt")
-    return Parcel(replace(request, paths=paths, label=""), files)
-
-
-def _name(request: Request, name: str) -> str:
-    return f"in/{request.key}/{name}"
+    paths = {
+        "packed": True,
+        "path": shipment.add(heard),
+        "beats_file": shipment.add(beats) if beats else None,
+    }
+    return Parcel(replace(request, paths=paths, label=""), shipment.files)
 
 
 def _music_home(request: Request, record: dict[str, Any]) -> dict[str, Any]:
@@ -134,34 +158,6 @@ def _music_home(request: Request, record: dict[str, Any]) -> dict[str, Any]:
 
 
 # -- pictures: only the ranges of the sources that are used ----------------------------------------------------------------
-
-
-class _Shipment:
-    """Files of one parcel, under names that say nothing of what they are called here."""
-
-    def __init__(self, request: Request, store: Store) -> None:
-        self.files: dict[str, Path] = {}
-        self._folder = f"in/{request.key}"
-        self._store = store.root
-
-    def add(self, path: str | Path) -> str:
-        """How the parcel's request names a file of this machine."""
-        path = Path(path)
-        if path.is_relative_to(self._store):  # parcels of one bundle share it
-            name = f"{STORE}/{path.relative_to(self._store).as_posix()}"
-        else:
-            known = [n for n, p in self.files.items() if p == path]
-            name = known[0] if known else f"{self._folder}/{len(self.files)}{path.suffix.lower()}"
-        self.files[name] = path
-        return BUNDLE + name
-
-    def source(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The record of a source whose file goes along."""
-        return {**data, "path": self.add(data["path"])}
-
-    def named(self, name: str | None) -> str | None:
-        """A preset's or a network's name as it is, or a file that goes along."""
-        return name if name is None or not Path(name).is_file() else self.add(name)
 
 
 def _pack_pictures(request: Request, store: Store, folder: Path) -> Parcel:

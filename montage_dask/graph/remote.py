@@ -293,13 +293,10 @@ def dispatcher() -> Dispatcher:
 
 def line_state() -> LineState:
     """What is known of the line of this process; starts nothing."""
-    from montage_dask.cgpu import line
+    from montage_dask.cgpu.line import state
 
-    lack = line.lack()
-    if lack:
-        return LineState(lack)
-    known = line.here()
-    return LineState(warm=known.warm, bytes_per_second=known.bytes_per_second)
+    lack, known = state()
+    return LineState(lack, known.warm, known.bytes_per_second)
 
 
 def perform_remotely(request: Request, store: Store) -> dict[str, Any]:
