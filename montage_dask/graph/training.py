@@ -134,6 +134,8 @@ def gather(
             skipped.append(Skipped(str(candidate.path), f"a {kind} is no data for this network"))
         elif kind == "video":
             videos.append(candidate)
+        elif kind == "picture" and not _readable(candidate.path):
+            skipped.append(Skipped(str(candidate.path), "is no picture that can be read"))
         else:
             path = candidate.path
             found.append(Input(_content(path), path.name, kind, str(path)))
@@ -143,6 +145,16 @@ def gather(
         reasons = "; ".join(f"{s.path}: {s.reason}" for s in skipped[:3])
         raise NothingToDoError(f"no data that can be used: {reasons}")
     return tuple(sorted({i.identity: i for i in found}.values(), key=lambda i: i.identity))
+
+
+def _readable(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as opened:
+            return min(opened.size) >= 120
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def _content(path: Path) -> str:

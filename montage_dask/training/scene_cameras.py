@@ -199,10 +199,22 @@ def crowded(rng: np.random.Generator) -> Bytes:
     return canvas
 
 
+def woven(rng: np.random.Generator) -> Bytes:
+    """Stripes and checks before a soft ground."""
+    canvas = cloudy(rng).astype(np.float32)
+    y, x = np.mgrid[0 : canvas.shape[0], 0 : canvas.shape[1]]
+    for colour in _colours(rng, int(rng.integers(1, 4))):
+        angle, wave = rng.uniform(0, np.pi), rng.uniform(8, 70)
+        stripes = np.sin((np.cos(angle) * x + np.sin(angle) * y) * 2 * np.pi / wave) > 0.2
+        canvas[stripes] = canvas[stripes] * 0.4 + colour * 0.6
+    return canvas.astype(np.uint8)
+
+
 DRAWN: Mapping[str, Callable[[np.random.Generator], Bytes]] = {
     "cloudy": cloudy,
     "furnished": furnished,
     "crowded": crowded,
+    "woven": woven,
 }
 
 
