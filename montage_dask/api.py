@@ -459,9 +459,9 @@ def train(
         NothingToDoError: data was named, but none of it can be used.
     """
     from montage_dask.graph import training
-    from montage_dask.training import recipe
+    from montage_dask.training import recipe_named
 
-    made = recipe(network)
+    made = recipe_named(network)
     if size not in made.legs:
         raise UsageError(f"--size {size}: must be one of {', '.join(made.legs)}")
     if target not in ("auto", *TARGETS):

@@ -15,7 +15,7 @@ RECIPES: Mapping[str, str] = {"scenes": "montage_dask.training.scenes"}
 """Module of each recipe; the recipe itself is its `RECIPE`."""
 
 
-def recipe(name: str) -> Recipe:
+def recipe_named(name: str) -> Recipe:
     """The recipe of a name.
 
     Raises:
