@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from montage_dask import config
-from montage_dask.config import CHECKS, ENVIRONMENT, defaults, rate, resolve, seconds, size
+from montage_dask.config import (
+    ENVIRONMENT,
+    KINDS,
+    defaults,
+    rate,
+    resolution,
+    resolve,
+    seconds,
+    size,
+)
 from montage_dask.errors import UsageError
 
 
@@ -22,7 +30,7 @@ def _bare(monkeypatch):
 
 def test_every_default_is_valid_and_says_so():
     settings = resolve()
-    assert settings.keys() == CHECKS.keys() == defaults().keys()
+    assert settings.keys() == KINDS.keys() == defaults().keys()
     assert {s.origin for s in settings.values()} == {"default"}
 
 
@@ -110,7 +118,7 @@ def test_sizes_are_written_one_way():
 
 @given(
     st.text(max_size=12) | st.floats() | st.integers() | st.none() | st.lists(st.none()),
-    st.sampled_from(sorted(CHECKS)),
+    st.sampled_from(sorted(KINDS)),
 )
 def test_any_value_is_taken_or_refused_in_one_line(value, name):
     message = name
@@ -136,7 +144,7 @@ def test_a_placement_that_is_none_is_an_error(monkeypatch, text):
 
 
 def test_defaults_outlive_a_context_of_dask(monkeypatch):
-    config._announce.cache_clear()
+    resolution._announce.cache_clear()
     monkeypatch.delitem(dask.config.config, "montage", raising=False)
     with dask.config.set({"distributed.version": 2}):
         assert resolve()["seed"].value == 0
