@@ -149,3 +149,18 @@ def test_defaults_outlive_a_context_of_dask(monkeypatch):
     with dask.config.set({"distributed.version": 2}):
         assert resolve()["seed"].value == 0
     assert resolve()["seed"].value == 0
+
+
+def test_every_setting_is_explained_and_says_its_form():
+    assert descriptions().keys() == KINDS.keys()
+    assert sorted(n for names in sections().values() for n in names) == sorted(KINDS)
+    assert all(k.form for k in KINDS.values())
+
+
+@pytest.mark.parametrize("name", [n for n, k in KINDS.items() if k.form.startswith("`")])
+def test_the_words_that_a_form_names_are_all_taken(name):
+    words = KINDS[name].form.removesuffix("; or null").split()
+    for word in words:
+        assert str(KINDS[name](word.strip("`"))).lower() == word.strip("`")
+    with pytest.raises(ValueError, match="must be"):
+        KINDS[name]("something else")

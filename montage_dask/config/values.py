@@ -127,7 +127,7 @@ def number(low: float, high: float) -> Kind[float]:
             raise ValueError(f"must lie between {low:g} and {high:g}")
         return result
 
-    return Kind(read, f"number, {low:g} to {high:g}")
+    return Kind(read, f"number, {low:.9g} to {high:.9g}")
 
 
 def one_of(*names: str) -> Kind[str]:
