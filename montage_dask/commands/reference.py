@@ -23,7 +23,7 @@ A setting is taken from the first of these that has it:
 4. a file `~/.config/dask/*.yaml`, below `montage:`, by the name of the setting,
 5. the default.
 
-`python -m montage_dask config show` prints every value and where it comes from. A wrong one is refused with its name and its origin.
+`python -m montage_dask config show` prints every value and where it comes from. A wrong one is refused by name.
 From Python, options are keywords with underscores: `montage_dask.run(…, keep_audio=True)`.
 """
 
