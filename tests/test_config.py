@@ -13,10 +13,12 @@ from montage_dask.config import (
     ENVIRONMENT,
     KINDS,
     defaults,
+    descriptions,
     rate,
     resolution,
     resolve,
     seconds,
+    sections,
     size,
 )
 from montage_dask.errors import UsageError
