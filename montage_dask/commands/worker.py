@@ -41,6 +41,7 @@ def worker(
 ) -> None:
     """Join a running cluster as a worker that carries the resource tag of its type. Further options go to `dask worker`."""
     from montage_dask.cluster.connect import scheduler_of
+    from montage_dask.cluster.leaving import PRELOAD_ENVIRONMENT
     from montage_dask.cluster.worker import worker_command
     from montage_dask.config import resolve
 
@@ -72,7 +73,7 @@ def worker(
         more=more,
     )
     sys.stdout.flush()
-    os.execv(command[0], command)
+    os.execve(command[0], command, {**PRELOAD_ENVIRONMENT, **os.environ})
 
 
 @click.command()
