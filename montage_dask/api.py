@@ -20,9 +20,10 @@ from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
 from montage_dask.graph import batch, finish, montage, planning
-from montage_dask.graph.drive import Driver, Progress, Silent
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.placement import TARGETS
 from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
+from montage_dask.graph.telling import Progress, Silent
 from montage_dask.graph.upscaling import upscaling
 from montage_dask.job import Job, make_job, read_job
 from montage_dask.progress_file import ProgressFile
