@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BATCH, CROP = 6, 256
 """Sequences in a step, and frames of each."""
 
-STEPS_A_LEG = {"default": 100, "tiny": 3}
+STEPS_A_LEG = {"default": 75, "tiny": 3}
 
 LEARNING_RATE = 2.5e-3
 
