@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -18,6 +18,8 @@ from typing import Any
 from montage_dask.cluster.connect import connect
 from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
+from montage_dask.dashboard.public import roots_of
+from montage_dask.dashboard.publish import published
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
 from montage_dask.graph import batch, finish, montage, planning
 from montage_dask.graph.drive import Driver
@@ -101,8 +103,10 @@ def run(
         connect(job.settings) as client,
     ):
         driver = montage.start(job, client, told)
-        survey, made = montage.make(job, driver)
-        return finish.finish(job, driver, survey, made)
+        roots = roots_of(job.footage)
+        with published(client, driver.progress, kind="run", title=job.output.name, roots=roots):
+            survey, made = montage.make(job, driver)
+            return finish.finish(job, driver, survey, made)
 
 
 def plan(
@@ -126,11 +130,16 @@ def plan(
 
 @contextmanager
 def _batch(
-    options: dict[str, Any], folder: Path, progress: Progress | None
+    kind: str,
+    files: Iterable[str | Path],
+    options: dict[str, Any],
+    folder: Path,
+    progress: Progress | None,
 ) -> Iterator[tuple[Driver, Settings]]:
     given = _given(options)
     settings = resolve(given)
     store = Path(settings["store"].value or folder / ".montage")
+    roots = roots_of(str(f) for f in files)
     with connect(settings) as client:
         driver = Driver(
             client,
@@ -140,7 +149,8 @@ def _batch(
             retries=settings["retries"].value,
             gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
         )
-        yield driver, Settings.of(settings)
+        with published(client, driver.progress, kind=kind, title=folder.name, roots=roots):
+            yield driver, Settings.of(settings)
 
 
 def analyse(
@@ -169,7 +179,7 @@ def analyse(
     from montage_dask.analysis.similarity import group_duplicates
 
     folder = Path(output) if output is not None else Path.cwd()
-    with _batch(options, folder, progress) as (driver, settings):
+    with _batch("analyse", files, options, folder, progress) as (driver, settings):
         survey = Survey()
         tracks = [str(Path(m).absolute()) for m in music]
         candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
@@ -177,6 +187,9 @@ def analyse(
         candidates = [c for c in candidates if str(c.path) not in tracks]
         probe_all(driver, settings, candidates, survey)
         tracks += _audio_only(survey)
+        survey.tell = driver.progress.left_out
+        for one in survey.skipped:
+            survey.tell(one.path, one.reason)
         analysis = Analysis(driver, settings, survey)
         analysis.run(tracks)
         heard = {}
@@ -243,7 +256,7 @@ def transcode(
     how = _encoding(options, size=box, audio=audio, container=container)
     absolute = os.path.abspath(grade) if grade.lower().endswith(".cube") else grade
     how = replace(how, grade=absolute)
-    with _batch(options, folder, progress) as (driver, settings):
+    with _batch("transcode", files, options, folder, progress) as (driver, settings):
         written = batch.transcode(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 
@@ -276,7 +289,7 @@ def stabilise(
     """
     folder = _output_folder(output)
     how = _encoding(options, size=None, audio=audio, container=container)
-    with _batch(options, folder, progress) as (driver, settings):
+    with _batch("stabilise", files, options, folder, progress) as (driver, settings):
         written = batch.stabilise(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 
@@ -323,7 +336,7 @@ def upscale(
         values["upscale-model"].value, scale, memory_limit_mb=values["gpu-memory-limit"].value
     )
     limit = None if yes else values["upscale-limit-minutes"].value
-    with _batch(options, folder, progress) as (driver, settings):
+    with _batch("upscale", files, options, folder, progress) as (driver, settings):
         patterns = [str(f) for f in files]
         written = batch.upscale(driver, settings, patterns, folder, how, enlarge, limit)
         expected = round(written.expected_seconds or 0.0, 3)
@@ -418,7 +431,7 @@ def frames(
     if max_width is not None and not 16 <= max_width <= 16384:
         raise UsageError("--width must lie between 16 and 16384")
     wanted = batch.StillsWanted(step, per_shot, "." + image_format, max_width)
-    with _batch(options, folder, progress) as (driver, settings):
+    with _batch("frames", files, options, folder, progress) as (driver, settings):
         written = batch.stills(driver, settings, [str(f) for f in files], folder, wanted)
         result = _written(written, driver, "frames")
     if contact_sheet:

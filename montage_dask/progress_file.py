@@ -13,12 +13,12 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from montage_dask.errors import MontageError, StoreError, UsageError, printable
+from montage_dask.stages import StageCount
 from montage_dask.store import write_json
 
 log = logging.getLogger(__name__)
@@ -43,35 +43,6 @@ class Told(Protocol):
     def note(self, message: str) -> None: ...
 
 
-@dataclass(slots=True)
-class _Stage:
-    total: int
-    unit: str
-    started: float = field(default_factory=time.monotonic)
-    done: int = 0
-    media_seconds: float = 0.0
-    seconds: float = 0.0
-    """From its begin to its last step."""
-
-    def told(self, name: str) -> dict[str, Any]:
-        """The stage as JSON; speed is × real time, and left out where nothing is to be told."""
-        going = self.done < self.total
-        took = time.monotonic() - self.started if going else self.seconds
-        fast = self.media_seconds / took if self.media_seconds and took > 0.05 else None
-        # From the time of the steps that are done: it does not fall while a long one runs.
-        left = self.seconds / self.done * (self.total - self.done) if self.done and going else None
-        return {
-            "name": name,
-            "unit": self.unit,
-            "done": self.done,
-            "total": self.total,
-            "seconds": round(took, 1),
-            "media_seconds": round(self.media_seconds, 3),
-            "speed": None if fast is None else round(fast, 2),
-            "eta_seconds": None if left is None else round(left, 1),
-        }
-
-
 class ProgressFile:
     """Passes a progress on and keeps `progress.json` in the run folder up to date. Use it as a context manager.
 
@@ -87,7 +58,7 @@ class ProgressFile:
     ) -> None:
         self._path, self._inner, self._output = run_dir / NAME, inner, output
         self._every_seconds = every_seconds
-        self._stages: dict[str, _Stage] = {}
+        self._stages: dict[str, StageCount] = {}
         self._stage, self._label = "", ""
         self._notes: list[str] = []
         self._noted = 0
@@ -120,18 +91,14 @@ class ProgressFile:
     def stage(self, name: str, total: int, unit: str = "") -> None:
         """A stage begins."""
         with self._lock:
-            self._stages[name] = _Stage(total, unit)
+            self._stages[name] = StageCount(total, unit)
             self._stage, self._label, self._changed = name, "", True
         self._inner.stage(name, total, unit)
 
     def step(self, name: str, label: str, media_seconds: float = 0.0) -> None:
         """One step of a stage is done."""
         with self._lock:
-            stage = self._stages.setdefault(name, _Stage(0, ""))
-            stage.done += 1
-            stage.total = max(stage.total, stage.done)
-            stage.media_seconds += media_seconds
-            stage.seconds = time.monotonic() - stage.started
+            self._stages.setdefault(name, StageCount(0, "")).step(media_seconds)
             self._stage, self._label, self._changed = name, label, True
         self._inner.step(name, label, media_seconds)
 
