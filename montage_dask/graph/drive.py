@@ -234,11 +234,7 @@ class Driver:
         """Whether a request whose target failed can go on with another one."""
         behind = routes.move(request, placement, why)
         if behind is not None:
-            self.progress.ran(request, placement.target, "moved", {})
-            self.progress.moved(self.breaker.fallbacks[-1])
-            self.progress.note(
-                f"{request.operation} of {request.label} goes on with {behind.target}: {why}"
-            )
+            self.progress.moved(request, self.breaker.fallbacks[-1])
         return behind is not None
 
     def _reachable(self, routes: Routes, request: Request) -> Placement:

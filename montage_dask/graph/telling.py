@@ -199,8 +199,12 @@ class Telling:
             },
         )  # fmt: skip
 
-    def moved(self, fallback: Fallback) -> None:
+    def moved(self, request: Request, fallback: Fallback) -> None:
         """A request goes on with another target."""
+        self.ran(request, fallback.from_target, "moved", {})
+        self._progress.note(
+            f"{fallback.operation} of {fallback.label} goes on with {fallback.to_target}: {fallback.reason}"
+        )
         number = self._counted("moved")
         self.board.put(
             f"moved/{number}",
@@ -252,7 +256,9 @@ class Telling:
             self.fresh.append((number, file))
 
     def _stage_told(self, name: str) -> None:
-        told = {**self._stages[name].told(name), "order": list(self._stages).index(name)}
+        stage = self._stages[name]
+        began = round(time.time() - (time.monotonic() - stage.started), 1)
+        told = {**stage.told(name), "began": began, "order": list(self._stages).index(name)}
         self.board.put(f"stage/{name}", told)
 
     def _counted(self, kind: str) -> int:

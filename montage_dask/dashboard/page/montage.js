@@ -21,6 +21,14 @@ function lasting(seconds) {
   return minutes < 60 ? `${minutes}:${two(whole % 60)} min` : `${Math.floor(minutes / 60)}:${two(minutes % 60)} h`;
 }
 
+// What did not change is left alone: nobody loses the place that is read or focused.
+const before = new Map();
+function same(name, value) {
+  const now = JSON.stringify(value), as = before.get(name) === now;
+  before.set(name, now);
+  return as;
+}
+
 function facts(list, pairs) {
   list.replaceChildren();
   for (const [value, name, kind] of pairs) {
@@ -77,7 +85,7 @@ function head(view) {
   at("job").classList.toggle("bad", view.state === "failed" || view.state === "stopped");
 }
 
-function stages() {
+function stages(now) {
   const all = of("stage").sort((a, b) => a.order - b.order);
   at("stages").hidden = !all.length;
   rows("stages", all.map(stage => {
@@ -87,7 +95,7 @@ function stages() {
     bar.setAttribute("aria-label", stage.name);
     return [
       stage.name, bar, [`${number(stage.done)} / ${number(stage.total)} ${stage.unit}`],
-      [stage.speed === null ? "" : `${number(stage.speed, 1)}×`], [lasting(stage.seconds)],
+      [stage.speed === null ? "" : `${number(stage.speed, 1)}×`], [lasting(stage.done < stage.total && now ? Math.max(0, now - stage.began) : stage.seconds)],
       [stage.eta_seconds === null ? "" : `about ${lasting(stage.eta_seconds)}`],
     ];
   }));
@@ -107,7 +115,7 @@ function places() {
   rows("places", all.map(place => [
     place.operation, place.target.toUpperCase(),
     ...["done", "reused", "failed"].map(outcome => [sum(count(place, outcome), "count") ? number(sum(count(place, outcome), "count")) : ""]),
-    [number(sum(count(place, "done"), "seconds"), 1)], place.reason,
+    [sum(count(place, "done"), "count") ? number(sum(count(place, "done"), "seconds"), 1) : ""], place.reason,
   ]));
 }
 
@@ -166,14 +174,17 @@ function timeline() {
 }
 
 function workers(told) {
+  if (same("workers", told)) return;
   const groups = Object.entries(told.groups);
   at("workers").hidden = !groups.length;
   facts(at("groups"), groups.map(([name, g]) =>
     [`${name.toUpperCase()} ${number(g.running)} / ${number(g.slots)}`, `slots busy, ${number(g.waiting)} waiting, ${number(g.workers)} worker${g.workers === 1 ? "" : "s"}`]));
+  at("tasks").hidden = !told.tasks.length;
   rows("tasks", told.tasks.map(t => [t.group.toUpperCase(), t.worker, t.operation, t.label, [lasting(t.seconds)]]));
 }
 
 function jobs(all) {
+  if (same("jobs", [job, all])) return;
   at("jobs").hidden = all.length < 2;
   const body = rows("jobs", all.map(one => {
     const link = document.createElement("a");
@@ -197,7 +208,7 @@ function show(view) {
   at("job").hidden = job === null;
   if (job !== null) head(view);
   const any = (...names) => view.whole || names.some(n => kinds.has(n));
-  if (any("stage")) stages();
+  if (any("stage") || view.state === "running") stages(view.state === "running" ? view.now : 0);
   if (any("place", "count")) places();
   if (any("left", "moved", "note", "line", "job")) left();
   if (any("timeline", "segments", "pictures")) timeline();
@@ -218,7 +229,8 @@ async function follow() {
     const other = view.state !== "running" && view.jobs.some(one => one.state === "running");
     if (other && !wanted()) { job = null; revision = 0; }
     failures = 0;
-    if (at("live").textContent !== "live") at("live").textContent = "live";
+    const live = view.state && view.state !== "running" ? `live; ${view.state}` : "live";
+    if (at("live").textContent !== live) at("live").textContent = live;
     at("live").className = "";
   } catch (error) {
     failures += 1;
