@@ -8,6 +8,7 @@ scheduler grows with the number of clips. Results are small records.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,13 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import dask
-from distributed import Client, get_worker, span, wait
-from distributed.client import Future
+from distributed import Client, get_worker, span
+from distributed.client import Future, _wait
 from distributed.utils import CancelledError
 
 from montage_dask.dashboard.state import ANNOTATION
 from montage_dask.devices import DEFAULT_LIMIT_MB, limit_memory
-from montage_dask.errors import ClusterError, MediaError, MontageError, TargetFailed
+from montage_dask.errors import Cancelled, ClusterError, MediaError, MontageError, TargetFailed
 from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
 from montage_dask.graph.placement import TAGS, Placement
@@ -35,6 +36,9 @@ from montage_dask.store import Store
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_SUBMITTING = threading.Lock()
+"""Dask's configuration is one for all threads: two jobs must not change it at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,20 @@ class Driver:
         self._retries = retries
         self._gpu_memory_limit_mb = gpu_memory_limit_mb
         self._line: LineState | None = None
+        self._cancelled = threading.Event()
+        self._in_flight: Mapping[Future, Any] = {}
+
+    def cancel(self) -> None:
+        """Stop: from any thread, and for good. Tasks that wait are taken back; those that run end by themselves, and are kept."""
+        self._cancelled.set()
+        # A look at what is waited for now; what comes later is stopped before it is submitted.
+        for future in list(self._in_flight):
+            future.cancel()
+
+    def _go_on(self) -> None:
+        """Raises `Cancelled` when the job was called off."""
+        if self._cancelled.is_set():
+            raise Cancelled("cancelled: what is done is kept")
 
     def told(self) -> dict[str, Any]:
         """What ran where, what went on with another target, and what had to be done again; ready for JSON."""
@@ -170,10 +188,12 @@ class Driver:
         """
         routes = Routes(placements, self.breaker)
         waiting: dict[Future, tuple[Request, Placement]] = {}
+        self._in_flight = waiting
         attempts: dict[tuple[str, str], int] = defaultdict(int)
         again: deque[Request] = deque()
         source = iter(requests)
         while True:
+            self._go_on()
             limit = self.workers.capacity().slots * self._in_flight_per_slot
             while len(waiting) < limit:
                 request = again.popleft() if again else next(source, None)
@@ -190,6 +210,7 @@ class Driver:
             if not waiting:
                 return
             future = self._next(waiting)
+            self._go_on()
             if future is None:
                 again.extend(self._recalled(waiting, routes))
                 continue
@@ -319,9 +340,8 @@ class Driver:
         if placement.fallen:
             name += f"-{placement.target}"
         # Both fusions drop or mix annotations, so that a task would run in the wrong place.
-        with dask.config.set(
-            {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
-        ):
+        unfused = {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
+        with _SUBMITTING, dask.config.set(unfused):
             threads = operation(request.operation).threads
             resources = {t: threads if t == "CPU" else n for t, n in placement.resources.items()}
             about = self.progress.about(request)
@@ -342,9 +362,11 @@ class Driver:
         """A finished future; None when requests wait for a target that has no worker left and others can take them."""
         while True:
             try:
-                return next(
-                    iter(wait(list(waiting), timeout=5, return_when="FIRST_COMPLETED").done)
-                )
+                # As `distributed.wait`, which would ask the default client: other jobs in this process have others.
+                done = self.client.sync(
+                    _wait, list(waiting), timeout=5, return_when="FIRST_COMPLETED"
+                ).done
+                return next(iter(done))
             except TimeoutError:
                 for placement in {p for _, p in waiting.values()}:
                     if placement.fallbacks and self.workers.lacking(placement):

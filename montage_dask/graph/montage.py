@@ -216,6 +216,23 @@ def make(job: Job, driver: Driver) -> tuple[Survey, list[Made]]:
     return survey, [_one(job, driver, survey, n) for n in range(job["variants"])]
 
 
+def edits(job: Job, driver: Driver) -> tuple[Survey, list[Timeline]]:
+    """The timelines of a job, one per variant, without rendering any.
+
+    Raises:
+        MontageError: there is nothing to edit; an option is wrong.
+    """
+    survey = prepare(job, driver)
+    job = direct(job, driver, survey)
+    if job.from_timeline is not None:
+        timelines = [_from_timeline(job, driver, survey)]
+    else:
+        timelines = [compose(job, survey, job["seed"] + n) for n in range(job["variants"])]
+    for note in dict.fromkeys(n for t in timelines for n in t.notes):
+        driver.progress.note(note)
+    return survey, timelines
+
+
 def _one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:
     output, run_dir = job.output, job.run_dir
     if job["variants"] > 1:
