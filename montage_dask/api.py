@@ -18,7 +18,7 @@ from typing import Any
 from montage_dask.cluster.connect import connect
 from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
-from montage_dask.dashboard.public import roots_of
+from montage_dask.dashboard.performance import performance
 from montage_dask.dashboard.publish import published
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
 from montage_dask.graph import batch, finish, montage, planning
@@ -103,9 +103,9 @@ def run(
         connect(job.settings) as client,
     ):
         driver = montage.start(job, client, told)
-        roots = roots_of(job.footage)
-        with published(client, driver.progress, kind="run", title=job.output.name, roots=roots):
-            survey, made = montage.make(job, driver)
+        with published(client, driver.progress, "run", job.output.name, job.footage, job.settings):
+            with performance(client, job.run_dir, wanted=job["performance-report"]):
+                survey, made = montage.make(job, driver)
             return finish.finish(job, driver, survey, made)
 
 
@@ -139,7 +139,6 @@ def _batch(
     given = _given(options)
     settings = resolve(given)
     store = Path(settings["store"].value or folder / ".montage")
-    roots = roots_of(str(f) for f in files)
     with connect(settings) as client:
         driver = Driver(
             client,
@@ -149,7 +148,7 @@ def _batch(
             retries=settings["retries"].value,
             gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
         )
-        with published(client, driver.progress, kind=kind, title=folder.name, roots=roots):
+        with published(client, driver.progress, kind, folder.name, map(str, files), settings):
             yield driver, Settings.of(settings)
 
 

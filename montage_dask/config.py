@@ -335,6 +335,7 @@ CHECKS: Mapping[str, Check] = {
     "kubernetes-tls": switch,
     "kubernetes-keep": switch,
     "kubernetes-attach": optional(name_of_object),
+    "performance-report": switch,
     "roots": texts,
 }
 """What each setting may be."""

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 
 from distributed import Client
 
+from montage_dask.config import Setting
 from montage_dask.dashboard.plugin import MontagePlugin
-from montage_dask.dashboard.public import Public
+from montage_dask.dashboard.public import Public, roots_of
 from montage_dask.dashboard.state import NAME, Board, short
-from montage_dask.errors import MediaError, MontageError
+from montage_dask.errors import Cancelled, MediaError, MontageError
 from montage_dask.media.thumbnail import first_picture
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class Told(Protocol):
     job: str
     fresh: Any
 
+    def say(self, message: str) -> None: ...
+
 
 def page_link(client: Client) -> str:
     """The address of the page; empty when the scheduler has no dashboard."""
@@ -50,7 +53,12 @@ def page_link(client: Client) -> str:
 
 @contextmanager
 def published(
-    client: Client, told: Told, *, kind: str, title: str, roots: Iterable[str] = ()
+    client: Client,
+    told: Told,
+    kind: str,
+    title: str,
+    footage: Iterable[str],
+    settings: Mapping[str, Setting],
 ) -> Iterator[None]:
     """Show a job on the scheduler's page while the block runs, and how it ended.
 
@@ -59,9 +67,10 @@ def published(
         told: the job.
         kind: the command, such as run.
         title: what the job makes.
-        roots: folders of the footage; names below them are shown relative to them, others without a folder.
+        footage: as the user named it; names below these folders are shown relative to them, others without a folder.
+        settings: of the job.
     """
-    told.public = Public(roots)
+    told.public = Public(roots_of(footage))
     job = {
         "kind": kind,
         "title": short(told.public.path(title), NAME),
@@ -70,11 +79,15 @@ def published(
     }
     told.board.put("job", job)
     sender = _Sender(client, told)
+    link = page_link(client) if sender.there else ""
+    # On Kubernetes, the way there is the user's own (see docs/watching.md).
+    if link and settings["cluster"].value != "kubernetes":
+        told.say(f"watch it at {link}")
     sender.start()
     try:
         yield
     except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt | GeneratorExit)
+        stopped = isinstance(error, KeyboardInterrupt | GeneratorExit | Cancelled)
         why = str(error) if isinstance(error, MontageError) else repr(error)
         sender.end("interrupted" if stopped else "failed", "" if stopped else why)
         raise
@@ -88,7 +101,8 @@ class _Sender:
         self._client, self._told = client, told
         self._sent, self._when = 0, 0.0
         self._shown: Mapping[str, str] = {}
-        self._there = self._register()
+        self.there = self._register()
+        """Whether the scheduler has the page."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="montage-page", daemon=True)
 
@@ -132,7 +146,7 @@ class _Sender:
     def _send(self) -> None:
         board = self._told.board
         revision, items = board.revision, board.since(self._sent)
-        if not self._there or (not items and time.monotonic() - self._when < ALIVE_SECONDS):
+        if not self.there or (not items and time.monotonic() - self._when < ALIVE_SECONDS):
             return
         marks = board.get("pictures", {})
         drawn = dict(board.pictures)
@@ -152,7 +166,7 @@ class _Sender:
             log.debug("the page was not told", exc_info=True)
             if not self._ended.is_set():
                 self._sent, self._shown = 0, {}
-                self._there = self._client.status == "running" and self._register()
+                self.there = self._client.status == "running" and self._register()
             return
         self._sent, self._when = revision, time.monotonic()
         self._shown = marks

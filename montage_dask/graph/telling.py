@@ -144,6 +144,10 @@ class Telling:
             self.board.put(f"note/{number}", {"text": short(text)})
         self._progress.note(message)
 
+    def say(self, message: str) -> None:
+        """Something for people, not for the page."""
+        self._progress.note(message)
+
     def stages(self) -> list[dict[str, Any]]:
         """Steps, seconds and speed of each stage so far."""
         return [stage.told(name) for name, stage in self._stages.items()]
@@ -202,7 +206,7 @@ class Telling:
     def moved(self, request: Request, fallback: Fallback) -> None:
         """A request goes on with another target."""
         self.ran(request, fallback.from_target, "moved", {})
-        self._progress.note(
+        self.say(
             f"{fallback.operation} of {fallback.label} goes on with {fallback.to_target}: {fallback.reason}"
         )
         number = self._counted("moved")
