@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from hypothesis import HealthCheck, settings
 
 import montage_dask.graph.operations  # noqa: F401 - all are known before a test adds its own
 from montage_dask.devices import count_gpus
-
-# Half a second of a core for each of many small runs; its own test switches it on.
-os.environ.setdefault("DASK_MONTAGE__PERFORMANCE_REPORT", "false")
 
 # Health checks and deadlines measure the machine, not the product.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])

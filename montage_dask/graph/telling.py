@@ -120,7 +120,7 @@ class Telling:
         """Tells this job from others on the scheduler."""
         self.fresh: deque[tuple[int, Path]] = deque(maxlen=PICTURES)
         """Segments that were made, of which the page may show a picture."""
-        self._progress = progress
+        self.people = progress
         self._stages: dict[str, StageCount] = {}
         self._media: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0, 0])
         self._segments: list[str] = []
@@ -129,24 +129,24 @@ class Telling:
         """See `Progress.stage`."""
         self._stages[name] = StageCount(total, unit)
         self._stage_told(name)
-        self._progress.stage(name, total, unit)
+        self.people.stage(name, total, unit)
 
     def step(self, name: str, label: str, media_seconds: float = 0.0) -> None:
         """See `Progress.step`."""
         self._stages.setdefault(name, StageCount(0, "")).step(media_seconds)
         self._stage_told(name)
-        self._progress.step(name, label, media_seconds)
+        self.people.step(name, label, media_seconds)
 
     def note(self, message: str) -> None:
         """See `Progress.note`."""
         kept = [*(n["text"] for n in self.board.of("note").values()), self.public(message)]
         for number, text in enumerate(kept[-LIMITS["note"] :]):
             self.board.put(f"note/{number}", {"text": short(text)})
-        self._progress.note(message)
+        self.people.note(message)
 
     def say(self, message: str) -> None:
         """Something for people, not for the page."""
-        self._progress.note(message)
+        self.people.note(message)
 
     def stages(self) -> list[dict[str, Any]]:
         """Steps, seconds and speed of each stage so far."""
