@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from montage_dask.dashboard.state import Board
+from montage_dask.dashboard.state import Board, check
 
 JOBS = 20
 """Jobs that are kept."""
@@ -35,7 +35,12 @@ class Jobs:
         items: Mapping[str, Any],
         pictures: Sequence[tuple[int, bytes]],
     ) -> None:
-        """Take over what changed in a job."""
+        """Take over what changed in a job.
+
+        Raises:
+            ValueError: that is not what a job tells.
+        """
+        check(items)
         if job not in self._boards:
             self._boards[job] = Board()
             while len(self._boards) > JOBS:

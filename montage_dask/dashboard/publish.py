@@ -28,6 +28,8 @@ EVERY_SECONDS = 0.5
 """Sent at most this often."""
 ALIVE_SECONDS = 10.0
 """And at least this often while the job lives."""
+REST_SECONDS = 5.0
+"""After a failure, for so long nothing is sent."""
 ANSWER_SECONDS = 5.0
 """How long the scheduler may take for it."""
 PICTURES_AT_ONCE = 4
@@ -99,7 +101,7 @@ class _Sender:
 
     def __init__(self, client: Client, told: Told) -> None:
         self._client, self._told = client, told
-        self._sent, self._when = 0, 0.0
+        self._sent, self._when, self._rest = 0, 0.0, 0.0
         self._shown: Mapping[str, str] = {}
         self.there = self._register()
         """Whether the scheduler has the page."""
@@ -146,7 +148,9 @@ class _Sender:
     def _send(self) -> None:
         board = self._told.board
         revision, items = board.revision, board.since(self._sent)
-        if not self.there or (not items and time.monotonic() - self._when < ALIVE_SECONDS):
+        now = time.monotonic()
+        resting = now < self._rest and not self._ended.is_set()
+        if not self.there or resting or (not items and now - self._when < ALIVE_SECONDS):
             return
         marks = board.get("pictures", {})
         drawn = dict(board.pictures)
@@ -164,9 +168,9 @@ class _Sender:
             )
         except Exception:  # the scheduler is away, or a new one does not know the page
             log.debug("the page was not told", exc_info=True)
-            if not self._ended.is_set():
-                self._sent, self._shown = 0, {}
-                self.there = self._client.status == "running" and self._register()
+            self._sent, self._shown, self._rest = 0, {}, now + REST_SECONDS
+            if not self._ended.is_set() and self._client.status == "running":
+                self._register()
             return
-        self._sent, self._when = revision, time.monotonic()
+        self._sent, self._when = revision, now
         self._shown = marks

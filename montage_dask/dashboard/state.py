@@ -39,6 +39,29 @@ NAME = 80
 """Characters of a name at most."""
 
 
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "job": (),
+    "stage": ("name", "done", "total", "speed"),
+    "count": ("operation", "target", "outcome", "count", "seconds", "media_seconds", "bytes"),
+    "line": ("ready", "warm", "bytes_per_second"),
+}
+"""What the scheduler itself reads of the items of a kind."""
+
+
+def check(items: Mapping[str, Any]) -> None:
+    """Refuse what another version of this package might send.
+
+    Raises:
+        ValueError: names the item.
+    """
+    for key, value in items.items():
+        needed = NEEDED.get(str(key).partition("/")[0])
+        if needed is not None and (
+            not isinstance(value, Mapping) or any(n not in value for n in needed)
+        ):
+            raise ValueError(f"no item of a board: {key}")
+
+
 def short(text: str, most: int = TEXT) -> str:
     """A text of bounded length; what is taken out of the middle is marked."""
     if len(text) <= most:
