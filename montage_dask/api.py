@@ -30,6 +30,7 @@ from montage_dask.graph.upscaling import upscaling
 from montage_dask.job import Job, make_job, read_job
 from montage_dask.progress_file import ProgressFile
 from montage_dask.render.grade import check_grade
+from montage_dask.report.rerun import command
 from montage_dask.report.summary import analysis_summary
 from montage_dask.store import Store
 
@@ -105,7 +106,8 @@ def run(
     ):
         driver = montage.start(job, client, told)
         with published(client, driver.progress, "run", job.output.name, job.footage, job.settings):
-            with performance(client, job.run_dir, wanted=job["performance-report"]):
+            wanted = job["performance-report"]
+            with performance(client, job.run_dir, command(job), wanted=wanted):
                 survey, made = montage.make(job, driver)
             return finish.finish(job, driver, survey, made)
 
