@@ -114,7 +114,7 @@ function places() {
   at("places").hidden = !all.length;
   rows("places", all.map(place => [
     place.operation, place.target.toUpperCase(),
-    ...["done", "reused", "failed"].map(outcome => [sum(count(place, outcome), "count") ? number(sum(count(place, outcome), "count")) : ""]),
+    ...["done", "reused", "failed", "moved"].map(outcome => [sum(count(place, outcome), "count") ? number(sum(count(place, outcome), "count")) : ""]),
     [sum(count(place, "done"), "count") ? number(sum(count(place, "done"), "seconds"), 1) : ""], place.reason,
   ]));
 }
