@@ -44,6 +44,12 @@ class Clip:
         """Length."""
         return float(self.source.duration_seconds)
 
+    @property
+    def strip(self) -> Path:
+        """The folder of Zarr arrays that the analysis wrote, one row per frame: `thumbnails` (uint8 [n, 27, 48, 3]),
+        `scalars` (float32 [n, 5]: exposure, contrast, colourfulness, motion, sharpness), `histogram` (uint16 [n, 512]), `hash` (uint64 [n]). A chunk is a window."""
+        return self.material.strip(self.source.identity)
+
     def thumbnails(self, at_seconds: Sequence[float]) -> list[Picture]:
         """Small pictures from the strip (nothing is decoded), uint8 RGB [27, 48, 3]; empty when it has no strip here.
 
@@ -129,7 +135,7 @@ class Footage(Sequence[Clip]):
 
     async def analyse_async(self, **options: Any) -> Footage:
         """As `analyse`, without holding up the event loop."""
-        return await finished(Run(_quietly(self.analyse, options), f"analysing {self}"))
+        return await finished(Run(_quietly(self.analyse, options), f"analysing {self.title}"))
 
     def frames(
         self, output: str | Path, *, progress: Progress | None = None, **options: Any
@@ -189,7 +195,7 @@ class Footage(Sequence[Clip]):
 
     async def _later(self, verb: Any, output: str | Path, options: dict[str, Any]) -> Batch:
         work = _quietly(partial(verb, output), options)
-        return await finished(Run(work, f"{verb.__name__} {self}"))
+        return await finished(Run(work, f"{verb.__name__} {self.title}"))
 
     @property
     def analysed(self) -> bool:
@@ -240,19 +246,21 @@ class Footage(Sequence[Clip]):
     def __bool__(self) -> bool:
         return True
 
-    def __str__(self) -> str:
+    @property
+    def title(self) -> str:
+        """What was named, for people."""
         shown = ", ".join(Path(p).name or p for p in self.patterns[:3])
         return printable(shown + (", …" if len(self.patterns) > 3 else ""))
 
     def __repr__(self) -> str:
         if self.material is None:
-            return f"<Footage {self}: not analysed>"
-        return f"<Footage {self}: {len(self._clips)} clips, {len(self.material.shots)} shots, {len(self.skipped)} skipped>"
+            return f"<Footage {self.title}: not analysed>"
+        return f"<Footage {self.title}: {len(self._clips)} clips, {len(self.material.shots)} shots, {len(self.skipped)} skipped>"
 
     def _repr_html_(self) -> str:
         from montage_dask.notebook.clips import footage_html
 
-        return footage_html(str(self), self.material, self.skipped)
+        return footage_html(self.title, self.material, self.skipped)
 
 
 def _quietly(verb: Any, options: dict[str, Any]) -> Any:

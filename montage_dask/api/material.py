@@ -39,16 +39,21 @@ class Material:
         """The shots of a source, in order."""
         return tuple(s for s in self.shots if s.source == identity)
 
+    def strip(self, identity: str) -> Path:
+        """The folder of Zarr arrays that the analysis wrote for a source, one row per frame (see `Clip.strip`)."""
+        from montage_dask.analysis.strip import strip_folder
+
+        return strip_folder(Store(self.store), self.sources[identity], self.window_frames)
+
     def thumbnails(self, identity: str, frames: Sequence[int]) -> list[Picture]:
         """Thumbnails of some frames of a source, uint8 [27, 48, 3] each, squeezed to this shape whatever the source's is.
 
         Nothing is decoded: they stand in the strip. Empty when the source has none here.
         """
-        from montage_dask.analysis.strip import Strip, strip_folder
+        from montage_dask.analysis.strip import Strip
 
-        source = self.sources[identity]
         try:
-            strip = Strip(strip_folder(Store(self.store), source, self.window_frames))
+            strip = Strip(self.strip(identity))
             inside = [min(max(0, f), strip.frames - 1) for f in frames]
             return [strip.thumbnails(f, f + 1)[0] for f in inside]
         except StoreError:

@@ -126,15 +126,18 @@ def rail(share: float) -> Markup:
     return Markup('<span class="rail"><i style="width:{:.1f}%"></i></span>').format(percent)
 
 
-def picture(pixels: Picture, alt: str, quality: int = 82) -> Markup:
-    """An embedded picture."""
+def data_url(pixels: Picture, quality: int = 82) -> str:
+    """A picture as an address that holds it."""
     from PIL import Image
 
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    return Markup('<img alt="{}" src="data:image/jpeg;base64,{}">').format(
-        text(alt), base64.b64encode(buffer.getvalue()).decode()
-    )
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def picture(pixels: Picture, alt: str) -> Markup:
+    """An embedded picture."""
+    return Markup('<img alt="{}" src="{}">').format(text(alt), data_url(pixels))
 
 
 def film(thumbnails: Sequence[Picture], aspect: float, alt: str) -> Markup:

@@ -55,9 +55,10 @@ def _parts(operations: Sequence[Mapping[str, Any]]) -> Markup:
     """How the work is shared out among the stages: a bar, coloured by target."""
     total = sum(o["cpu_seconds"] for o in operations) or 1.0
     parts = [
-        Markup('<i title="{}: {:.1f} CPU s on {}" style="width:{:.2f}%;background:{};opacity:{}"></i>').format(
+        Markup('<i title="{}: {:.1f} CPU s on {}" style="width:{:.2f}%;background:{};opacity:{}">{}</i>').format(
             o["operation"], o["cpu_seconds"], o["target"], 100 * o["cpu_seconds"] / total,
             COLOURS.get(o["target"], "#888"), 1 if n % 2 else 0.75,
+            o["operation"] if o["cpu_seconds"] > 0.09 * total else "",
         )
         for n, o in enumerate(operations)
     ]  # fmt: skip

@@ -48,6 +48,8 @@ def _one(f: Mapping[str, Any]) -> str:
             f"about {stage['eta_seconds']:.0f} s left" if stage["eta_seconds"] else f"{stage['seconds']:.1f} s",
         )
         for stage in f["stages"]
+        # Of a stage that was done before, nothing comes.
+        if stage["done"] or f["state"] not in ("finished", "cancelled", "failed")
     )  # fmt: skip
     return frame(
         dashboard_line(f["dashboard"]),

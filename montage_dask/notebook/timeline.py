@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from montage_dask.errors import MediaError
-from montage_dask.notebook.page import facts, film, folded, frame, lines, table, text, title
+from montage_dask.errors import MediaError, MontageError
+from montage_dask.notebook.page import (
+    data_url,
+    facts,
+    film,
+    folded,
+    frame,
+    lines,
+    table,
+    text,
+    title,
+)
 from montage_dask.records import Event, Timeline
 from montage_dask.report.chart import chart
 from montage_dask.report.html import GOLDEN_DEGREES
@@ -176,8 +186,21 @@ def _video(path: Path) -> Markup:
     except OSError:
         return Markup("")
     return Markup(
-        '<video controls loop preload="metadata" width="640" src="data:video/mp4;base64,{}"></video>'
-    ).format(data)
+        '<video controls loop preload="metadata" width="640" poster="{}" src="data:video/mp4;base64,{}"></video>'
+    ).format(_poster(path), data)
+
+
+def _poster(path: Path) -> str:
+    """A frame from the first third: many montages begin with black."""
+    from montage_dask.media.probe import probe
+    from montage_dask.render.stills import pictures
+
+    try:
+        source, index = probe(path)
+        ((_, shown),) = pictures(source, index, [len(index) // 3], max_width=640, own=True)
+    except (MontageError, ValueError):
+        return ""
+    return data_url(shown)
 
 
 def _name(path: str) -> str:
