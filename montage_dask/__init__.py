@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         run,
         stabilise,
         start_all,
+        train,
         transcode,
         upscale,
     )
@@ -88,6 +89,7 @@ __all__ = [
     "run",
     "stabilise",
     "start_all",
+    "train",
     "transcode",
     "upscale",
 ]

@@ -18,6 +18,13 @@ SELECTORS = ("include", "exclude", "pin", "first", "last")
 LISTS = ("footage", *SELECTORS)
 PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
+NOT_IN_JOB_FILES = (
+    # A received file must not send file names and the user's key to a server of its choice.
+    *("roots", "store", "embedding-model", "director-url"),
+    # Nor weaken what the user set, or use the user's certificate.
+    *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
+)
+"""Settings that only the user can set."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +101,7 @@ def read_job(path: Path, options: Mapping[str, Any]) -> JobSpec:
         raise UsageError(f"{name}: not a YAML file: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
-    # A received file must not send file names and the user's key to a server of its choice.
-    own = (
-        *("roots", "store", "embedding-model", "director-url"),
-        # Nor weaken what the user set, or use the user's certificate.
-        *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
-    )
-    for key in own:
+    for key in NOT_IN_JOB_FILES:
         if key in data:
             raise UsageError(f"{name}: {key} cannot be set by a job file")
     base = path.resolve().parent

@@ -13,7 +13,7 @@ KEPT_NOTES = 20
 
 
 class Told(Protocol):
-    """A progress that is told as well (see `graph.drive.Progress`)."""
+    """A progress that is told as well (see `graph.telling.Progress`)."""
 
     def stage(self, name: str, total: int, unit: str = "") -> None: ...
     def step(self, name: str, label: str, media_seconds: float = 0.0) -> None: ...

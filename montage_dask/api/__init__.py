@@ -14,6 +14,7 @@ from montage_dask.api.result import Batch, Montage, Plan
 from montage_dask.api.running import Run, Runs
 from montage_dask.api.style import Style
 from montage_dask.api.timeline import Timeline
+from montage_dask.api.training import train
 
 __all__ = [
     "Batch",
@@ -35,6 +36,7 @@ __all__ = [
     "run",
     "stabilise",
     "start_all",
+    "train",
     "transcode",
     "upscale",
 ]

@@ -20,8 +20,9 @@ from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
 from montage_dask.graph import batch, finish, montage
-from montage_dask.graph.drive import Driver, Progress
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
+from montage_dask.graph.telling import Progress
 from montage_dask.graph.upscaling import upscaling
 from montage_dask.records import Music
 from montage_dask.render.grade import check_grade
@@ -32,7 +33,7 @@ STORE = ".montage"
 
 
 @contextmanager
-def _batch(
+def batched(
     options: Mapping[str, Any], folder: Path, progress: Progress | None, title: str
 ) -> Iterator[tuple[Driver, Settings]]:
     given, cluster = separate(options)
@@ -71,7 +72,7 @@ def survey_files(
 
     folder = Path(output) if output is not None else Path.cwd()
     names = ", ".join(Path(f).name for f in [*files, *music][:3])
-    with _batch(options, folder, progress, f"analysing {names}") as (driver, settings):
+    with batched(options, folder, progress, f"analysing {names}") as (driver, settings):
         survey = Survey()
         tracks = [str(Path(m).absolute()) for m in music]
         candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
@@ -159,7 +160,7 @@ def transcode(
         NothingToDoError: nothing could be transcoded.
     """
     check_grade(grade)
-    folder = _output_folder(output)
+    folder = output_folder(output)
     box = None
     if size is not None:
         width, _, height = resolve({"size": size})["size"].value.partition("x")
@@ -167,7 +168,7 @@ def transcode(
     how = _encoding(options, size=box, audio=audio, container=container)
     absolute = os.path.abspath(grade) if grade.lower().endswith(".cube") else grade
     how = replace(how, grade=absolute)
-    with _batch(options, folder, progress, "transcoding") as (driver, settings):
+    with batched(options, folder, progress, "transcoding") as (driver, settings):
         written = batch.transcode(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 
@@ -198,9 +199,9 @@ def stabilise(
         UsageError: an option is wrong.
         NothingToDoError: nothing could be stabilised.
     """
-    folder = _output_folder(output)
+    folder = output_folder(output)
     how = _encoding(options, size=None, audio=audio, container=container)
-    with _batch(options, folder, progress, "steadying") as (driver, settings):
+    with batched(options, folder, progress, "steadying") as (driver, settings):
         written = batch.stabilise(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 
@@ -237,7 +238,7 @@ def upscale(
         UsageError: an option is wrong, or it would take longer than `upscale-limit-minutes`.
         NothingToDoError: nothing could be upscaled.
     """
-    folder = _output_folder(output)
+    folder = output_folder(output)
     if scale not in (2, 4):
         raise UsageError(f"--scale {scale}: must be 2 or 4")
     options = {**options, "upscale_model": model}
@@ -247,7 +248,7 @@ def upscale(
         values["upscale-model"].value, scale, memory_limit_mb=values["gpu-memory-limit"].value
     )
     limit = None if yes else values["upscale-limit-minutes"].value
-    with _batch(options, folder, progress, "upscaling") as (driver, settings):
+    with batched(options, folder, progress, "upscaling") as (driver, settings):
         patterns = [str(f) for f in files]
         written = batch.upscale(driver, settings, patterns, folder, how, enlarge, limit)
         expected = round(written.expected_seconds or 0.0, 3)
@@ -326,7 +327,7 @@ def frames(
         UsageError: an option is wrong.
         NothingToDoError: no still could be written.
     """
-    folder = _output_folder(output)
+    folder = output_folder(output)
     if image_format not in ("jpg", "png"):
         raise UsageError(f"--format {image_format}: must be jpg or png")
     step: Fraction | None = None
@@ -342,7 +343,7 @@ def frames(
     if max_width is not None and not 16 <= max_width <= 16384:
         raise UsageError("--width must lie between 16 and 16384")
     wanted = batch.StillsWanted(step, per_shot, "." + image_format, max_width)
-    with _batch(options, folder, progress, "writing stills") as (driver, settings):
+    with batched(options, folder, progress, "writing stills") as (driver, settings):
         written = batch.stills(driver, settings, [str(f) for f in files], folder, wanted)
         result = _written(written, driver, "frames")
     if contact_sheet:
@@ -355,7 +356,7 @@ def _written(written: batch.Written, driver: Driver, name: str) -> dict[str, Any
     return {name: written.outputs, "skipped": skipped, **driver.told()}
 
 
-def _output_folder(output: str | Path) -> Path:
+def output_folder(output: str | Path) -> Path:
     from montage_dask.store.artefacts import storage_error
 
     folder = Path(output).absolute()

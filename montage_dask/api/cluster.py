@@ -15,8 +15,8 @@ from distributed import Client
 from montage_dask.cluster.connect import attach, connect
 from montage_dask.config import resolve
 from montage_dask.errors import ClusterError, UsageError
-from montage_dask.graph.drive import capacity_of
 from montage_dask.graph.placement import Capacity
+from montage_dask.graph.workers import capacity_of
 
 KUBERNETES_NAMES = ("namespace", "image", "cpu_workers", "gpu_workers", "cgpu_workers", "keep", "attach")  # fmt: skip
 """Options of a Kubernetes cluster that may be given without `kubernetes_` before them, as on the command line."""

@@ -13,8 +13,8 @@ from montage_dask.api.material import Material, Picture
 from montage_dask.api.result import Batch
 from montage_dask.api.running import Run, finished
 from montage_dask.errors import UsageError, printable
-from montage_dask.graph.drive import Progress
 from montage_dask.graph.survey import find_footage
+from montage_dask.graph.telling import Progress
 from montage_dask.media.discover import Skipped
 from montage_dask.records import Shot, Source
 
@@ -46,8 +46,11 @@ class Clip:
 
     @property
     def strip(self) -> Path:
-        """The folder of Zarr arrays that the analysis wrote, one row per frame: `thumbnails` (uint8 [n, 27, 48, 3]),
-        `scalars` (float32 [n, 5]: exposure, contrast, colourfulness, motion, sharpness), `histogram` (uint16 [n, 512]), `hash` (uint64 [n]). A chunk is a window."""
+        """The folder of Zarr arrays that the analysis wrote, one row per frame; a chunk is a window.
+
+        `thumbnails` (uint8 [n, 27, 48, 3]), `scalars` (float32 [n, 5]: exposure, contrast, colourfulness, motion,
+        sharpness), `histogram` (uint16 [n, 512]), `hash` (uint64 [n]).
+        """
         return self.material.strip(self.source.identity)
 
     def thumbnails(self, at_seconds: Sequence[float]) -> list[Picture]:

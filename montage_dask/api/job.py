@@ -18,8 +18,8 @@ from montage_dask.api.timeline import Timeline
 from montage_dask.api.working import separate
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import UsageError, printable
-from montage_dask.graph.drive import Progress
 from montage_dask.graph.survey import Survey
+from montage_dask.graph.telling import Progress
 from montage_dask.job import JobSpec
 from montage_dask.records import Timeline as TimelineRecord
 

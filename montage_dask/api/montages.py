@@ -9,9 +9,9 @@ from typing import Any
 
 from montage_dask.api.working import driving, logged, shown
 from montage_dask.graph import finish, montage, planning
-from montage_dask.graph.drive import Progress
 from montage_dask.graph.montage import Made
 from montage_dask.graph.survey import Survey
+from montage_dask.graph.telling import Progress
 from montage_dask.job import JobSpec, make_job, read_job
 from montage_dask.progress_file import ProgressFile
 from montage_dask.records import Timeline

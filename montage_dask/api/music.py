@@ -9,7 +9,7 @@ from montage_dask import records
 from montage_dask.api import batch
 from montage_dask.api.running import Run, finished
 from montage_dask.errors import MediaError, UsageError, printable
-from montage_dask.graph.drive import Progress
+from montage_dask.graph.telling import Progress
 from montage_dask.records import Section
 
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from montage_dask.api.working import Control, controlled
 from montage_dask.errors import Cancelled, UsageError
-from montage_dask.graph.drive import Progress, Silent
+from montage_dask.graph.telling import Progress, Silent
 from montage_dask.progress_state import Tracker
 
 T = TypeVar("T")

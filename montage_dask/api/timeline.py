@@ -19,7 +19,7 @@ from montage_dask.edit.pacing import slots_between
 from montage_dask.edit.styles import GRADES, load_style
 from montage_dask.edit.styles import Style as StyleRecord
 from montage_dask.errors import UsageError
-from montage_dask.graph.drive import Progress
+from montage_dask.graph.telling import Progress
 from montage_dask.records import Event, Shot
 from montage_dask.report.otio import write_otio
 from montage_dask.report.summary import cuts_of

@@ -14,7 +14,8 @@ from montage_dask.api.cluster import Cluster, around
 from montage_dask.cluster.connect import connect
 from montage_dask.config import Setting
 from montage_dask.errors import MontageError
-from montage_dask.graph.drive import Driver, Progress, Silent
+from montage_dask.graph.drive import Driver
+from montage_dask.graph.telling import Progress, Silent
 from montage_dask.store import Store
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ def doctor(as_json: bool, cluster: str | None) -> int:
 
 @click.group()
 def config() -> None:
-    """Settings."""
+    """Settings and styles: what they are, and where their values come from."""
 
 
 @config.command()
@@ -48,6 +48,18 @@ def show(as_json: bool) -> int:
         alias = f"  [{names[name]}]" if name in names else ""
         value = "null" if setting.value is None else setting.value
         click.echo(f"{name} = {value}  ({setting.origin}){alias}")
+    return EXIT_DONE
+
+
+@config.command()
+@click.pass_context
+def reference(context: click.Context) -> int:
+    """Every setting explained, as a page in Markdown (docs/configuration.md)."""
+    from montage_dask.commands.reference import reference as page
+
+    commands = context.find_root().command
+    assert isinstance(commands, click.Group)
+    click.echo(page(commands), nl=False)
     return EXIT_DONE
 
 

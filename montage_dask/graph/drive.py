@@ -12,9 +12,9 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import dask
 from distributed import Client, get_worker, span
@@ -25,8 +25,10 @@ from montage_dask.devices import DEFAULT_LIMIT_MB, limit_memory
 from montage_dask.errors import Cancelled, ClusterError, MediaError, MontageError, TargetFailed
 from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
-from montage_dask.graph.placement import OFFER, TAGS, Capacity, Placement, promised
+from montage_dask.graph.placement import TAGS, Placement
 from montage_dask.graph.remote import LineState, ask_remotely, line_state, perform_remotely
+from montage_dask.graph.telling import Progress, Tally
+from montage_dask.graph.workers import Workers
 from montage_dask.records import to_json
 from montage_dask.store import Store
 
@@ -37,42 +39,6 @@ T = TypeVar("T")
 _SUBMITTING = threading.Lock()
 """Dask's configuration is one for all threads: two jobs must not change it at once."""
 
-CAPACITY_SECONDS = 1.0
-"""How long a look at the workers counts: asking costs the scheduler a message."""
-
-JOINING_SECONDS = 20.0
-"""Workers of a cluster that was just started may still be on their way."""
-
-WORKER_WAIT_SECONDS = 60.0
-"""How long a job waits for a lost worker to come back before it gives up."""
-
-SCHEDULER_WAIT_SECONDS = 60.0
-"""How long a scheduler that does not answer may take to come back."""
-
-FALLBACK_WAIT_SECONDS = 10.0
-"""How long it waits where another target can do the work."""
-
-
-class Progress(Protocol):
-    """Where a job tells how far it is."""
-
-    def stage(self, name: str, total: int, unit: str = "") -> None:
-        """A stage begins; `total` steps are known so far."""
-
-    def step(self, name: str, label: str, media_seconds: float = 0.0) -> None:
-        """One step of a stage is done; `media_seconds` of video or music went through."""
-
-    def note(self, message: str) -> None:
-        """Something that people should know."""
-
-
-class Silent:
-    """A progress that tells nobody."""
-
-    def stage(self, name: str, total: int, unit: str = "") -> None: ...
-    def step(self, name: str, label: str, media_seconds: float = 0.0) -> None: ...
-    def note(self, message: str) -> None: ...
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -81,48 +47,6 @@ class Outcome:
     request: Request
     record: dict[str, Any] | None
     error: MontageError | None = None
-
-
-@dataclass(slots=True)
-class Tally:
-    """What ran, for the summary: counts and seconds by operation and target."""
-
-    counts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
-    cpu_seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
-    reused: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    began: float = field(default_factory=time.monotonic)
-    _troubles: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-
-    def add(self, name: str, target: str, record: Mapping[str, Any]) -> None:
-        """One operation ran and gave a record."""
-        self.counts[name, target] += 1
-        self.seconds[name, target] += record.get("seconds", 0.0)
-        self.cpu_seconds[name, target] += record.get("cpu_seconds", 0.0)
-        for reason in record.get("troubles", ()):
-            self._troubles[name, reason] += 1
-
-    def troubles(self) -> list[dict[str, Any]]:
-        """What went wrong on the way to a result, most frequent first."""
-        return [
-            {"operation": name, "reason": reason, "count": count}
-            for (name, reason), count in sorted(self._troubles.items(), key=lambda t: (-t[1], t[0]))
-        ]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The `operations` of the JSON contract; work that was reused counts under its own key."""
-        names = sorted({*self.counts, *((n, "cpu") for n in self.reused)})
-        return [
-            {
-                "name": name,
-                "target": target,
-                "count": self.counts.get((name, target), 0),
-                "seconds": round(self.seconds.get((name, target), 0.0), 3),
-                "cpu_seconds": round(self.cpu_seconds.get((name, target), 0.0), 3),
-                "reused": self.reused.get(name, 0),
-            }
-            for name, target in names
-        ]
 
 
 class Feed:
@@ -145,19 +69,6 @@ class Feed:
 
     def __next__(self) -> Request:
         return self._pushed.popleft() if self._pushed else next(self._rest)
-
-
-def capacity_of(client: Client) -> Capacity:
-    """The resource tags of all workers, as the scheduler knows them now, and of those that a scaler would start."""
-    total: dict[str, float] = defaultdict(float)
-    largest: dict[str, float] = defaultdict(float)
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    for worker in workers:
-        for tag, amount in worker["resources"].items():
-            total[tag] += amount
-            largest[tag] = max(largest[tag], amount)
-    there = Capacity(dict(total), dict(largest), len(workers))
-    return promised(there, client.get_metadata([OFFER], {}))
 
 
 def task(
@@ -207,6 +118,7 @@ class Driver:
         self.client = client
         self.store = store
         self.progress = progress
+        self.workers = Workers(client)
         self.tally = Tally()
         self.breaker = Breaker()
         self._in_flight_per_slot = in_flight_per_slot
@@ -215,40 +127,6 @@ class Driver:
         self._line: LineState | None = None
         self._cancelled = threading.Event()
         self._in_flight: Mapping[Future, Any] = {}
-        self._seen: tuple[float, Capacity] = (float("-inf"), Capacity())
-
-    def capacity(self) -> Capacity:
-        """What the workers offer, as of at most a second ago."""
-        if time.monotonic() - self._seen[0] > CAPACITY_SECONDS:
-            while True:
-                try:
-                    self._seen = (time.monotonic(), capacity_of(self.client))
-                    break
-                except (OSError, TimeoutError) as error:
-                    self._reconnected(error)
-        return self._seen[1]
-
-    def _reconnected(self, error: BaseException | None = None) -> None:
-        """Wait until the client, which tries by itself, has its scheduler again.
-
-        Raises:
-            ClusterError: it did not come back.
-        """
-        deadline = time.monotonic() + SCHEDULER_WAIT_SECONDS
-        time.sleep(0.2)
-        while self.client.status != "running":
-            if self.client.status in ("closed", "closing") or time.monotonic() > deadline:
-                raise ClusterError(
-                    "the scheduler was lost and did not come back; what is done is kept: run the same command again to go on"
-                ) from error
-            time.sleep(0.2)
-
-    def expect(self, target: str) -> Capacity:
-        """What the cluster offers, as soon as a worker of a target is there, or after `JOINING_SECONDS` without one."""
-        deadline = time.monotonic() + JOINING_SECONDS
-        while not self.capacity().offers(target) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        return self.capacity()
 
     def cancel(self) -> None:
         """Stop: from any thread, and for good. Tasks that wait are taken back; those that run end by themselves, and are kept."""
@@ -312,7 +190,7 @@ class Driver:
         source = iter(requests)
         while True:
             self._go_on()
-            limit = self.capacity().slots * self._in_flight_per_slot
+            limit = self.workers.capacity().slots * self._in_flight_per_slot
             while len(waiting) < limit:
                 request = again.popleft() if again else next(source, None)
                 if request is None:
@@ -337,7 +215,7 @@ class Driver:
             if isinstance(failure, CancelledError):
                 # Not its fault: the way to the scheduler broke, or a new scheduler knows nothing of it.
                 again.append(request)
-                self._reconnected(failure)
+                self.workers.reconnected(failure)
                 continue
             if outcome is None:
                 attempts[request.key, placement.target] += 1
@@ -380,7 +258,7 @@ class Driver:
         while True:
             placement = routes.of(request)
             try:
-                self._check(placement)
+                self.workers.check(placement)
                 return placement
             except ClusterError as error:
                 if not placement.fallbacks:
@@ -394,8 +272,8 @@ class Driver:
         """Take back the requests that wait for workers that went away; they go to another target."""
         back = []
         for future, (request, placement) in list(waiting.items()):
-            if placement.fallbacks and self._lacking(placement):
-                why = self.capacity().lacks.get(
+            if placement.fallbacks and self.workers.lacking(placement):
+                why = self.workers.capacity().lacks.get(
                     TAGS[placement.target], f"no {TAGS[placement.target]} worker is left"
                 )
                 routes.gone(placement, why)
@@ -412,7 +290,7 @@ class Driver:
             ClusterError: no worker offers what the placement needs.
             MontageError: as the function does.
         """
-        self._check(placement)
+        self.workers.check(placement)
         called: tuple[Callable[..., Any], ...] = (function,)
         if placement.target == "cgpu":
             called = (ask_remotely, function)
@@ -430,7 +308,7 @@ class Driver:
                 except TimeoutError:
                     if future.done():
                         raise
-                    self._check(placement)
+                    self.workers.check(placement)
         finally:
             future.release()
 
@@ -444,23 +322,6 @@ class Driver:
         if outcome.record is None:
             raise outcome.error or MontageError(f"{request.operation} gave no result")
         return outcome.record
-
-    def _lacking(self, placement: Placement) -> list[str]:
-        """The tags of a placement that no worker offers now."""
-        largest = self.capacity().largest
-        return [t for t, n in placement.resources.items() if largest.get(t, 0) < n]
-
-    def _check(self, placement: Placement) -> None:
-        """Never submit a task that cannot run: Dask would wait in silence."""
-        # Another target can take it at once; the last one is worth waiting for.
-        patience = FALLBACK_WAIT_SECONDS if placement.fallbacks else WORKER_WAIT_SECONDS
-        deadline = time.monotonic() + patience
-        while lacking := self._lacking(placement):
-            known = [w for t, w in self.capacity().lacks.items() if t in lacking]
-            if known or time.monotonic() > deadline:
-                what = f"no worker offers {', '.join(lacking)}, which {placement.operation} needs"
-                raise ClusterError(": ".join([what, *known[:1]]))
-            time.sleep(0.2)
 
     def _submit(
         self, request: Request, placement: Placement, priority: int, attempt: int
@@ -494,9 +355,9 @@ class Driver:
                 return next(iter(done))
             except TimeoutError:
                 for placement in {p for _, p in waiting.values()}:
-                    if placement.fallbacks and self._lacking(placement):
+                    if placement.fallbacks and self.workers.lacking(placement):
                         return None
-                    self._check(placement)
+                    self.workers.check(placement)
             except CancelledError:
                 return next(f for f in waiting if f.cancelled())
 

@@ -22,7 +22,7 @@ from montage_dask.errors import (
     printable,
 )
 from montage_dask.graph.directing import direct, directed, edited
-from montage_dask.graph.drive import Driver, Progress
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.rendering import render
 from montage_dask.graph.survey import (
@@ -32,6 +32,7 @@ from montage_dask.graph.survey import (
     find_footage,
     probe_all,
 )
+from montage_dask.graph.telling import Progress
 from montage_dask.job import JobSpec
 from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Timeline

@@ -114,7 +114,7 @@ class Live(Tracker):
     """
 
     def __init__(self, title: str, dashboard: Callable[[], str | None]) -> None:
-        from montage_dask.graph.drive import Silent
+        from montage_dask.graph.telling import Silent
 
         super().__init__(Silent())
         self._title, self._dashboard = title, dashboard

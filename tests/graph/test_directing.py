@@ -19,9 +19,10 @@ from montage_dask.edit.edit import edit
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import UsageError
 from montage_dask.graph.directing import catalogue_of, direct, directed, edited
-from montage_dask.graph.drive import Driver, Silent
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import compose
 from montage_dask.graph.survey import Clip, Survey
+from montage_dask.graph.telling import Silent
 from montage_dask.job import make_job
 from montage_dask.records import to_json
 from montage_dask.store import Store

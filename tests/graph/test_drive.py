@@ -9,11 +9,13 @@ import pytest
 from distributed import Client, LocalCluster
 
 from montage_dask.errors import ClusterError, MediaError
-from montage_dask.graph import drive
 from montage_dask.graph import operation as room
-from montage_dask.graph.drive import Driver, Feed, Silent, capacity_of
+from montage_dask.graph import workers
+from montage_dask.graph.drive import Driver, Feed
 from montage_dask.graph.operation import Operation, Request, register
 from montage_dask.graph.placement import Placement
+from montage_dask.graph.telling import Silent
+from montage_dask.graph.workers import capacity_of
 from montage_dask.store import Store
 
 HERE = {"work": Placement("work", "cpu", "test")}
@@ -119,7 +121,7 @@ def test_what_an_outcome_makes_possible_can_be_added(driver):
 
 
 def test_a_resource_that_nobody_offers_is_an_error_and_no_hang(driver, monkeypatch):
-    monkeypatch.setattr(drive, "WORKER_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "WORKER_WAIT_SECONDS", 0.5)
     with pytest.raises(ClusterError, match="no worker offers GPU, which work needs"):
         list(driver.run(requests(1), {"work": Placement("work", "gpu", "test")}))
 

@@ -14,10 +14,11 @@ from montage_dask.config import resolve
 from montage_dask.errors import TargetFailed, UsageError
 from montage_dask.graph import batch
 from montage_dask.graph import operation as room
-from montage_dask.graph.drive import Driver, Silent
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Operation, Request, register
 from montage_dask.graph.placement import Capacity, Placement
 from montage_dask.graph.survey import Settings
+from montage_dask.graph.telling import Silent
 from montage_dask.graph.upscaling import PIECE_FRAMES, spoken, too_large, upscaling
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.probe import probe
