@@ -69,8 +69,10 @@ def compose(
     job: JobSpec, progress: Progress | None, cluster: Any
 ) -> tuple[Survey, tuple[Timeline, ...]]:
     """The edits of a job, one per variant, and what they were chosen from."""
+    given = job.from_timeline
+    title = f"editing {job.output.name}" if given is None else f"reading {given.name}"
     with (
-        shown(progress, f"editing {job.output.name}") as told,
+        shown(progress, title) as told,
         driving(job.settings, job.store, told, cluster) as driver,
     ):
         survey, timelines = montage.edits(job, driver)

@@ -47,6 +47,7 @@ class Run(Generic[T]):
         self._control = Control()
         self._future: Future[T] = Future()
         self._called_off = threading.Event()
+        self._starting = threading.Lock()
         self._began: float | None = None
         self._ended: float | None = None
         if start:
@@ -54,9 +55,10 @@ class Run(Generic[T]):
 
     def perform(self) -> None:
         """Do the work in this thread; whatever becomes of it is told by the run. For those who bring threads of their own."""
-        if not self._future.set_running_or_notify_cancel():
-            return
-        self._began = time.monotonic()
+        with self._starting:
+            if self._began is not None or not self._future.set_running_or_notify_cancel():
+                return
+            self._began = time.monotonic()
         try:
             if self._called_off.is_set():
                 raise Cancelled("cancelled before it began")

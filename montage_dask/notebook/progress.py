@@ -7,7 +7,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from montage_dask.notebook.page import dashboard_line, frame, lines, rail, table, text, title
+from montage_dask.notebook.page import (
+    dashboard_line,
+    folded,
+    frame,
+    lines,
+    rail,
+    table,
+    text,
+    title,
+)
 
 SHOWN_NOTES = 5
 
@@ -51,12 +60,19 @@ def _one(f: Mapping[str, Any]) -> str:
         # Of a stage that was done before, nothing comes.
         if stage["done"] or f["state"] not in ("finished", "cancelled", "failed")
     )  # fmt: skip
+    stages = (
+        table(("stage", "", "done", "speed", ""), rows, numbers=(3,)) if f["stages"] else Markup("")
+    )
+    if f["state"] == "finished" and not f["notes"]:
+        # What matters now is the result: one line is enough.
+        told = text(f"{f['title']}: finished after {f['seconds']:.1f} s", 300)
+        return frame(folded(told, dashboard_line(f["dashboard"]), stages))
     return frame(
         dashboard_line(f["dashboard"]),
         Markup("<div>{} {}</div>").format(
             title(f["title"]), Markup("{} after {:.0f} s").format(_state(f), f["seconds"])
         ),
-        table(("stage", "", "done", "speed", ""), rows, numbers=(3,)) if f["stages"] else "",
+        stages,
         lines("muted", [f["label"]] if f["label"] and f["state"] == "running" else []),
         lines("warn", f["notes"][-SHOWN_NOTES:]),
         lines("bad", [f["error"]] if f["error"] else []),
