@@ -168,7 +168,8 @@ def transcode(
     how = _encoding(options, size=box, audio=audio, container=container)
     absolute = os.path.abspath(grade) if grade.lower().endswith(".cube") else grade
     how = replace(how, grade=absolute)
-    with batched(options, folder, progress, "transcoding") as (driver, settings):
+    title = "transcoding" if grade == "none" else "grading"
+    with batched(options, folder, progress, title) as (driver, settings):
         written = batch.transcode(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 

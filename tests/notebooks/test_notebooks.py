@@ -8,7 +8,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -57,7 +56,7 @@ def test_it_runs_and_shows_pictures(path, folder, monkeypatch):
     client = NotebookClient(
         notebook,
         timeout=300,
-        km=AsyncKernelManager(kernel_name="python3", transport="ipc"),
+        kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
     )
     client.execute()  # an error in a cell is one here
