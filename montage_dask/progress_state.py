@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from montage_dask.errors import printable
+from montage_dask.stages import StageCount
 
 KEPT_NOTES = 20
 
@@ -20,35 +19,6 @@ class Told(Protocol):
     def note(self, message: str) -> None: ...
 
 
-@dataclass(slots=True)
-class _Stage:
-    total: int
-    unit: str
-    started: float = field(default_factory=time.monotonic)
-    done: int = 0
-    media_seconds: float = 0.0
-    seconds: float = 0.0
-    """From its begin to its last step."""
-
-    def told(self, name: str) -> dict[str, Any]:
-        """The stage as JSON; speed is × real time, and left out where nothing is to be told."""
-        going = self.done < self.total
-        took = time.monotonic() - self.started if going else self.seconds
-        fast = self.media_seconds / took if self.media_seconds and took > 0.05 else None
-        # From the time of the steps that are done: it does not fall while a long one runs.
-        left = self.seconds / self.done * (self.total - self.done) if self.done and going else None
-        return {
-            "name": name,
-            "unit": self.unit,
-            "done": self.done,
-            "total": self.total,
-            "seconds": round(took, 1),
-            "media_seconds": round(self.media_seconds, 3),
-            "speed": None if fast is None else round(fast, 2),
-            "eta_seconds": None if left is None else round(left, 1),
-        }
-
-
 class Tracker:
     """A progress that remembers what it was told, and passes it on.
 
@@ -58,7 +28,7 @@ class Tracker:
 
     def __init__(self, inner: Told) -> None:
         self._inner = inner
-        self._stages: dict[str, _Stage] = {}
+        self._stages: dict[str, StageCount] = {}
         self._stage, self._label = "", ""
         self._notes: list[str] = []
         self._noted = 0
@@ -68,18 +38,14 @@ class Tracker:
     def stage(self, name: str, total: int, unit: str = "") -> None:
         """A stage begins."""
         with self._lock:
-            self._stages[name] = _Stage(total, unit)
+            self._stages[name] = StageCount(total, unit)
             self._stage, self._label, self._changed = name, "", True
         self._inner.stage(name, total, unit)
 
     def step(self, name: str, label: str, media_seconds: float = 0.0) -> None:
         """One step of a stage is done."""
         with self._lock:
-            stage = self._stages.setdefault(name, _Stage(0, ""))
-            stage.done += 1
-            stage.total = max(stage.total, stage.done)
-            stage.media_seconds += media_seconds
-            stage.seconds = time.monotonic() - stage.started
+            self._stages.setdefault(name, StageCount(0, "")).step(media_seconds)
             self._stage, self._label, self._changed = name, label, True
         self._inner.step(name, label, media_seconds)
 

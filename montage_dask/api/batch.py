@@ -8,14 +8,14 @@ takes a `Cluster` or a Dask client, too.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.working import driving, separate, shown
+from montage_dask.api.working import driving, separate, shown, watched
 from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
@@ -34,7 +34,12 @@ STORE = ".montage"
 
 @contextmanager
 def batched(
-    options: Mapping[str, Any], folder: Path, progress: Progress | None, title: str
+    kind: str,
+    files: Iterable[str | Path],
+    options: Mapping[str, Any],
+    folder: Path,
+    progress: Progress | None,
+    title: str,
 ) -> Iterator[tuple[Driver, Settings]]:
     given, cluster = separate(options)
     settings = resolve(given)
@@ -42,6 +47,7 @@ def batched(
     with (
         shown(progress, title) as told,
         driving(settings, store.absolute(), told, cluster) as driver,
+        watched(driver, kind, folder.name, map(str, files), settings),
     ):
         yield driver, Settings.of(settings)
 
@@ -72,7 +78,11 @@ def survey_files(
 
     folder = Path(output) if output is not None else Path.cwd()
     names = ", ".join(Path(f).name for f in [*files, *music][:3])
-    with batched(options, folder, progress, f"analysing {names}") as (driver, settings):
+    title = f"analysing {names}"
+    with batched("analyse", [*files, *music], options, folder, progress, title) as (
+        driver,
+        settings,
+    ):
         survey = Survey()
         tracks = [str(Path(m).absolute()) for m in music]
         candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
@@ -80,6 +90,9 @@ def survey_files(
         candidates = [c for c in candidates if str(c.path) not in tracks]
         probe_all(driver, settings, candidates, survey)
         tracks += _audio_only(survey)
+        survey.tell = driver.progress.left_out
+        for one in survey.skipped:
+            survey.tell(one.path, one.reason)
         analysis = Analysis(driver, settings, survey)
         analysis.run(tracks)
         heard = {}
@@ -169,7 +182,7 @@ def transcode(
     absolute = os.path.abspath(grade) if grade.lower().endswith(".cube") else grade
     how = replace(how, grade=absolute)
     title = "transcoding" if grade == "none" else "grading"
-    with batched(options, folder, progress, title) as (driver, settings):
+    with batched("transcode", files, options, folder, progress, title) as (driver, settings):
         written = batch.transcode(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 
@@ -202,7 +215,7 @@ def stabilise(
     """
     folder = output_folder(output)
     how = _encoding(options, size=None, audio=audio, container=container)
-    with batched(options, folder, progress, "steadying") as (driver, settings):
+    with batched("stabilise", files, options, folder, progress, "steadying") as (driver, settings):
         written = batch.stabilise(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 
@@ -249,7 +262,7 @@ def upscale(
         values["upscale-model"].value, scale, memory_limit_mb=values["gpu-memory-limit"].value
     )
     limit = None if yes else values["upscale-limit-minutes"].value
-    with batched(options, folder, progress, "upscaling") as (driver, settings):
+    with batched("upscale", files, options, folder, progress, "upscaling") as (driver, settings):
         patterns = [str(f) for f in files]
         written = batch.upscale(driver, settings, patterns, folder, how, enlarge, limit)
         expected = round(written.expected_seconds or 0.0, 3)
@@ -344,7 +357,10 @@ def frames(
     if max_width is not None and not 16 <= max_width <= 16384:
         raise UsageError("--width must lie between 16 and 16384")
     wanted = batch.StillsWanted(step, per_shot, "." + image_format, max_width)
-    with batched(options, folder, progress, "writing stills") as (driver, settings):
+    with batched("frames", files, options, folder, progress, "writing stills") as (
+        driver,
+        settings,
+    ):
         written = batch.stills(driver, settings, [str(f) for f in files], folder, wanted)
         result = _written(written, driver, "frames")
     if contact_sheet:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.working import driving, logged, shown
+from montage_dask.api.working import driving, logged, shown, watched
+from montage_dask.dashboard.performance import performance
 from montage_dask.graph import finish, montage, planning
 from montage_dask.graph.montage import Made
 from montage_dask.graph.survey import Survey
@@ -15,6 +16,7 @@ from montage_dask.graph.telling import Progress
 from montage_dask.job import JobSpec, make_job, read_job
 from montage_dask.progress_file import ProgressFile
 from montage_dask.records import Timeline
+from montage_dask.report.rerun import command
 
 JOB_SUFFIXES = (".yaml", ".yml")
 
@@ -51,8 +53,11 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
         logged(job.run_dir),
         ProgressFile(job.run_dir, heard, job.output) as told,
         driving(job.settings, job.store, told, cluster) as driver,
+        watched(driver, "run", job.output.name, job.footage, job.settings),
     ):
-        survey, made = montage.make(job, driver)
+        wanted = job["performance-report"]
+        with performance(driver.client, job.run_dir, command(job), wanted=wanted):
+            survey, made = montage.make(job, driver)
         return Finished(finish.finish(job, driver, survey, made), survey, tuple(made))
 
 
@@ -74,6 +79,7 @@ def compose(
     with (
         shown(progress, title) as told,
         driving(job.settings, job.store, told, cluster) as driver,
+        watched(driver, "edit", job.output.name, job.footage, job.settings),
     ):
         survey, timelines = montage.edits(job, driver)
         return survey, tuple(timelines)

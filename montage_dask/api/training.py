@@ -64,7 +64,7 @@ def train(
         shown(progress, f"training {network}") as heard,
         logged(folder),
         ProgressFile(folder, heard, folder / "weights.npz") as told,
-        batched(options, folder, told, "") as (driver, settings),
+        batched("train", data, options, folder, told, "") as (driver, settings),
     ):
         trained = training.train(driver, settings, how, folder)
         ran = driver.told()

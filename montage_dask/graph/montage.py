@@ -66,11 +66,12 @@ def prepare(job: JobSpec, driver: Driver) -> Survey:
     from montage_dask.analysis.similarity import group_duplicates
 
     settings = Settings.of(job.settings)
-    survey = Survey()
+    survey = Survey(tell=driver.progress.left_out)
     _sweep(job.store)
     if job.from_timeline is None:
         candidates, skipped = find_footage(job.footage, job.music)
-        survey.skipped.extend(skipped)
+        for one in skipped:
+            survey.skip(one.path, one.reason)
     else:
         candidates = []
     probe_all(driver, settings, candidates, survey)
