@@ -23,11 +23,11 @@ Made by `python docs/make_api.py` from the docstrings; do not edit it here.
 ```python
 from montage_dask import Cluster, Footage, Job, Music
 
-with Cluster() as cluster:                                  # workers for all that follows
-    footage = Footage("clips/").analyse()                   # clips, each with its shots
-    music = Music("track.mp3").analyse()                    # beats, bars, sections
+with Cluster() as cluster:  # workers for all that follows
+    footage = Footage("clips/").analyse()  # clips, each with its shots
+    music = Music("track.mp3").analyse()  # beats, bars, sections
     job = Job(footage, music, style="travel", duration=30)
-    print(job.plan())                                       # what it would do, where, how long
+    print(job.plan())  # what it would do, where, how long
     timeline = job.edit().exclude("shaky*").pin("finish.mp4@0:42")
     montage = timeline.render("montage.mp4")
 ```

@@ -32,11 +32,9 @@ from montage_dask.graph.survey import (
     find_footage,
     probe_all,
 )
-from montage_dask.graph.telling import Progress
 from montage_dask.job import JobSpec
 from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Timeline
-from montage_dask.store import Store
 from montage_dask.store.artefacts import free_bytes, storage_error
 
 log = logging.getLogger(__name__)
@@ -287,15 +285,3 @@ def _sweep(store: Path) -> None:
                 part.unlink()
         except OSError:
             log.debug("cannot remove %s", part)
-
-
-def start(job: JobSpec, client: Any, progress: Progress) -> Driver:
-    """A driver for a job on a connected cluster."""
-    return Driver(
-        client,
-        Store(job.store),
-        progress,
-        in_flight_per_slot=job["in-flight-per-slot"],
-        retries=job["retries"],
-        gpu_memory_limit_mb=job["gpu-memory-limit"],
-    )

@@ -9,7 +9,9 @@ from jobs import Material, make_clip, make_track
 
 from montage_dask import Cluster, Footage, Job
 
-SMALL = {"size": "160x90", "fps": 25, "quality": "preview", "duration": 3}
+SMALL = {
+    "size": "160x90", "fps": 25, "quality": "preview", "duration": 3, "performance_report": False,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
