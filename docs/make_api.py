@@ -94,7 +94,9 @@ def _class(name: str, cls: type) -> Iterator[str]:
         if member.endswith("_async"):
             continue  # told with its twin
         twin = f"{member}_async" if hasattr(cls, f"{member}_async") else ""
-        yield from _function(f"{name}.{member}", function, "####", twin)
+        owner = name if isinstance(value, classmethod) else name.lower()
+        told = f"await {owner}.{twin}(…)" if twin else ""
+        yield from _function(f"{name}.{member}", function, "####", told)
 
 
 def _attributes(cls: type) -> Iterator[tuple[str, str]]:
@@ -127,8 +129,10 @@ def _assigned(statement: ast.stmt) -> str:
 def _function(name: str, function: Any, level: str, twin: str = "") -> Iterator[str]:
     yield f"{level} {name}"
     yield ""
-    told = f"\nawait {name.rpartition('.')[0].lower()}.{twin}(…)" if twin else ""
-    yield f"```python\n{name.rpartition('.')[2]}{_signature(function)}{told}\n```"
+    yield f"```python\n{name.rpartition('.')[2]}{_signature(function)}"
+    if twin:
+        yield twin
+    yield "```"
     yield ""
     yield from _prose(inspect.getdoc(function) or "")
 
