@@ -23,11 +23,11 @@ Made by `python docs/make_api.py` from the docstrings; do not edit it here.
 ```python
 from montage_dask import Cluster, Footage, Job, Music
 
-with Cluster() as cluster:                                  # workers for all that follows
-    footage = Footage("clips/").analyse()                   # clips, each with its shots
-    music = Music("track.mp3").analyse()                    # beats, bars, sections
+with Cluster() as cluster:  # workers for all that follows
+    footage = Footage("clips/").analyse()  # clips, each with its shots
+    music = Music("track.mp3").analyse()  # beats, bars, sections
     job = Job(footage, music, style="travel", duration=30)
-    print(job.plan())                                       # what it would do, where, how long
+    print(job.plan())  # what it would do, where, how long
     timeline = job.edit().exclude("shaky*").pin("finish.mp4@0:42")
     montage = timeline.render("montage.mp4")
 ```
@@ -94,7 +94,9 @@ def _class(name: str, cls: type) -> Iterator[str]:
         if member.endswith("_async"):
             continue  # told with its twin
         twin = f"{member}_async" if hasattr(cls, f"{member}_async") else ""
-        yield from _function(f"{name}.{member}", function, "####", twin)
+        owner = name if isinstance(value, classmethod) else name.lower()
+        told = f"await {owner}.{twin}(…)" if twin else ""
+        yield from _function(f"{name}.{member}", function, "####", told)
 
 
 def _attributes(cls: type) -> Iterator[tuple[str, str]]:
@@ -127,8 +129,10 @@ def _assigned(statement: ast.stmt) -> str:
 def _function(name: str, function: Any, level: str, twin: str = "") -> Iterator[str]:
     yield f"{level} {name}"
     yield ""
-    told = f"\nawait {name.rpartition('.')[0].lower()}.{twin}(…)" if twin else ""
-    yield f"```python\n{name.rpartition('.')[2]}{_signature(function)}{told}\n```"
+    yield f"```python\n{name.rpartition('.')[2]}{_signature(function)}"
+    if twin:
+        yield twin
+    yield "```"
     yield ""
     yield from _prose(inspect.getdoc(function) or "")
 

@@ -15,10 +15,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.working import driving, separate, shown
+from montage_dask.api.working import driving, separate, shown, watched
 from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
-from montage_dask.dashboard.publish import published
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
 from montage_dask.graph import batch, finish, montage
 from montage_dask.graph.drive import Driver
@@ -35,7 +34,7 @@ STORE = ".montage"
 
 @contextmanager
 def batched(
-    verb: str,
+    kind: str,
     files: Iterable[str | Path],
     options: Mapping[str, Any],
     folder: Path,
@@ -48,7 +47,7 @@ def batched(
     with (
         shown(progress, title) as told,
         driving(settings, store.absolute(), told, cluster) as driver,
-        published(driver.client, driver.progress, verb, folder.name, map(str, files), settings),
+        watched(driver, kind, folder.name, map(str, files), settings),
     ):
         yield driver, Settings.of(settings)
 
@@ -79,7 +78,8 @@ def survey_files(
 
     folder = Path(output) if output is not None else Path.cwd()
     names = ", ".join(Path(f).name for f in [*files, *music][:3])
-    with batched("analyse", files, options, folder, progress, f"analysing {names}") as (
+    title = f"analysing {names}"
+    with batched("analyse", [*files, *music], options, folder, progress, title) as (
         driver,
         settings,
     ):

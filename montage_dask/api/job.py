@@ -28,10 +28,10 @@ class Job:
     """A montage to make: footage, music, and how.
 
         job = Job("clips/", "track.mp3", style="travel", duration=30)
-        job.plan()                # what it would do, where, and how long it takes
-        timeline = job.edit()     # the cuts, to look at and to change
-        montage = job.run()       # all of it
-        run = job.start()         # all of it, in the background
+        job.plan()  # what it would do, where, and how long it takes
+        timeline = job.edit()  # the cuts, to look at and to change
+        montage = job.run()  # all of it
+        run = job.start()  # all of it, in the background
 
     All verbs have a twin for async code that ends in `_async`, and run on the open `Cluster` or on `cluster=`.
 

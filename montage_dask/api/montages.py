@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.working import driving, logged, shown
+from montage_dask.api.working import driving, logged, shown, watched
 from montage_dask.dashboard.performance import performance
-from montage_dask.dashboard.publish import published
 from montage_dask.graph import finish, montage, planning
 from montage_dask.graph.montage import Made
 from montage_dask.graph.survey import Survey
@@ -54,9 +53,7 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
         logged(job.run_dir),
         ProgressFile(job.run_dir, heard, job.output) as told,
         driving(job.settings, job.store, told, cluster) as driver,
-        published(
-            driver.client, driver.progress, "run", job.output.name, job.footage, job.settings
-        ),
+        watched(driver, "run", job.output.name, job.footage, job.settings),
     ):
         wanted = job["performance-report"]
         with performance(driver.client, job.run_dir, command(job), wanted=wanted):
@@ -82,6 +79,7 @@ def compose(
     with (
         shown(progress, title) as told,
         driving(job.settings, job.store, told, cluster) as driver,
+        watched(driver, "edit", job.output.name, job.footage, job.settings),
     ):
         survey, timelines = montage.edits(job, driver)
         return survey, tuple(timelines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from montage_dask.api.cluster import Cluster, around
 from montage_dask.cluster.connect import connect
 from montage_dask.config import Setting
+from montage_dask.dashboard.publish import page_link, published
 from montage_dask.errors import MontageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.telling import Progress, Silent
@@ -98,6 +99,22 @@ def driving(
         if control is not None:
             control.drives(driver)
         yield driver
+
+
+@contextmanager
+def watched(
+    driver: Driver,
+    kind: str,
+    title: str,
+    files: Iterable[str],
+    settings: Mapping[str, Setting],
+) -> Iterator[None]:
+    """The work in the block is on the page `/montage` of its scheduler (see `dashboard.publish.published`)."""
+    with published(driver.client, driver.progress, kind, title, files, settings):
+        control = _control.get()
+        if control is not None:
+            control.dashboard = page_link(driver.client) or control.dashboard
+        yield
 
 
 @contextmanager

@@ -48,6 +48,8 @@ def progress_html(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _one(f: Mapping[str, Any]) -> str:
+    # The link stands first already.
+    notes = [n for n in f["notes"] if not n.startswith("watch it at ")]
     rows = (
         (
             stage["name"],
@@ -63,7 +65,7 @@ def _one(f: Mapping[str, Any]) -> str:
     stages = (
         table(("stage", "", "done", "speed", ""), rows, numbers=(3,)) if f["stages"] else Markup("")
     )
-    if f["state"] == "finished" and not f["notes"]:
+    if f["state"] == "finished" and not notes:
         # What matters now is the result: one line is enough.
         told = text(f"{f['title']}: finished after {f['seconds']:.1f} s", 300)
         return frame(folded(told, dashboard_line(f["dashboard"]), stages))
@@ -74,7 +76,7 @@ def _one(f: Mapping[str, Any]) -> str:
         ),
         stages,
         lines("muted", [f["label"]] if f["label"] and f["state"] == "running" else []),
-        lines("warn", f["notes"][-SHOWN_NOTES:]),
+        lines("warn", notes[-SHOWN_NOTES:]),
         lines("bad", [f["error"]] if f["error"] else []),
     )
 
