@@ -13,27 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import Material, montage
-from server import SHORT, Namespace, Running, eventually, kubeconfig, write_json
+from jobs import Material
+from server import Namespace, Running, eventually, kubeconfig, write_json
 
 from montage_dask.cluster.kube import APPS, CORE, DASK
 from montage_dask.render.verify import frames_hash
-
-
-@pytest.fixture(scope="module")
-def reference(material: Material, tmp_path_factory: pytest.TempPathFactory) -> str:
-    output = tmp_path_factory.mktemp("quiet") / "out.mp4"
-    done = montage("run", material.footage, "--music", material.music, "-o", output, *SHORT, "--n-workers", 2)  # fmt: skip
-    assert done.code == 0, done.stderr
-    return frames_hash(output)
-
-
-@pytest.fixture
-def out(shared: Path, request: pytest.FixtureRequest) -> Path:
-    folder = shared / request.node.name
-    folder.mkdir()
-    folder.chmod(0o777)
-    return folder / "out.mp4"
 
 
 def finish(run: Running, namespace: Namespace, out: Path, reference: str) -> None:

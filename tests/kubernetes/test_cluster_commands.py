@@ -1,19 +1,33 @@
-"""`cluster up`, `status`, `scale`, `logs` and `down`, and a run that attaches."""
+"""`cluster up`, `status`, `scale`, `logs` and `down`, and a run that attaches: with CPU, GPU and cgpu workers in one cluster.
+
+Also what becomes of the other groups when one shrinks, by our way and by `KubeCluster.scale`.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+from dask_kubernetes.operator import KubeCluster
 from distributed import Client
+from far import colab_in_a_pod
 from jobs import Material
 from server import Namespace, eventually
 from test_scaler import GPU_WORKER, group_of
 
 from montage_dask.cluster.connect import connect
 from montage_dask.cluster.standing import examine
-from montage_dask.config import resolve
+from montage_dask.cluster.starting import Launch, hang_up, start
+from montage_dask.config import Setting, resolve
+from montage_dask.render.verify import frames_hash
 
-ENVIRONMENT = {"DASK_MONTAGE__KUBERNETES_ENV": repr(GPU_WORKER)}
+GROUPS = {"cpu": "default", "gpu": "gpu", "cgpu": "cgpu"}
+"""How the names of a target's workers go on behind the cluster's."""
+
+PLACEMENT = {"strip": "gpu", "beats": "cgpu", "encode": "cgpu"}
 
 
 def ran_where(client: Client) -> dict[str, set[str]]:
@@ -26,67 +40,147 @@ def ran_where(client: Client) -> dict[str, set[str]]:
     return found
 
 
-def test_a_standing_cluster(namespace: Namespace, material: Material, shared: Path) -> None:
-    up = namespace.command("cluster", "up", "--cpu-workers", "1:1", "--gpu-workers", "1:1", **ENVIRONMENT)  # fmt: skip
-    assert up.code == 0, up.stderr
-    name = up.stdout.strip()
-
-    (told,) = namespace.command("cluster", "status", "--json").json["clusters"]
-    assert told["name"] == name
-    assert not told["orphaned"]
-
-    def examined():
-        (one,) = examine(resolve({"kubernetes-namespace": namespace.name}), name)["clusters"]
-        return one
-
-    eventually(lambda: all(p["phase"] == "Running" for p in examined()["pods"]), 60)
-    assert {g["kind"]: g["replicas"] for g in examined()["groups"]} == {"cpu": 1, "gpu": 1}
-
-    out = shared / "attached"
-    out.mkdir()
-    out.chmod(0o777)
-    settings = resolve(
-        {
-            "cluster": "kubernetes",
-            "kubernetes-namespace": namespace.name,
-            "kubernetes-folder": str(shared),
-            "kubernetes-attach": name,
-            "kubernetes-cpu-workers": "1:1",
-            "kubernetes-gpu-workers": "1:1",
+def test_a_standing_cluster_of_three_groups(
+    namespace: Namespace, material: Material, out: Path, reference: str
+) -> None:
+    with colab_in_a_pod(namespace) as specs:
+        environment = {
+            "DASK_MONTAGE__KUBERNETES_ENV": repr(GPU_WORKER),
+            "DASK_MONTAGE__KUBERNETES_SPECS": str(specs),
         }
-    )
-    with connect(settings) as client:
-        client.get_task_stream()  # from here on
-        result = namespace.start(
-            material, out / "out.mp4", "--attach", name, "--cpu-workers", "1:1", "--gpu-workers", "1:1",
-            DASK_MONTAGE__PLACEMENT="{strip: gpu, beats: gpu}", LOCAL_GPU_ENCODE="false", **ENVIRONMENT,
-        ).result()  # fmt: skip
-        where = ran_where(client)
-    targets = {p["operation"]: p["target"] for p in result["placement"]}
-    assert targets["strip"] == "gpu"
-    for key, groups in where.items():
-        target = targets.get(key.split("-")[0])
-        if target is not None:
-            on_gpu = target == "gpu" and not key.endswith("-cpu")
-            assert groups == {"gpu" if on_gpu else "default"}, key
-    assert {"strip", "probe"} <= {k.split("-")[0] for k in where}
-    # There is no GPU behind the tag: what was tried there went on with the CPU.
-    assert {f["from_target"] for f in result["fallbacks"]} == {"gpu"}
+        ranges = {f"kubernetes-{kind}-workers": "1:1" for kind in GROUPS}
+        words = [w for name, span in ranges.items() for w in (f"--{name[11:]}", span)]
+        up = namespace.command("cluster", "up", *words, **environment)
+        assert up.code == 0, up.stderr
+        name = up.stdout.strip()
 
-    # Down to nothing and up again, without touching the other group.
-    gpu_before = [p["name"] for p in examined()["pods"] if "-gpu-" in p["name"]]
-    assert namespace.command("cluster", "scale", name, "cpu", 0).code == 0
-    eventually(lambda: not [p for p in examined()["pods"] if "-default-" in p["name"]], 60)
-    assert namespace.command("cluster", "scale", name, "cpu", 2).code == 0
-    eventually(lambda: examined()["groups"][0]["running"] == 2, 60)
-    assert [p["name"] for p in examined()["pods"] if "-gpu-" in p["name"]] == gpu_before
+        (told,) = namespace.command("cluster", "status", "--json").json["clusters"]
+        assert told["name"] == name
+        assert not told["orphaned"]
 
-    logs = namespace.command("cluster", "logs", name, name + "-scheduler")
-    assert logs.code == 0
-    assert "distributed.scheduler" in logs.stdout
-    down = namespace.command("cluster", "down", name)
-    assert down.code == 0, down.stderr
-    assert namespace.remains() == []
+        def examined() -> dict:
+            (one,) = examine(resolve({"kubernetes-namespace": namespace.name}), name)["clusters"]
+            return one
+
+        eventually(lambda: all(p["phase"] == "Running" for p in examined()["pods"]), 90)
+        assert {g["kind"]: g["replicas"] for g in examined()["groups"]} == dict.fromkeys(GROUPS, 1)
+
+        settings = resolve(
+            {
+                "cluster": "kubernetes",
+                "kubernetes-namespace": namespace.name,
+                "kubernetes-folder": str(namespace.folder),
+                "kubernetes-attach": name,
+                "kubernetes-specs": str(specs),
+                **ranges,
+            }
+        )
+        with connect(settings) as client:
+            client.wait_for_workers(3, timeout=90)
+            client.get_task_stream()  # from here on
+            run = namespace.start(
+                material, out, "--attach", name, *words,
+                DASK_MONTAGE__PLACEMENT=json.dumps(PLACEMENT), LOCAL_GPU_ENCODE="false", **environment,
+            )  # fmt: skip
+            result = run.result()
+            where = ran_where(client)
+        assert frames_hash(out) == reference
+        each_ran_where_its_tag_says(result, where, out.parent)
+
+        # Down to nothing and up again, without touching the other groups.
+        others = [p["name"] for p in examined()["pods"] if "-default-" not in p["name"]]
+        assert namespace.command("cluster", "scale", name, "cpu", 0).code == 0
+        eventually(lambda: not [p for p in examined()["pods"] if "-default-" in p["name"]], 60)
+        assert namespace.command("cluster", "scale", name, "cpu", 2).code == 0
+        eventually(lambda: examined()["groups"][0]["running"] == 2, 60)
+        assert [p["name"] for p in examined()["pods"] if "-default-" not in p["name"]] == others
+
+        with attached(namespace, settings) as (cluster, client):
+            client.wait_for_workers(4, timeout=90)
+
+            def ours() -> None:
+                assert namespace.command("cluster", "scale", name, "cpu", 1).code == 0
+
+            def plain() -> None:
+                namespace.server.call(cluster.scale(1))
+
+            shrinks_without_loss(client, ours)
+            assert namespace.command("cluster", "scale", name, "cpu", 2).code == 0
+            client.wait_for_workers(4, timeout=90)
+            # dask-kubernetes issue 914: should this pass one day, our own way of shrinking is not needed any more.
+            with pytest.raises(AssertionError, match="a worker of another group is gone"):
+                shrinks_without_loss(client, plain)
+
+        logs = namespace.command("cluster", "logs", name, name + "-scheduler")
+        assert logs.code == 0
+        assert "distributed.scheduler" in logs.stdout
+        down = namespace.command("cluster", "down", name)
+        assert down.code == 0, down.stderr
+        assert namespace.remains() == []
     gone = namespace.command("cluster", "status", name)
     assert gone.code == 1
     assert "no Dask cluster" in gone.stderr
+
+
+@contextmanager
+def attached(
+    namespace: Namespace, settings: Mapping[str, Setting]
+) -> Iterator[tuple[KubeCluster, Client]]:
+    """The KubeCluster of dask-kubernetes, and a client without a scaler beside it."""
+    launch = Launch.of(settings)
+    cluster = namespace.server.call(start(namespace.kube, launch, str(launch.attach)))
+    try:
+        with Client(cluster.scheduler_address, security=cluster.security) as client:
+            yield cluster, client
+    finally:
+        namespace.server.call(hang_up(cluster))
+
+
+def shrinks_without_loss(client: Client, shrink: Callable[[], None]) -> None:
+    """Take one of two CPU workers away, both of which hold results, while those of the other groups are idle.
+
+    Raises:
+        AssertionError: another worker goes, or a result is lost.
+    """
+
+    def once(seconds: float) -> str:
+        import time
+        import uuid
+
+        time.sleep(seconds)
+        return uuid.uuid4().hex
+
+    def workers() -> set[str]:
+        return {w["name"] for w in client.scheduler_info(n_workers=-1)["workers"].values()}
+
+    before = workers()
+    held = client.map(once, [0.5] * 6, resources={"CPU": 1}, pure=False)
+    results = client.gather(held)
+    assert len({a for holders in client.who_has(held).values() for a in holders}) == 2
+    shrink()
+    eventually(lambda: len(workers()) < len(before), 60)
+    gone = before - workers()
+    assert {group_of(w) for w in gone} == {"default"}, "a worker of another group is gone"
+    assert len(gone) == 1
+    assert client.gather(held) == results, "a result was lost and worked out again"
+
+
+def each_ran_where_its_tag_says(result: dict, where: dict[str, set[str]], folder: Path) -> None:
+    targets = {p["operation"]: p["target"] for p in result["placement"]}
+    assert targets.items() >= PLACEMENT.items()
+    # What the workers tell the scheduler of each task.
+    for key, groups in where.items():
+        target = targets.get(key.split("-")[0])
+        if target is not None:
+            fallen = key.endswith("-cpu")
+            assert groups == {GROUPS["cpu" if fallen else target]}, key
+    assert {"probe", *PLACEMENT} <= {k.split("-")[0] for k in where}
+    # There is no GPU behind the tag: what was tried there went on with the CPU, and nothing else did.
+    assert {(f["operation"], f["from_target"]) for f in result["fallbacks"]} == {("strip", "gpu")}
+    # What they noted with their results.
+    records = folder / ".montage" / "records"
+    noted = {
+        kind: {json.loads(f.read_text())["target"] for f in (records / kind).rglob("*.json")}
+        for kind in ("probe", *PLACEMENT)
+    }
+    assert noted == {"probe": {"cpu"}, "strip": {"cpu"}, "beats": {"cgpu"}, "encode": {"cgpu"}}

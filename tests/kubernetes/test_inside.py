@@ -9,7 +9,7 @@ import yaml
 from jobs import Material, montage
 from server import SHORT, Namespace, eventually
 
-from montage_dask.cluster.kube import CORE, Refused
+from montage_dask.cluster.kube import CORE
 from montage_dask.cluster.specs import PACKAGED, Specs, Wanted
 from montage_dask.render.verify import frames_hash
 
@@ -35,22 +35,11 @@ def plural(manifest: dict) -> str:
 def test_the_server_accepts_each_object(namespace: Namespace, manifest: dict) -> None:
     if manifest["kind"] == "PersistentVolumeClaim":
         manifest = {**manifest, "metadata": {"name": "another"}}  # the tests' own has this name
-    versions = [manifest["apiVersion"]]
+    version = manifest["apiVersion"]
     if manifest["kind"] == "PodDisruptionBudget":
-        versions.append("policy/v1beta1")  # before Kubernetes 1.21
-    for version in versions:
-        try:
-            namespace.server.call(
-                namespace.kube.create(
-                    version, plural(manifest), {**manifest, "apiVersion": version}, dry_run=True
-                )
-            )
-            return
-        except Refused as error:
-            refusal = error
-            if error.status != 404:
-                break
-    raise refusal
+        version = namespace.policy
+    manifest = {**manifest, "apiVersion": version}
+    namespace.server.call(namespace.kube.create(version, plural(manifest), manifest, dry_run=True))
 
 
 def test_each_groups_manifest_as_the_launcher_makes_it(namespace: Namespace) -> None:

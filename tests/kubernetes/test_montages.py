@@ -14,15 +14,6 @@ from montage_dask.render.verify import frames_hash
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
 
 
-@pytest.fixture(scope="module")
-def reference(material: Material, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The frames of the montage on this machine."""
-    output = tmp_path_factory.mktemp("local") / "out.mp4"
-    done = montage("run", material.footage, "--music", material.music, "-o", output, *SHORT, "--n-workers", 2)  # fmt: skip
-    assert done.code == 0, done.stderr
-    return frames_hash(output)
-
-
 def test_two_launches_at_once_make_the_frames_of_a_local_run(
     namespace: Namespace, material: Material, reference: str, shared: Path
 ) -> None:

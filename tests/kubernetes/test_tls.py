@@ -33,11 +33,6 @@ def settings(namespace: Namespace, shared: Path, **more: Any) -> Any:
     return resolve(given)
 
 
-def secrets_of(namespace: Namespace) -> list[str]:
-    found = namespace.list(CORE, "secrets")
-    return [s["metadata"]["name"] for s in found if s["metadata"]["name"].endswith("-tls")]
-
-
 def only(namespace: Namespace) -> str:
     (cluster,) = namespace.list(DASK, "daskclusters")
     return str(cluster["metadata"]["name"])
@@ -76,14 +71,14 @@ def test_every_part_speaks_tls_and_strangers_are_refused(
         logs = namespace.command("cluster", "logs", name, name)
         assert ours.key.splitlines()[1] not in logs.stdout + logs.stderr
     assert namespace.remains() == []
-    assert secrets_of(namespace) == []
+    assert namespace.certificates() == []
 
 
 def test_attaching_reads_the_secret(namespace: Namespace, shared: Path) -> None:
     up = namespace.command("cluster", "up", "--cpu-workers", "1:1")
     assert up.code == 0, up.stderr
     name = up.stdout.strip()
-    assert secrets_of(namespace) == [f"{name}-tls"]
+    assert namespace.certificates() == [f"{name}-tls"]
     # What started with TLS keeps to it, whatever the client would like; a group that is added later too.
     with connect(settings(namespace, shared, attach=name, tls=False)) as client:
         assert client.scheduler.address.startswith("tls://")
@@ -91,7 +86,7 @@ def test_attaching_reads_the_secret(namespace: Namespace, shared: Path) -> None:
         workers = client.scheduler_info(n_workers=-1)["workers"]
         assert {a.partition("://")[0] for a in workers} == {"tls"}
     assert namespace.command("cluster", "down", name).code == 0
-    assert secrets_of(namespace) == []
+    assert namespace.certificates() == []
 
 
 def test_switched_off(namespace: Namespace, material: Material, shared: Path) -> None:
@@ -101,6 +96,6 @@ def test_switched_off(namespace: Namespace, material: Material, shared: Path) ->
     run = namespace.start(material, out / "out.mp4", "--cpu-workers", "1:1", DASK_MONTAGE__KUBERNETES_TLS="false")  # fmt: skip
     (pod,) = eventually(lambda: namespace.pods("scheduler"))
     assert "certificates" not in str(pod["spec"]["volumes"])
-    assert secrets_of(namespace) == []
+    assert namespace.certificates() == []
     run.result()
     assert namespace.remains() == []
