@@ -19,6 +19,7 @@ from server import Namespace, eventually
 from test_scaler import GPU_WORKER, group_of
 
 from montage_dask.cluster.connect import connect
+from montage_dask.cluster.kubernetes import quiet
 from montage_dask.cluster.standing import examine
 from montage_dask.cluster.starting import Launch, hang_up, start
 from montage_dask.config import Setting, resolve
@@ -48,11 +49,11 @@ def test_a_standing_cluster_of_three_groups(
             "DASK_MONTAGE__KUBERNETES_ENV": repr(GPU_WORKER),
             "DASK_MONTAGE__KUBERNETES_SPECS": str(specs),
         }
-        ranges = {f"kubernetes-{kind}-workers": "1:1" for kind in GROUPS}
-        words = [w for name, span in ranges.items() for w in (f"--{name[11:]}", span)]
-        up = namespace.command("cluster", "up", *words, **environment)
+        words = [w for kind in GROUPS for w in (f"--{kind}-workers", "1:1")]
+        up = namespace.command("cluster", "up", *words[:4], **environment)
         assert up.code == 0, up.stderr
         name = up.stdout.strip()
+        assert namespace.certificates() == [f"{name}-tls"]
 
         (told,) = namespace.command("cluster", "status", "--json").json["clusters"]
         assert told["name"] == name
@@ -63,7 +64,7 @@ def test_a_standing_cluster_of_three_groups(
             return one
 
         eventually(lambda: all(p["phase"] == "Running" for p in examined()["pods"]), 90)
-        assert {g["kind"]: g["replicas"] for g in examined()["groups"]} == dict.fromkeys(GROUPS, 1)
+        assert {g["kind"]: g["replicas"] for g in examined()["groups"]} == {"cpu": 1, "gpu": 1}
 
         settings = resolve(
             {
@@ -72,11 +73,17 @@ def test_a_standing_cluster_of_three_groups(
                 "kubernetes-folder": str(namespace.folder),
                 "kubernetes-attach": name,
                 "kubernetes-specs": str(specs),
-                **ranges,
+                # What started with TLS keeps to it, whatever the client would like.
+                "kubernetes-tls": False,
+                **{f"kubernetes-{kind}-workers": "1:1" for kind in GROUPS},
             }
         )
         with connect(settings) as client:
+            # The group that this client has added, too.
             client.wait_for_workers(3, timeout=90)
+            info = client.scheduler_info(n_workers=-1)
+            spoken = {a.partition("://")[0] for a in (info["address"], *info["workers"])}
+            assert spoken == {"tls"}
             client.get_task_stream()  # from here on
             run = namespace.start(
                 material, out, "--attach", name, *words,
@@ -128,7 +135,8 @@ def attached(
 ) -> Iterator[tuple[KubeCluster, Client]]:
     """The KubeCluster of dask-kubernetes, and a client without a scaler beside it."""
     launch = Launch.of(settings)
-    cluster = namespace.server.call(start(namespace.kube, launch, str(launch.attach)))
+    with quiet():
+        cluster = namespace.server.call(start(namespace.kube, launch, str(launch.attach)))
     try:
         with Client(cluster.scheduler_address, security=cluster.security) as client:
             yield cluster, client
