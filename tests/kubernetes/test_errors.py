@@ -46,7 +46,7 @@ def failure(run: Running, waits: float = 0.0) -> str:
 
 def test_the_waits_of_the_default_settings_leave_time_for_the_rest():
     default = resolve({})["kubernetes-pending-seconds"].value
-    assert max(default, ACTED_SECONDS, HOPELESS_SECONDS) <= PROMISED_SECONDS - 10
+    assert max(default, ACTED_SECONDS, HOPELESS_SECONDS) <= PROMISED_SECONDS - 8
 
 
 def test_what_kubernetes_refuses(namespace: Namespace, material: Material, shared: Path) -> None:

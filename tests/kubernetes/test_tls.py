@@ -71,13 +71,3 @@ def test_every_part_speaks_tls_and_strangers_are_refused(
         assert ours.key.splitlines()[1] not in logs.stdout + logs.stderr
     assert namespace.remains() == []
     assert namespace.certificates() == []
-
-
-def test_switched_off(namespace: Namespace, shared: Path) -> None:
-    with connect(settings(namespace, shared, tls=False, cpu_workers="0:1", gpu_workers="0:0")) as client:  # fmt: skip
-        (pod,) = namespace.pods("scheduler")
-        assert "certificates" not in str(pod["spec"]["volumes"])
-        assert namespace.certificates() == []
-        assert client.scheduler_info()["address"].startswith("tcp://")
-        assert client.submit(sum, [1, 2], resources={"CPU": 1}).result(timeout=90) == 3
-    assert namespace.remains() == []
