@@ -123,6 +123,45 @@ def plan(
         return planning.plan(job, montage.start(job, client, progress or Silent()))
 
 
+def styles(
+    footage: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    style: Sequence[str] = (),
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Try styles on the same footage and music: a short draft of each, and its pictures in one strip.
+
+    Args:
+        footage: files, folders, globs.
+        output: folder for NAME.mp4 and NAME.jpg of each style.
+        style: names or .yaml files; all styles of the package when empty.
+        progress: told how far it is.
+        **options: as `run`; 20 seconds at 640x360 in `preview` quality where they say nothing else.
+
+    Returns:
+        The object that `styles --json` prints.
+
+    Raises:
+        UsageError: an option or a style is wrong.
+        MontageError: nothing could be made.
+    """
+    from montage_dask.edit.styles import style_names
+    from montage_dask.graph.gallery import gallery
+
+    folder = _output_folder(output)
+    draft = {"duration": 20, "size": "640x360", "quality": "preview", "run_dir": str(folder)}
+    given = {**draft, "store": str(folder / ".montage"), **options, "output": str(folder / "x.mp4")}
+    job = job_of(footage, given)
+    with (
+        _logged(folder),
+        ProgressFile(folder, progress or Silent(), folder) as told,
+        connect(job.settings) as client,
+    ):
+        return gallery(job, montage.start(job, client, told), style or style_names(), folder)
+
+
 @contextmanager
 def _batch(
     options: dict[str, Any], folder: Path, progress: Progress | None

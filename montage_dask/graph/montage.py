@@ -211,10 +211,15 @@ def make(job: Job, driver: Driver) -> tuple[Survey, list[Made]]:
 
     survey = prepare(job, driver)
     job = direct(job, driver, survey)
-    return survey, [_one(job, driver, survey, n) for n in range(job["variants"])]
+    return survey, [make_one(job, driver, survey, n) for n in range(job["variants"])]
 
 
-def _one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:
+def make_one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:
+    """Edit and render the variant of that number of a job whose footage and music are surveyed.
+
+    Raises:
+        MontageError: it cannot be made; nothing stands at its output path that did not before.
+    """
     output, run_dir = job.output, job.run_dir
     if job["variants"] > 1:
         output = output.with_stem(f"{output.stem}-{number + 1}")
