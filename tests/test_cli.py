@@ -15,7 +15,7 @@ from montage_dask.config import ENVIRONMENT
 from montage_dask.edit.styles import style_names
 
 COMMANDS = (
-    ["run"], ["plan"], ["analyse"], ["frames"], ["transcode"], ["upscale"], ["doctor"], ["config"],
+    ["run"], ["plan"], ["styles"], ["analyse"], ["frames"], ["transcode"], ["upscale"], ["doctor"], ["config"],
     ["config", "show"], ["config", "styles"], ["cluster"], ["cluster", "up"], ["cluster", "status"], ["cluster", "scale"],
     ["cluster", "down"], ["cluster", "logs"],
 )  # fmt: skip
