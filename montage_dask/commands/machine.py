@@ -52,11 +52,16 @@ def show(as_json: bool) -> int:
 
 
 @config.command()
+@click.option("--styles", "of_styles", is_flag=True, help="Every style instead (docs/styles.md).")
 @click.pass_context
-def reference(context: click.Context) -> int:
+def reference(context: click.Context, of_styles: bool) -> int:
     """Every setting explained, as a page in Markdown (docs/configuration.md)."""
+    from montage_dask.commands.gallery_page import gallery_page
     from montage_dask.commands.reference import reference as page
 
+    if of_styles:
+        click.echo(gallery_page(), nl=False)
+        return EXIT_DONE
     commands = context.find_root().command
     assert isinstance(commands, click.Group)
     click.echo(page(commands), nl=False)
