@@ -18,8 +18,8 @@ its transitions and colours as they are in the montage. See them all on footage 
 copy a file, change it and name it: `--style mine.yaml`. What its keys mean is [below](#a-style-of-your-own).
 
 The pace stands for a song of medium energy: where it is lively or the story tense, shots last half as long, where it is calm
-twice as long. With too little footage for the pace, cuts come more slowly, and the run says so. Slow motion takes footage with enough
-frames: 40 a second for half speed.
+twice as long. With too little footage for the pace, cuts come more slowly, and the run says so. Slow motion takes footage with
+enough frames: 40 a second for half speed.
 """
 
 TAIL = """\
