@@ -149,16 +149,17 @@ def _show_plan(result: Mapping[str, Any]) -> None:
         for line in direction_lines(result["director"]):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]
+    workers = f"{cluster['workers']} worker{'' if cluster['workers'] == 1 else 's'}"
     console.print(
         f"montage: {montage['duration_seconds']:.1f} s, {montage['frames']} frames of {montage['size']} "
         f"at {montage['fps']:g} fps in {montage['segments']} segments or more"
     )
     console.print(
-        f"estimate: about {estimate['wall_seconds']:.0f} s on {cluster['workers']} workers, "
+        f"estimate: about {estimate['wall_seconds']:.0f} s on {workers}, "
         f"{estimate['disk_bytes'] / 1e6:.0f} MB of {estimate['disk_free_bytes'] / 1e9:.1f} GB free"
     )
     offered = ", ".join(f"{k}={v:g}" for k, v in cluster["resources"].items()) or "no resources"
-    console.print(f"cluster: {cluster['where']}, {cluster['workers']} workers, {offered}")
+    console.print(f"cluster: {cluster['where']}, {workers}, {offered}")
 
 
 def direction_lines(director: Mapping[str, Any]) -> list[str]:
