@@ -14,6 +14,7 @@ NAMES = {
     "effects": "CPU time of stabilising and grading, per frame",
     "gpu": "what a GPU does for scenes, beats, upscaling, encoding and montages",
     "cgpu": "calls and megabytes a second of the line to a Colab runtime",
+    "watching": "what the page and the metrics cost the scheduler",
     "graph": "tasks, scheduler and client time for many clips",
 }
 

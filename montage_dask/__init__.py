@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         run,
         stabilise,
         styles,
+        train,
         transcode,
         upscale,
     )
@@ -55,6 +56,7 @@ __all__ = [
     "run",
     "stabilise",
     "styles",
+    "train",
     "transcode",
     "upscale",
 ]
@@ -62,7 +64,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # The API pulls in Dask; workers and `op` import this package and must start fast.
-    if name in __all__ and name.islower():
+    if name in __all__:
         from montage_dask import api
 
         return getattr(api, name)

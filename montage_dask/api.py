@@ -1,4 +1,4 @@
-"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `grade`, `stabilise`, `upscale`.
+"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `grade`, `stabilise`, `upscale`, `train`.
 
 Options are those of the commands, as keywords with underscores; what is left out comes from the settings. All return
 JSON-ready dictionaries; `progress` is told how far a job is.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -18,14 +18,19 @@ from typing import Any
 from montage_dask.cluster.connect import connect
 from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
+from montage_dask.dashboard.performance import performance
+from montage_dask.dashboard.publish import published
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
 from montage_dask.graph import batch, finish, montage, planning
-from montage_dask.graph.drive import Driver, Progress, Silent
+from montage_dask.graph.drive import Driver
+from montage_dask.graph.placement import TARGETS
 from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
+from montage_dask.graph.telling import Progress, Silent
 from montage_dask.graph.upscaling import upscaling
 from montage_dask.job import Job, make_job, read_job
 from montage_dask.progress_file import ProgressFile
 from montage_dask.render.grade import check_grade
+from montage_dask.report.rerun import command
 from montage_dask.report.summary import analysis_summary
 from montage_dask.store import Store
 
@@ -100,8 +105,11 @@ def run(
         connect(job.settings) as client,
     ):
         driver = montage.start(job, client, told)
-        survey, made = montage.make(job, driver)
-        return finish.finish(job, driver, survey, made)
+        with published(client, driver.progress, "run", job.output.name, job.footage, job.settings):
+            wanted = job["performance-report"]
+            with performance(client, job.run_dir, command(job), wanted=wanted):
+                survey, made = montage.make(job, driver)
+            return finish.finish(job, driver, survey, made)
 
 
 def plan(
@@ -159,12 +167,18 @@ def styles(
         ProgressFile(folder, progress or Silent(), folder) as told,
         connect(job.settings) as client,
     ):
-        return gallery(job, montage.start(job, client, told), style or style_names(), folder)
+        driver = montage.start(job, client, told)
+        with published(client, driver.progress, "styles", folder.name, job.footage, job.settings):
+            return gallery(job, driver, style or style_names(), folder)
 
 
 @contextmanager
 def _batch(
-    options: dict[str, Any], folder: Path, progress: Progress | None
+    kind: str,
+    files: Iterable[str | Path],
+    options: dict[str, Any],
+    folder: Path,
+    progress: Progress | None,
 ) -> Iterator[tuple[Driver, Settings]]:
     given = _given(options)
     settings = resolve(given)
@@ -178,7 +192,8 @@ def _batch(
             retries=settings["retries"].value,
             gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
         )
-        yield driver, Settings.of(settings)
+        with published(client, driver.progress, kind, folder.name, map(str, files), settings):
+            yield driver, Settings.of(settings)
 
 
 def analyse(
@@ -207,7 +222,7 @@ def analyse(
     from montage_dask.analysis.similarity import group_duplicates
 
     folder = Path(output) if output is not None else Path.cwd()
-    with _batch(options, folder, progress) as (driver, settings):
+    with _batch("analyse", files, options, folder, progress) as (driver, settings):
         survey = Survey()
         tracks = [str(Path(m).absolute()) for m in music]
         candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
@@ -215,6 +230,9 @@ def analyse(
         candidates = [c for c in candidates if str(c.path) not in tracks]
         probe_all(driver, settings, candidates, survey)
         tracks += _audio_only(survey)
+        survey.tell = driver.progress.left_out
+        for one in survey.skipped:
+            survey.tell(one.path, one.reason)
         analysis = Analysis(driver, settings, survey)
         analysis.run(tracks)
         heard = {}
@@ -281,7 +299,7 @@ def transcode(
     how = _encoding(options, size=box, audio=audio, container=container)
     absolute = os.path.abspath(grade) if grade.lower().endswith(".cube") else grade
     how = replace(how, grade=absolute)
-    with _batch(options, folder, progress) as (driver, settings):
+    with _batch("transcode", files, options, folder, progress) as (driver, settings):
         written = batch.transcode(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 
@@ -314,7 +332,7 @@ def stabilise(
     """
     folder = _output_folder(output)
     how = _encoding(options, size=None, audio=audio, container=container)
-    with _batch(options, folder, progress) as (driver, settings):
+    with _batch("stabilise", files, options, folder, progress) as (driver, settings):
         written = batch.stabilise(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 
@@ -361,7 +379,7 @@ def upscale(
         values["upscale-model"].value, scale, memory_limit_mb=values["gpu-memory-limit"].value
     )
     limit = None if yes else values["upscale-limit-minutes"].value
-    with _batch(options, folder, progress) as (driver, settings):
+    with _batch("upscale", files, options, folder, progress) as (driver, settings):
         patterns = [str(f) for f in files]
         written = batch.upscale(driver, settings, patterns, folder, how, enlarge, limit)
         expected = round(written.expected_seconds or 0.0, 3)
@@ -456,12 +474,76 @@ def frames(
     if max_width is not None and not 16 <= max_width <= 16384:
         raise UsageError("--width must lie between 16 and 16384")
     wanted = batch.StillsWanted(step, per_shot, "." + image_format, max_width)
-    with _batch(options, folder, progress) as (driver, settings):
+    with _batch("frames", files, options, folder, progress) as (driver, settings):
         written = batch.stills(driver, settings, [str(f) for f in files], folder, wanted)
         result = _written(written, driver, "frames")
     if contact_sheet:
         result["contact_sheet"] = str(finish.sheet_of_files(written, folder / "contact_sheet.jpg"))
     return result
+
+
+def train(
+    network: str,
+    data: Sequence[str | Path] = (),
+    *,
+    output: str | Path | None = None,
+    target: str = "auto",
+    size: str = "default",
+    seed: int = 0,
+    weights: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Train a network of our own: data is synthesised, then learnt in legs, then evaluated. Killed, it goes on when called again.
+
+    Args:
+        network: scenes or beats.
+        data: own material: files, folders, globs.
+        output: folder for `weights.npz`, `card.md`, `training.json` and `loss.png`; `trained-NETWORK` by default.
+        target: where the legs run: auto, cpu, gpu or cgpu.
+        size: default, or tiny: some seconds, which make no good network.
+        seed: of all that is random.
+        weights: a file to begin with.
+        progress: told how far it is.
+        **options: settings.
+
+    Returns:
+        The object of `training.json`, with the paths of the files, `skipped`, and what ran where.
+
+    Raises:
+        UsageError: an option is wrong.
+        NothingToDoError: data was named, but none of it can be used.
+    """
+    from montage_dask.graph import training
+    from montage_dask.training import recipe
+
+    made = recipe(network)
+    if size not in made.legs:
+        raise UsageError(f"--size {size}: must be one of {', '.join(made.legs)}")
+    if target not in ("auto", *TARGETS):
+        raise UsageError(f"--target {target}: must be auto, {', '.join(TARGETS)}")
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"--seed {seed}: must lie between 0 and {2**31 - 1}")
+    start = None if weights is None else Path(weights).absolute()
+    if start is not None and not start.is_file():
+        raise UsageError(f"--weights {weights}: there is no such file")
+    folder = _output_folder(output or f"trained-{network}")
+    how = training.Training(network, tuple(str(d) for d in data), size, seed, start, target)
+    with (
+        _logged(folder),
+        ProgressFile(folder, progress or Silent(), folder / "weights.npz") as told,
+        _batch("train", data, options, folder, told) as (driver, settings),
+    ):
+        trained = training.train(driver, settings, how, folder)
+        ran = driver.told()
+    return {
+        **trained.told,
+        "weights": str(folder / "weights.npz"),
+        "card": str(folder / "card.md"),
+        "loss_plot": str(folder / "loss.png"),
+        "skipped": [{"path": s.path, "reason": s.reason} for s in trained.skipped],
+        **ran,
+    }
 
 
 def _written(written: batch.Written, driver: Driver, name: str) -> dict[str, Any]:

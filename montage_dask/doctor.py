@@ -133,7 +133,7 @@ def _disk() -> Iterator[dict[str, Any]]:
 
 def _cluster(where: str | None) -> Iterator[dict[str, Any]]:
     from montage_dask.cluster.connect import connect
-    from montage_dask.graph.drive import capacity_of
+    from montage_dask.graph.workers import capacity_of
 
     settings = resolve({"cluster": where} if where else None)
     name = settings["cluster"].value

@@ -51,6 +51,7 @@ def _demo(
     footage: tuple[str, ...], given: dict[str, Any]
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Footage and music of our own, in a folder beside the output."""
+    from montage_dask.config import resolve
     from montage_dask.media.demo import make_demo
 
     if footage or given.get("music"):
@@ -60,7 +61,8 @@ def _demo(
         click.echo("making demo footage and music …", err=True)
     media = make_demo(output.absolute().with_name(output.stem + "-media"))
     given = {**given, "output": str(output), "music": str(media.music)}
-    given["size"] = given.get("size") or "1280x720"
+    if given.get("size") is None and resolve()["size"].origin == "default":
+        given["size"] = "1280x720"
     return tuple(str(p) for p in media.footage), given
 
 

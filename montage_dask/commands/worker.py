@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from montage_dask.errors import UsageError
+from montage_dask.devices import count_gpus
+from montage_dask.errors import ClusterError, UsageError
 
 PASSED_ON = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
@@ -41,6 +42,7 @@ def worker(
 ) -> None:
     """Join a running cluster as a worker that carries the resource tag of its type. Further options go to `dask worker`."""
     from montage_dask.cluster.connect import scheduler_of
+    from montage_dask.cluster.leaving import PRELOAD_ENVIRONMENT
     from montage_dask.cluster.worker import worker_command
     from montage_dask.config import resolve
 
@@ -62,6 +64,11 @@ def worker(
     kind = settings["worker-type"].value
     if slots is None and kind == "cpu":
         slots = settings["n-workers"].value
+    if kind == "gpu" and not count_gpus():
+        raise ClusterError(
+            "this machine has no NVIDIA GPU that a worker could use: `nvidia-smi` must work, "
+            "and dask-cuda be installed (pip install 'montage-dask[gpu]')"
+        )
     limit = settings["memory-limit"]
     command = worker_command(
         kind,
@@ -72,7 +79,7 @@ def worker(
         more=more,
     )
     sys.stdout.flush()
-    os.execv(command[0], command)
+    os.execve(command[0], command, {**PRELOAD_ENVIRONMENT, **os.environ})
 
 
 @click.command()

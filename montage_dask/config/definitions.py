@@ -139,6 +139,7 @@ KINDS: Mapping[str, Kind[Any]] = {
     "kubernetes-tls": switch,
     "kubernetes-keep": switch,
     "kubernetes-attach": optional(name_of_object),
+    "performance-report": switch,
     "roots": texts,
 }
 """What each setting may be."""

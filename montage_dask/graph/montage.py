@@ -22,7 +22,7 @@ from montage_dask.errors import (
     printable,
 )
 from montage_dask.graph.directing import direct, directed, edited
-from montage_dask.graph.drive import Driver, Progress
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.rendering import render
 from montage_dask.graph.survey import (
@@ -32,6 +32,7 @@ from montage_dask.graph.survey import (
     find_footage,
     probe_all,
 )
+from montage_dask.graph.telling import Progress
 from montage_dask.job import Job
 from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Timeline
@@ -65,11 +66,12 @@ def prepare(job: Job, driver: Driver) -> Survey:
     from montage_dask.analysis.similarity import group_duplicates
 
     settings = Settings.of(job.settings)
-    survey = Survey()
+    survey = Survey(tell=driver.progress.left_out)
     _sweep(job.store)
     if job.from_timeline is None:
         candidates, skipped = find_footage(job.footage, job.music)
-        survey.skipped.extend(skipped)
+        for one in skipped:
+            survey.skip(one.path, one.reason)
     else:
         candidates = []
     probe_all(driver, settings, candidates, survey)
@@ -212,6 +214,23 @@ def make(job: Job, driver: Driver) -> tuple[Survey, list[Made]]:
     survey = prepare(job, driver)
     job = direct(job, driver, survey)
     return survey, [make_one(job, driver, survey, n) for n in range(job["variants"])]
+
+
+def edits(job: Job, driver: Driver) -> tuple[Survey, list[Timeline]]:
+    """The timelines of a job, one per variant, without rendering any.
+
+    Raises:
+        MontageError: there is nothing to edit; an option is wrong.
+    """
+    survey = prepare(job, driver)
+    job = direct(job, driver, survey)
+    if job.from_timeline is not None:
+        timelines = [_from_timeline(job, driver, survey)]
+    else:
+        timelines = [compose(job, survey, job["seed"] + n) for n in range(job["variants"])]
+    for note in dict.fromkeys(n for t in timelines for n in t.notes):
+        driver.progress.note(note)
+    return survey, timelines
 
 
 def make_one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:

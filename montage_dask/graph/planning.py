@@ -101,7 +101,7 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
         ("audio", 1, 3.0 + length / 30),
         ("assemble", 1, 0.5 + length / 100),
     ]
-    capacity = driver.capacity()
+    capacity = driver.workers.capacity()
     output = output_bytes(frames * pixels, job["quality"])
     sources = [c.source for c in survey.clips.values()]
     footage_seconds = float(sum(s.duration_seconds for s in sources))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,10 @@ def render(
             job, improved.timeline, survey.clips, improved.stand_ins, choice.encoder
         )
         places["encode"] = choice.placement
+        names = {k: c.name for k, c in survey.clips.items()}
+        stops = list(accumulate(segment.frames for segment, _ in pairs))
+        spans = list(zip([0, *stops], stops, strict=False))
+        driver.progress.composed(timeline, names, spans)
         failed = _encode_all(driver, timeline.fps, audio, pairs, places)
         if not isinstance(failed, TargetFailed):
             break
@@ -183,6 +188,9 @@ def _encode_all(
     """
     unique = {r.key: r for _, r in pairs}
     frames = {r.key: s.frames for s, r in pairs}
+    numbers: dict[str, list[int]] = {}
+    for number, (_, request) in enumerate(pairs):
+        numbers.setdefault(request.key, []).append(number)
     driver.progress.stage("encode", len(unique), "segments")
     # Longest first, so that the last worker does not end long after the others.
     ordered = sorted(unique.values(), key=lambda r: (-frames[r.key], r.key))
@@ -194,6 +202,9 @@ def _encode_all(
         priority=ENCODE_PRIORITY,
     ):
         failed = failed or outcome.error
+        for number in numbers.get(outcome.request.key, ()) if outcome.record else ():
+            file = driver.store.file("encode", outcome.request.key, ".mp4")
+            driver.progress.rendered(number, file)
     return failed
 
 

@@ -9,12 +9,12 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from distributed import Client
 from jobs import Material, environment
 
 from montage_dask.cli import cli
@@ -101,7 +101,7 @@ def shell(home: Path) -> Iterator[dict[str, str]]:
     (bin_folder / "python").symlink_to(sys.executable)
     told = environment(
         PATH=f"{bin_folder}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        DASK_MONTAGE__DURATION="4",
+        DASK_MONTAGE__DURATION="3",
         DASK_MONTAGE__SIZE="160x90",
         DASK_MONTAGE__QUALITY="preview",
         PYTHONPATH=os.pathsep.join(p for p in sys.path if p),
@@ -123,6 +123,8 @@ def shell(home: Path) -> Iterator[dict[str, str]]:
                 )
             )
         assert len(started) == 2
+        with Client(f"tcp://127.0.0.1:{port}", timeout="120s") as client:
+            client.wait_for_workers(1, timeout=120)
         yield {**told, "DASK_MONTAGE__CLUSTER": f"tcp://127.0.0.1:{port}"}
     finally:
         for process in reversed(started):
@@ -130,24 +132,20 @@ def shell(home: Path) -> Iterator[dict[str, str]]:
             process.wait(timeout=60)
 
 
+@pytest.mark.timeout(900)
 def test_the_tour_works_by_the_letter(home: Path, shell: dict[str, str]):
     (swap,) = re.findall(r"```python\n(.*?)```", TOUR, re.DOTALL)
     (home / "swap.py").write_text(swap)
-    started = ("pip install", "dask scheduler", OURS + "worker")
-    todo = [c for c in lines(TOUR) if not c.startswith(started)]
+    # The cluster is started above; doctor tries every encoder, and has tests of its own.
+    elsewhere = ("pip install", "dask scheduler", OURS + "worker", OURS + "doctor")
+    todo = [c for c in lines(TOUR) if not c.startswith(elsewhere)]
     assert len(todo) >= 15
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:  # the worker is on its way
-        first = _run(todo[0], home, shell)
-        if first.returncode == 0:
-            break
-    assert first.returncode == 0, first.stdout
-    for command in todo[1:]:
+    for command in todo:
         done = _run(command.replace(PORT, shell["PORT"]), home, shell)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     for name in ("demo", "montage", "trailer", "other", "calm", "mine"):
         source, _ = probe(home / f"{name}.mp4")
-        assert source.frames == 120, name
+        assert source.frames == 90, name
     for name in (
         *("montage.montage/report.html", "montage.montage/contact_sheet.jpg", "styles/noir.jpg"),
         *("analysis/analysis.json", "analysis/beats.csv", "stills/contact_sheet.jpg"),

@@ -14,7 +14,7 @@ from server import Namespace, eventually
 from montage_dask.cluster.connect import connect
 from montage_dask.cluster.specs import PACKAGED
 from montage_dask.config import resolve
-from montage_dask.graph.drive import capacity_of
+from montage_dask.graph.workers import capacity_of
 
 GPU_WORKER = {"DASK_CUDA_TEST_DISABLE_DEVICE_SPECIFIC": "1", "CUDA_VISIBLE_DEVICES": "0"}
 
