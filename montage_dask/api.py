@@ -156,8 +156,9 @@ def styles(
         MontageError: nothing could be made.
     """
     from montage_dask.edit.styles import style_names
-    from montage_dask.graph.gallery import gallery
+    from montage_dask.graph.gallery import check_styles, gallery
 
+    check_styles(style)
     folder = _output_folder(output)
     draft = {"duration": 20, "size": "640x360", "quality": "preview", "run_dir": str(folder)}
     given = {**draft, "store": str(folder / ".montage"), **options, "output": str(folder / "x.mp4")}

@@ -17,30 +17,37 @@ from montage_dask.report.strip import draw_strip
 from montage_dask.report.summary import cuts_of
 
 
+def check_styles(styles: Sequence[str]) -> None:
+    """Find out before the work that a style is wrong.
+
+    Raises:
+        UsageError: one is wrong, or two have one name.
+    """
+    names = [load_style(s).name for s in styles]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--style {twice}: named twice")
+
+
 def gallery(job: Job, driver: Driver, styles: Sequence[str], folder: Path) -> dict[str, Any]:
     """Make them; the footage is analysed once.
 
     Args:
         job: what all have in common.
         driver: of the cluster.
-        styles: names, or paths of .yaml files.
+        styles: names, or paths of .yaml files; see `check_styles`.
         folder: where NAME.mp4 and NAME.jpg appear.
 
     Returns:
         "styles": for each its name, description, files and cuts; "skipped" and what ran.
 
     Raises:
-        UsageError: a style is wrong, or two have one name.
         MontageError: nothing can be made.
     """
-    loaded = [load_style(s) for s in styles]
-    names = [s.name for s in loaded]
-    twice = next((n for n in names if names.count(n) > 1), None)
-    if twice is not None:
-        raise UsageError(f"--style {twice}: named twice")
     survey = prepare(job, driver)
     made = []
-    for given, style in zip(styles, loaded, strict=True):
+    for given in styles:
+        style = load_style(given)
         settings = {**job.settings, "style": Setting("style", given, "command line")}
         output = folder / f"{style.name}.mp4"
         one = make_one(replace(job, settings=settings, output=output), driver, survey, 0)

@@ -129,7 +129,7 @@ def test_unknown_names_and_late_times_are_refused_with_help():
     ):
         with pytest.raises(UsageError, match=r"did you mean clip01\.mp4"):
             call(selectors("clp01.mp4"))
-        with pytest.raises(UsageError, match=r"there are clip00.* and \d+ more|there are clip00"):
+        with pytest.raises(UsageError, match="there are clip00"):
             call(selectors("zzz"))
         with pytest.raises(UsageError, match="ends at"):
             call(selectors("clip01@9:59"))
@@ -137,6 +137,8 @@ def test_unknown_names_and_late_times_are_refused_with_help():
 
 def test_a_part_of_a_name_is_offered_as_a_pattern():
     sources = {n: source(n) for n in ("Beach-Walk", "city", "harbour")}
-    shots = ()
     with pytest.raises(UsageError, match=r"did you mean '\*Walk\*' \(Beach-Walk\.mp4\)"):
-        filter_shots(shots, sources, [parse_selector("walk*")], [])
+        clips_ruled_out(sources, [], selectors("walk*"), [])
+    many = {n: source(n) for n in "abcdefg"}
+    with pytest.raises(UsageError, match=r"there are a\.mp4.*e\.mp4 and 2 more"):
+        clips_ruled_out(many, [], selectors("zzz"), [])

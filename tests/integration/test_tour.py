@@ -16,6 +16,7 @@ import click
 import pytest
 from distributed import Client
 from jobs import Material, environment
+from PIL import Image
 
 from montage_dask.cli import cli
 from montage_dask.media import demo
@@ -146,8 +147,13 @@ def test_the_tour_works_by_the_letter(home: Path, shell: dict[str, str]):
     for name in ("demo", "montage", "trailer", "other", "calm", "mine"):
         source, _ = probe(home / f"{name}.mp4")
         assert source.frames == 90, name
+    for style in ("party", "noir"):
+        source, _ = probe(home / f"styles/{style}.mp4")
+        assert source.frames == 90
+        with Image.open(home / f"styles/{style}.jpg") as strip:
+            assert strip.size == (1200, 90)
     for name in (
-        *("montage.montage/report.html", "montage.montage/contact_sheet.jpg", "styles/noir.jpg"),
+        *("montage.montage/report.html", "montage.montage/contact_sheet.jpg"),
         *("analysis/analysis.json", "analysis/beats.csv", "stills/contact_sheet.jpg"),
     ):
         assert (home / name).stat().st_size > 0
