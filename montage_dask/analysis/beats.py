@@ -47,7 +47,7 @@ def track_beats(strength: Doubles, bpm: Doubles, samples: int) -> Doubles:
         return np.zeros(0)
     chain = _chain(strength, 60.0 * FRAME_RATE / bpm)
     attacks, weights = refine(strength, chain)
-    steady = _steadied(attacks, weights) / FRAME_RATE
+    steady = steadied(attacks, weights) / FRAME_RATE
     return extended(steady, samples / ANALYSIS_RATE)
 
 
@@ -111,7 +111,7 @@ def refine(strength: Doubles, chain: Indices) -> tuple[Doubles, Doubles]:
     return attack, middle
 
 
-def _steadied(positions: Doubles, weights: Doubles) -> Doubles:
+def steadied(positions: Doubles, weights: Doubles) -> Doubles:
     """Beats without an attack of their own are placed where their neighbours expect them."""
     count = len(positions)
     if count < 4:
