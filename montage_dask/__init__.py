@@ -24,7 +24,17 @@ from montage_dask.errors import (
 )
 
 if TYPE_CHECKING:
-    from montage_dask.api import analyse, frames, grade, plan, run, stabilise, transcode, upscale
+    from montage_dask.api import (
+        analyse,
+        frames,
+        grade,
+        plan,
+        run,
+        stabilise,
+        train,
+        transcode,
+        upscale,
+    )
 
 __version__ = "0.1.0"
 
@@ -44,6 +54,7 @@ __all__ = [
     "plan",
     "run",
     "stabilise",
+    "train",
     "transcode",
     "upscale",
 ]
@@ -51,7 +62,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # The API pulls in Dask; workers and `op` import this package and must start fast.
-    if name in ("analyse", "frames", "grade", "plan", "run", "stabilise", "transcode", "upscale"):
+    if name in __all__:
         from montage_dask import api
 
         return getattr(api, name)

@@ -1,4 +1,4 @@
-"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `grade`, `stabilise`, `upscale`.
+"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `grade`, `stabilise`, `upscale`, `train`.
 
 Options are those of the commands, as keywords with underscores; what is left out comes from the settings. All return
 JSON-ready dictionaries; `progress` is told how far a job is.
@@ -21,6 +21,7 @@ from montage_dask.config import seconds as parse_seconds
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
 from montage_dask.graph import batch, finish, montage, planning
 from montage_dask.graph.drive import Driver, Progress, Silent
+from montage_dask.graph.placement import TARGETS
 from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
 from montage_dask.graph.upscaling import upscaling
 from montage_dask.job import Job, make_job, read_job
@@ -423,6 +424,70 @@ def frames(
     if contact_sheet:
         result["contact_sheet"] = str(finish.sheet_of_files(written, folder / "contact_sheet.jpg"))
     return result
+
+
+def train(
+    network: str,
+    data: Sequence[str | Path] = (),
+    *,
+    output: str | Path | None = None,
+    target: str = "auto",
+    size: str = "default",
+    seed: int = 0,
+    weights: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Train a network of our own: data is synthesised, then learnt in legs, then evaluated. Killed, it goes on when called again.
+
+    Args:
+        network: scenes or beats.
+        data: own material: files, folders, globs.
+        output: folder for `weights.npz`, `card.md`, `training.json` and `loss.png`; `trained-NETWORK` by default.
+        target: where the legs run: auto, cpu, gpu or cgpu.
+        size: default, or tiny: some seconds, which make no good network.
+        seed: of all that is random.
+        weights: a file to begin with.
+        progress: told how far it is.
+        **options: settings.
+
+    Returns:
+        The object of `training.json`, with the paths of the files, `skipped`, and what ran where.
+
+    Raises:
+        UsageError: an option is wrong.
+        NothingToDoError: data was named, but none of it can be used.
+    """
+    from montage_dask.graph import training
+    from montage_dask.training import recipe_named
+
+    made = recipe_named(network)
+    if size not in made.legs:
+        raise UsageError(f"--size {size}: must be one of {', '.join(made.legs)}")
+    if target not in ("auto", *TARGETS):
+        raise UsageError(f"--target {target}: must be auto, {', '.join(TARGETS)}")
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"--seed {seed}: must lie between 0 and {2**31 - 1}")
+    start = None if weights is None else Path(weights).absolute()
+    if start is not None and not start.is_file():
+        raise UsageError(f"--weights {weights}: there is no such file")
+    folder = _output_folder(output or f"trained-{network}")
+    how = training.Training(network, tuple(str(d) for d in data), size, seed, start, target)
+    with (
+        _logged(folder),
+        ProgressFile(folder, progress or Silent(), folder / "weights.npz") as told,
+        _batch(options, folder, told) as (driver, settings),
+    ):
+        trained = training.train(driver, settings, how, folder)
+        ran = driver.told()
+    return {
+        **trained.told,
+        "weights": str(folder / "weights.npz"),
+        "card": str(folder / "card.md"),
+        "loss_plot": str(folder / "loss.png"),
+        "skipped": [{"path": s.path, "reason": s.reason} for s in trained.skipped],
+        **ran,
+    }
 
 
 def _written(written: batch.Written, driver: Driver, name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from montage_dask.commands.machine import config, doctor
 from montage_dask.commands.montage import plan, run
 from montage_dask.commands.report import report, status
 from montage_dask.commands.shared import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from montage_dask.commands.training import train
 from montage_dask.commands.worker import op, worker
 from montage_dask.errors import MontageError, UsageError
 
@@ -28,7 +29,7 @@ def cli() -> None:
 
 for _command in (
     run, plan, analyse, frames, transcode, stabilise, upscale, grade, report, status, doctor,
-    config, cluster, worker, cgpu, op,
+    config, cluster, worker, cgpu, op, train,
 ):  # fmt: skip
     cli.add_command(_command)
 

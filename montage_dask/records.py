@@ -99,6 +99,20 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Boundary:
+    """Where one shot of a source gives way to the next."""
+
+    kind: str
+    """cut, dissolve, fade or wipe."""
+    start_frame: int
+    """First frame that no longer shows the old shot alone; of a cut, the first frame of the new one."""
+    stop_frame: int
+    """First frame that shows the new shot alone; equal to start_frame for a cut."""
+    score: float
+    """How sure the detector is, 0 … 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shot:
     """Frames [start_frame, stop_frame) of one source between two cuts, and what is in them.
 
