@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from montage_dask.training.beats_styles import DRUMS, Style
+from montage_dask.training.beat_styles import DRUMS, Style
 
 Random = np.random.Generator
 Pattern = npt.NDArray[np.float64]

@@ -20,7 +20,7 @@ from torch import nn
 
 from montage_dask.analysis.beat_network import ACTIVATION_RATE, DILATIONS, STRIDE, TAPS, WIDTH
 from montage_dask.analysis.onset import BANDS, MEL_STEPS
-from montage_dask.training.beats_data import Track, load_tracks
+from montage_dask.training.beat_data import Track, fonts, load_tracks
 
 CROP_FRAMES = 1024
 """Frames of the network in one example: 23.8 s."""
@@ -85,6 +85,8 @@ class _Layer(nn.Module):
 class _Batch:
     mel: torch.Tensor
     target: torch.Tensor
+    known: torch.Tensor
+    """1 where the target says something, shape (batch, 2, 1): not every beats file knows the bars."""
 
 
 def train_leg(
@@ -105,7 +107,7 @@ def train_leg(
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     try:
-        return _leg(parameters, tracks, state, output, steps, start, device)
+        return _leg(parameters, tracks, fonts(parts), state, output, steps, start, device)
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
@@ -114,6 +116,7 @@ def train_leg(
 def _leg(
     parameters: Mapping[str, Any],
     tracks: Sequence[Track],
+    played: list[str],
     state: Path | None,
     output: Path,
     steps: int,
@@ -148,7 +151,7 @@ def _leg(
         chosen = random.choice(len(tracks), BATCH, p=chance)
         batch = _batch([tracks[index] for index in chosen], random, device)
         loss = nn.functional.binary_cross_entropy_with_logits(network(batch.mel), batch.target, reduction="none")
-        loss = loss.mean((0, 2)).sum()
+        loss = (loss * batch.known).mean((0, 2)).sum()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), CLIP)
@@ -158,7 +161,8 @@ def _leg(
         if len(held_losses) == REPORT_STEPS:
             losses.append(round(float(np.mean(held_losses)), 5))
             held_losses = []
-    torch.save({"network": network.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict()}, output)
+    held = {"network": network.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "fonts": played}
+    torch.save(held, output)
     return {"losses": losses, "steps": steps}
 
 
@@ -183,9 +187,11 @@ def _average(mean: nn.Module, network: nn.Module, keep: float) -> None:
 def _batch(tracks: Sequence[Track], random: np.random.Generator, device: str) -> _Batch:
     mels = np.empty((len(tracks), CROP_FRAMES * STRIDE, BANDS), np.float32)
     targets = np.zeros((len(tracks), 2, CROP_FRAMES), np.float32)
+    known = np.ones((len(tracks), 2, 1), np.float32)
     for row, track in enumerate(tracks):
         mels[row] = _example(track, random, targets[row])
-    return _Batch(torch.from_numpy(mels).to(device), torch.from_numpy(targets).to(device))
+        known[row, 1] = len(track.downbeats) > 0
+    return _Batch(*(torch.from_numpy(a).to(device) for a in (mels, targets, known)))
 
 
 def _example(track: Track, random: np.random.Generator, target: Floats) -> Floats:
@@ -205,7 +211,8 @@ def _example(track: Track, random: np.random.Generator, target: Floats) -> Float
     if random.random() < 0.25:
         low = int(random.integers(BANDS))
         mel[:, low : low + int(random.integers(4, 24))] = 0.0
-    for head, seconds in enumerate((track.beats, track.beats[track.downbeats])):
+    first_beats = track.beats[track.downbeats] if len(track.downbeats) else track.beats[:0]
+    for head, seconds in enumerate((track.beats, first_beats)):
         at = np.round((seconds * ACTIVATION_RATE * STRIDE - first) * stretch / STRIDE).astype(int)
         for shift in (-1, 1):
             inside = (at + shift >= 0) & (at + shift < CROP_FRAMES)
@@ -271,3 +278,8 @@ def folded(state: Path) -> dict[str, Floats]:
         for name, conv in _plain(network):
             found[f"{name}.weight"], found[f"{name}.bias"] = conv.weight.numpy(), conv.bias.numpy()
     return found
+
+
+def fonts_of(state: Path) -> list[str]:
+    """The soundfonts in the music that a state has learnt from."""
+    return list(torch.load(state, map_location="cpu", weights_only=True)["fonts"])

@@ -12,13 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from montage_dask.analysis.onset import onset_envelopes
+from montage_dask.analysis.tempo import pulse
 from montage_dask.media.audio import ANALYSIS_RATE, mono_blocks
 from montage_dask.media.ffmpeg import input_arguments, output_argument, run_ffmpeg
-from montage_dask.training.beats_mix import mix
-from montage_dask.training.beats_score import Score, beat_times, compose, swung
-from montage_dask.training.beats_soundfont import DRUM_CHANNEL, Change, Event, render
-from montage_dask.training.beats_styles import DRIVEN, HELD_OUT_STYLES, TRAINING_STYLES
-from montage_dask.training.beats_synth import Doubles, Kit, Random, Sound, add, player
+from montage_dask.training.beat_data import Track
+from montage_dask.training.beat_mix import mix
+from montage_dask.training.beat_score import Score, beat_times, compose, swung
+from montage_dask.training.beat_soundfont import DRUM_CHANNEL, Change, Event, render
+from montage_dask.training.beat_styles import DRIVEN, HELD_OUT_STYLES, TRAINING_STYLES
+from montage_dask.training.beat_synth import Doubles, Kit, Random, Sound, add, player
+
+OWN = "own"
+"""Style of the user's tracks."""
 
 TAIL_SECONDS = 1.0
 """Behind the last beat."""
@@ -62,7 +67,7 @@ def make_songs(styles: Sequence[str], seed: int, seconds: float, font: str | Non
         styles: names of styles.
         seed: draws everything.
         seconds: about the length of each.
-        font: a soundfont that plays a part of the music, as `beats_soundfont.soundfont` said; None does without.
+        font: a soundfont that plays a part of the music, as `beat_soundfont.soundfont` said; None does without.
     """
     randoms = [np.random.default_rng([seed, number]) for number in range(len(styles))]
     played = [_perform(name, random, seconds, font is not None) for name, random in zip(styles, randoms, strict=True)]
@@ -78,9 +83,16 @@ def make_songs(styles: Sequence[str], seed: int, seconds: float, font: str | Non
     return made
 
 
-def features(samples: Sound) -> npt.NDArray[np.uint8]:
-    """What the network sees of a song; shape (frames, bands)."""
-    return onset_envelopes([samples]).mel
+def heard(song: Song) -> Track:
+    """A song as it is kept for training."""
+    mel, strength = features(song.samples)
+    return Track(song.style, mel, strength, song.beats, song.downbeats)
+
+
+def features(samples: Sound) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]:
+    """Mel spectrum and onset strength of samples, as in `beat_data.Track`."""
+    envelopes = onset_envelopes([samples])
+    return envelopes.mel, pulse(envelopes).astype(np.float16)
 
 
 def _perform(name: str, random: Random, seconds: float, font: bool) -> _Played:

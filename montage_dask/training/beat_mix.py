@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from montage_dask.media.audio import ANALYSIS_RATE as RATE
-from montage_dask.training.beats_synth import Doubles, Random, Sound
+from montage_dask.training.beat_synth import Doubles, Random, Sound
 
 LEVELS = {"drums": 1.0, "bass": 0.65, "comp": 0.55, "second": 0.4, "pad": 0.35, "lead": 0.5, "voice": 0.75}
 """Usual loudness of the parts of a mix."""

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from montage_dask.training.beats_patterns import Pattern, Random, fill, grooves_of, riff, weights
-from montage_dask.training.beats_styles import Style
+from montage_dask.training.beat_patterns import Pattern, Random, fill, grooves_of, riff, weights
+from montage_dask.training.beat_styles import Style
 
 Doubles = npt.NDArray[np.float64]
 

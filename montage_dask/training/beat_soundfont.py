@@ -19,7 +19,7 @@ import numpy as np
 from montage_dask.children import DIE_WITH_PARENT
 from montage_dask.errors import UsageError
 from montage_dask.media.audio import ANALYSIS_RATE
-from montage_dask.training.beats_synth import Sound
+from montage_dask.training.beat_synth import Sound
 
 FOLDERS = (Path("/usr/share/sounds/sf2"), Path("/usr/share/soundfonts"), Path("/usr/local/share/sounds/sf2"))
 TRAINING_SOUNDFONT = "FluidR3_GM.sf2"
