@@ -8,6 +8,7 @@ import sys
 NAMES = {
     "montage": "the whole job against decoding all footage and encoding the result once",
     "scenes": "shot detection against PySceneDetect",
+    "transitions": "how well transitions are found, against TransNetV2, on made and on uncut footage",
     "beats": "beat tracking against librosa",
     "transcode": "windowed transcoding against one ffmpeg",
     "memory": "memory of workers and client as the source grows",

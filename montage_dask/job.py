@@ -96,7 +96,7 @@ def read_job(path: Path, options: Mapping[str, Any]) -> Job:
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
     # A received file must not send file names and the user's key to a server of its choice.
     own = (
-        *("roots", "store", "embedding-model", "director-url"),
+        *("roots", "store", "embedding-model", "director-url", "scenes-weights"),
         # Nor weaken what the user set, or use the user's certificate.
         *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
     )

@@ -152,6 +152,10 @@ class Shot:
     """Quality, 0 … 1, per step; as long as motion_profile."""
     colour: tuple[float, ...] = ()
     """Mean of R', G', B' (0 … 1) and their covariances (rr, rg, rb, gg, gb, bb), of the key frames; empty when not known."""
+    boundary: Boundary | None = None
+    """What begins the shot; None for the first of a source. Frames within a boundary belong to no shot."""
+    boundary_seconds: Fraction | None = None
+    """Time of the boundary's first frame."""
     duplicate_group: int = -1
     """Shots of one group (over all sources) look alike; -1 when nothing looks like it."""
 

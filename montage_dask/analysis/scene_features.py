@@ -2,8 +2,8 @@
 
 A picture is averaged to 9×12 cells. With c(t) the cells of frame t and k a distance in frames, a dissolve shows in the residual
 |2c(t) − c(t−k) − c(t+k)|, which it keeps small; a wipe in min(|c(t) − c(t−k)|, |c(t+k) − c(t)|), which it keeps small as every
-cell shows the old or the new picture; a flash in |c(t+k) − c(t−k)|, which it leaves small. Correlations of the cells do not depend
-on exposure. All of it is symmetric: time run backwards swaps columns.
+cell shows the old or the new picture; a flash in |c(t+k) − c(t−k)|, which it leaves small. Correlations of the cells do not
+depend on exposure. All of it is symmetric: time run backwards swaps columns.
 """
 
 from __future__ import annotations

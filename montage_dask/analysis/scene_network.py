@@ -219,8 +219,8 @@ def scores(strip: Strip, using: Network) -> Scores:
 
 def scores_of(logits: Floats) -> Scores:
     """Logits [n, HEADS] as shares."""
-    likely = 1 / (1 + np.exp(-np.clip(logits[:, :2], -40, 40)))
-    named = np.exp(logits[:, 2:] - logits[:, 2:].max(axis=1, keepdims=True))
+    likely: Floats = np.reciprocal(1 + np.exp(-np.clip(logits[:, :2], -40, 40)), dtype=np.float32)
+    named: Floats = np.exp(logits[:, 2:] - logits[:, 2:].max(axis=1, keepdims=True))
     named /= named.sum(axis=1, keepdims=True)
     return Scores(likely[:, 0], likely[:, 1], named)
 
@@ -233,4 +233,4 @@ def _block(strip: Strip, first: int) -> NDArray[np.uint8]:
     return scene_features.padded(inside, max(-begin, 0), max(end - strip.frames, 0))
 
 
-assert CONTEXT == 64 and DISTANCES[-1] == REACH
+assert DISTANCES[-1] == REACH

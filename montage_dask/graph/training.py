@@ -258,7 +258,9 @@ def _legs(
             },
             f"leg {leg + 1} of {legs}",
         )
-        work = Work(LEG_CPU_SECONDS * (legs - leg), sum(_file(driver, r).stat().st_size for r in parts))
+        work = Work(
+            LEG_CPU_SECONDS * (legs - leg), sum(_file(driver, r).stat().st_size for r in parts)
+        )
         records.append(_one(driver, targets, request, work))
         before = request
     assert before is not None

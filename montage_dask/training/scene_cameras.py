@@ -194,7 +194,10 @@ def crowded(rng: np.random.Generator) -> Bytes:
             if rng.random() < 0.75:
                 spot = (int(x + rng.normal(0, step / 3)), int(y + rng.normal(0, step / 3)))
                 colour = [float(c) for c in colours[rng.integers(20)]]
-                axes = (int(step * rng.uniform(0.2, 0.6)) + 1, int(step * rng.uniform(0.2, 0.8)) + 1)
+                axes = (
+                    int(step * rng.uniform(0.2, 0.6)) + 1,
+                    int(step * rng.uniform(0.2, 0.8)) + 1,
+                )
                 cv2.ellipse(canvas, spot, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
     return canvas
 
@@ -245,7 +248,10 @@ def add_movers(rng: np.random.Generator, frames: Bytes) -> None:
             spot = (int(x), int(y))
             axes = (max(1, int(size / 2)), max(1, int(tall / 2)))
             if box:
-                a, b = (spot[0] - axes[0], spot[1] - axes[1]), (spot[0] + axes[0], spot[1] + axes[1])
+                a, b = (
+                    (spot[0] - axes[0], spot[1] - axes[1]),
+                    (spot[0] + axes[0], spot[1] + axes[1]),
+                )
                 cv2.rectangle(frame, a, b, colour, -1, cv2.LINE_AA)
             else:
                 cv2.ellipse(frame, spot, axes, angle, 0, 360, colour, -1, cv2.LINE_AA)

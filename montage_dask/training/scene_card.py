@@ -7,7 +7,16 @@ from typing import Any
 
 from montage_dask.training.scene_transitions import HELD_OUT_SHAPES, SHAPES
 
-HEADER = ("", "transitions", "precision", "recall", "F1", "right kind", "overlap", "false / 1000 frames")
+HEADER = (
+    "",
+    "transitions",
+    "precision",
+    "recall",
+    "F1",
+    "right kind",
+    "overlap",
+    "false / 1000 frames",
+)
 
 
 def card(training: Mapping[str, Any]) -> str:
@@ -67,7 +76,15 @@ picture of nothing but noise or water, false alarms are possible.
 
 def _table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [HEADER, ("---", *["---:"] * (len(HEADER) - 1))]
-    names = ("transitions", "precision", "recall", "f1", "right_kind", "extent_overlap", "false_per_1000_frames")
+    names = (
+        "transitions",
+        "precision",
+        "recall",
+        "f1",
+        "right_kind",
+        "extent_overlap",
+        "false_per_1000_frames",
+    )
     for kind, values in figures.items():
         told = ("–" if values[n] is None else f"{values[n]:g}" for n in names)
         rows.append(("nothing" if kind == "none" else kind, *told))

@@ -1,4 +1,4 @@
-"""What happens to pictures without a transition: flashes, exposure, titles, letterboxes, noise, codecs, frames lost or repeated."""
+"""What happens to pictures without a transition: flashes, exposure, titles, letterboxes, noise, frames lost or repeated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def unsteady(rng: np.random.Generator, frames: Bytes) -> Bytes:
             _flash(rng, values)
     elif draw < 0.4:
         at, length = int(rng.integers(count)), int(rng.integers(1, 4))
-        values[at : at + length] = rng.choice([0.0, 255.0]) if rng.random() < 0.8 else rng.uniform(0, 255, 3)
+        values[at : at + length] = (
+            rng.choice([0.0, 255.0]) if rng.random() < 0.8 else rng.uniform(0, 255, 3)
+        )
     elif draw < 0.65:
         length = int(rng.integers(1, 25))
         ramp = np.clip((np.arange(count) - rng.uniform(0, count)) / length, 0, 1)
@@ -38,8 +40,10 @@ def unsteady(rng: np.random.Generator, frames: Bytes) -> Bytes:
         values += (ramp * offset)[:, None, None, None].astype(np.float32)
     elif draw < 0.8:
         size = rng.uniform(0.01, 0.25)
-        flicker = np.exp(rng.normal(0, size, count)) if rng.random() < 0.6 else (
-            1 + size * np.sign(np.sin(np.arange(count) * rng.uniform(0.3, 3)))
+        flicker = (
+            np.exp(rng.normal(0, size, count))
+            if rng.random() < 0.6
+            else (1 + size * np.sign(np.sin(np.arange(count) * rng.uniform(0.3, 3))))
         )
         values *= flicker[:, None, None, None].astype(np.float32)
     else:  # a light that comes on in a part of the picture
@@ -58,7 +62,9 @@ def _spot(rng: np.random.Generator) -> NDArray[np.float32]:
 def _flash(rng: np.random.Generator, values: NDArray[np.float32]) -> None:
     at, length = int(rng.integers(len(values))), int(rng.integers(1, 8))
     stop = min(at + length, len(values))
-    fall = np.exp(-np.arange(stop - at) / rng.uniform(0.7, 4)).astype(np.float32)[:, None, None, None]
+    fall = np.exp(-np.arange(stop - at) / rng.uniform(0.7, 4)).astype(np.float32)[
+        :, None, None, None
+    ]
     light = rng.uniform(60, 300)
     where = _spot(rng) * 1.5 if rng.random() < 0.35 else np.float32(1)
     if rng.random() < 0.25:  # to white, not only brighter
@@ -123,7 +129,9 @@ def retimed(rng: np.random.Generator, frames: int) -> NDArray[np.int64]:
     if draw < 0.35:
         index = np.arange(frames) // 2
     elif draw < 0.6:
-        index = np.floor(np.arange(frames) * rng.choice([0.8, 0.96, 24 / 30, 12 / 25])).astype(np.int64)
+        index = np.floor(np.arange(frames) * rng.choice([0.8, 0.96, 24 / 30, 12 / 25])).astype(
+            np.int64
+        )
     else:
         stays = rng.random(frames) < rng.uniform(0.01, 0.12)
         index = np.arange(frames)

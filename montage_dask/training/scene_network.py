@@ -213,7 +213,7 @@ def train_leg(
         logits = network(torch.from_numpy(frames).to(device), torch.from_numpy(given).to(device))
         loss = loss_of(logits, torch.from_numpy(labels).to(device))
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         losses.append(float(loss.detach()))
@@ -249,7 +249,9 @@ def loss_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         logits[..., 2 : 2 + KIND_HEADS].flatten(0, 1), kind.long().flatten(), reduction="none"
     )
     share = (within * weight).flatten()
-    return total + 0.3 * (named * share).sum() / (share.sum() + 1) * within.mean().clamp(min=0.05) * 4
+    return (
+        total + 0.3 * (named * share).sum() / (share.sum() + 1) * within.mean().clamp(min=0.05) * 4
+    )
 
 
 def _batch(

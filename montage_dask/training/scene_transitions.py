@@ -27,12 +27,9 @@ SHAPES = (
 HELD_OUT_SHAPES = ("checker", "spiral", "cross", "blocks")
 """Wipes that only the test knows."""
 
-_Y, _X = (
-    (np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32) + 0.5)
-    / np.array([HEIGHT, WIDTH], np.float32)[:, None, None]
-    * 2
-    - 1
-)
+_Y, _X = (np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32) + 0.5) / np.array(
+    [HEIGHT, WIDTH], np.float32
+)[:, None, None] * 2 - 1
 
 
 def progress(rng: np.random.Generator, frames: int) -> Field:
@@ -107,15 +104,28 @@ def _moving(rng: np.random.Generator, before: Bytes, after: Bytes, shape: str) -
     for number, share in enumerate(progress(rng, len(before))):
         offset = float(share) * size
         if shape == "cover":
-            out[number] = _placed(before[number], after[number], 0.0, (offset - size) * sign, axis - 1, over=True)
+            out[number] = _placed(
+                before[number], after[number], 0.0, (offset - size) * sign, axis - 1, over=True
+            )
         elif shape == "uncover":
-            out[number] = _placed(after[number], before[number], 0.0, offset * sign, axis - 1, over=True)
+            out[number] = _placed(
+                after[number], before[number], 0.0, offset * sign, axis - 1, over=True
+            )
         else:
-            out[number] = _placed(before[number], after[number], offset * sign, (offset - size) * sign, axis - 1, over=False)
+            out[number] = _placed(
+                before[number],
+                after[number],
+                offset * sign,
+                (offset - size) * sign,
+                axis - 1,
+                over=False,
+            )
     return _bytes(out)
 
 
-def _placed(below: Bytes, above: Bytes, below_at: float, above_at: float, axis: int, *, over: bool) -> Field:
+def _placed(
+    below: Bytes, above: Bytes, below_at: float, above_at: float, axis: int, *, over: bool
+) -> Field:
     """Two pictures on one canvas, moved along an axis by parts of pixels."""
     lower, _ = _moved(below, below_at, axis) if below_at else (below.astype(np.float32), None)
     upper, there = _moved(above, above_at, axis)

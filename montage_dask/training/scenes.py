@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from montage_dask.analysis import features, scene_features
 from montage_dask.analysis.boundaries import find_boundaries
 from montage_dask.analysis.scene_network import CONTEXT, Network, Scores, scores_of
-from montage_dask.errors import UsageError
 from montage_dask.records import Boundary
 from montage_dask.training.matching import Counts, matched
 from montage_dask.training.recipe import Input, Part
@@ -189,13 +188,10 @@ def _some(rng: np.random.Generator, inputs: list[Input], most: int) -> list[Inpu
     return [inputs[i] for i in sorted(rng.choice(len(inputs), most, replace=False))]
 
 
-def _save(
-    path: Path, arrays: Mapping[str, NDArray[np.float16]], thresholds: tuple[float, float]
-) -> None:
+def _save(path: Path, arrays: Mapping[str, Any], thresholds: tuple[float, float]) -> None:
     packed = io.BytesIO()
-    np.savez_compressed(
-        packed, recipe=np.array("scenes"), thresholds=np.array(thresholds, np.float32), **arrays
-    )
+    own: Any = {"recipe": np.array("scenes"), "thresholds": np.array(thresholds, np.float32)}
+    np.savez_compressed(packed, **own, **arrays)
     path.write_bytes(packed.getvalue())
 
 
@@ -223,5 +219,3 @@ def _counts(
 
 
 RECIPE = Scenes()
-
-__all__ = ["RECIPE", "Scenes", "UsageError"]

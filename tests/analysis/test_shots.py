@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from made_strips import make_strip, scene
+from made_strips import hard, make_strip, scene
 
 from montage_dask.analysis.shots import describe_shots, quality_of
 from montage_dask.analysis.similarity import similarity
@@ -37,7 +37,7 @@ def described(folder, thumbnails, cuts=(), rate=25, sharpness=0.5, pts=None):
         duration_seconds=index.time_seconds(frames - 1) + Fraction(1, rate),
     )
     strip = make_strip(folder, thumbnails, 100, sharpness)
-    return describe_shots(source, index, strip, cuts)
+    return describe_shots(source, index, strip, hard(cuts))
 
 
 def test_shots_cover_the_source(tmp_path):
