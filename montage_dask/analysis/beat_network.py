@@ -6,6 +6,7 @@ do not depend on the length of the music around the 12 s that it sees.
 
 from __future__ import annotations
 
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from montage_dask.analysis.onset import BANDS, FRAME_RATE, MEL_STEPS, Bytes, Floats
-from montage_dask.errors import UsageError
+from montage_dask.errors import UsageError, printable
 
 STRIDE = 2
 """Frames of the mel spectrum in one of the network."""
@@ -26,8 +27,12 @@ TAPS = 5
 DILATIONS = (1, 2, 4, 8, 16, 32, 64, 128)
 """Of the layers: together they see 510 frames (11.8 s) to each side."""
 
-FORMAT = 1
-"""Of the weights file."""
+VERSION = 1
+"""Raised when the same weights give other activations; also the format of the file."""
+RECIPE = "beats"
+"""Weights say which network they are of."""
+WEIGHTS = Path(__file__).with_name("weights") / "beats.npz"
+"""Those of the package."""
 ROWS = 512
 """Frames that are worked on at once."""
 
@@ -42,23 +47,37 @@ def load_weights(path: Path) -> Weights:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            if "beats_format" not in file.files or int(file["beats_format"]) != FORMAT:
-                raise UsageError(f"{path}: not weights of this version's beat network; train them with `montage-dask train beats`")
-            return {name: file[name].astype(np.float32) for name in file.files if name != "beats_format"}
-    except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"{path}: cannot be read as weights of the beat network: {error}") from error
+            held = dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{printable(str(path))}: cannot be read as weights: {error}") from error
+    if str(held.pop("recipe", "")) != RECIPE or int(held.pop("format", 0)) != VERSION:
+        raise UsageError(
+            f"{printable(str(path))}: no weights of this version's beat network; `montage-dask train beats` makes some"
+        )
+    return {name: values.astype(np.float32) for name, values in held.items()}
 
 
 def save_weights(weights: Weights, path: Path) -> None:
     """Write a weights file, in half precision."""
     arrays: dict[str, Any] = {name: values.astype(np.float16) for name, values in weights.items()}
     with path.open("wb") as file:
-        np.savez_compressed(file, beats_format=np.array(FORMAT), **arrays)
+        np.savez_compressed(file, recipe=np.array(RECIPE), format=np.array(VERSION), **arrays)
+
+
+def network(path: Path | None = None) -> BeatNetwork:
+    """The network of a weights file (None: the package's), read once per process and version of the file.
+
+    Raises:
+        UsageError: as `load_weights`.
+    """
+    chosen = WEIGHTS if path is None else path
+    changed = chosen.stat().st_mtime_ns if chosen.exists() else 0
+    return _network(chosen, changed)
 
 
 @lru_cache(maxsize=2)
-def network(path: Path) -> BeatNetwork:
-    """The network of a weights file, read once per process."""
+def _network(path: Path, changed: int) -> BeatNetwork:
+    del changed
     return BeatNetwork(load_weights(path))
 
 
@@ -69,11 +88,22 @@ class BeatNetwork:
         w = weights
         self._time = w["time.weight"].reshape(12, 15).T.copy()
         self._pitch = w["pitch.weight"].transpose(2, 3, 1, 0).reshape(-1, 24).copy()
-        self._gather = w["gather.weight"].reshape(WIDTH, 24, 4).transpose(2, 1, 0).reshape(-1, WIDTH).copy()
-        self._wide = [w[f"wide{n}.weight"].transpose(2, 1, 0).reshape(-1, WIDTH).copy() for n in range(len(DILATIONS))]
-        self._mix = [w[f"mix{n}.weight"].reshape(WIDTH, WIDTH).T.copy() for n in range(len(DILATIONS))]
+        self._gather = (
+            w["gather.weight"].reshape(WIDTH, 24, 4).transpose(2, 1, 0).reshape(-1, WIDTH).copy()
+        )
+        self._wide = [
+            w[f"wide{n}.weight"].transpose(2, 1, 0).reshape(-1, WIDTH).copy()
+            for n in range(len(DILATIONS))
+        ]
+        self._mix = [
+            w[f"mix{n}.weight"].reshape(WIDTH, WIDTH).T.copy() for n in range(len(DILATIONS))
+        ]
         self._heads = w["heads.weight"].reshape(2, WIDTH).T.copy()
-        self._bias = {name.removesuffix(".bias"): values for name, values in w.items() if name.endswith(".bias")}
+        self._bias = {
+            name.removesuffix(".bias"): values
+            for name, values in w.items()
+            if name.endswith(".bias")
+        }
 
     def __call__(self, mel: Bytes) -> Floats:
         """Logits of beat and downbeat; shape (frames of the network, 2).
@@ -107,7 +137,9 @@ class BeatNetwork:
             x[(at < 0) | (at >= frames)] = 0.0
             wide = np.zeros((ROWS + 2, BANDS // 4 + 2, 12), np.float32)
             wide[:, 1:-1] = x
-            taps = np.lib.stride_tricks.sliding_window_view(wide, (3, 3), axis=(0, 1)).transpose(0, 1, 3, 4, 2)
+            taps = np.lib.stride_tricks.sliding_window_view(wide, (3, 3), axis=(0, 1)).transpose(
+                0, 1, 3, 4, 2
+            )
             y = taps.reshape(-1, 9 * 12) @ self._pitch
             y = y.reshape(ROWS, 4, 4, 24).max(2) + self._bias["pitch"]
             np.maximum(y, 0, out=y)
@@ -121,10 +153,15 @@ class BeatNetwork:
         padded = np.pad(x, ((around, around), (0, 0)))
         out = np.empty_like(x)
         for first in range(0, len(x), ROWS):
-            taps = [padded[first + tap * dilation : first + tap * dilation + ROWS] for tap in range(TAPS)]
+            taps = [
+                padded[first + tap * dilation : first + tap * dilation + ROWS]
+                for tap in range(TAPS)
+            ]
             y = np.concatenate(taps, 1) @ self._wide[number] + self._bias[f"wide{number}"]
             np.maximum(y, 0, out=y)
-            out[first : first + ROWS] = x[first : first + ROWS] + (y @ self._mix[number] + self._bias[f"mix{number}"])
+            out[first : first + ROWS] = x[first : first + ROWS] + (
+                y @ self._mix[number] + self._bias[f"mix{number}"]
+            )
         return out
 
 

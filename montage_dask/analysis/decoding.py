@@ -29,7 +29,7 @@ PREFERRED_BPM, PREFERENCE = 115.0, 0.15
 """A little per beat and squared octave, where activations leave it open."""
 
 METRES = (4, 3, 2, 5, 6, 7)
-METRE_COST = {4: 0.0, 3: 0.02, 2: 0.06, 5: 0.12, 6: 0.12, 7: 0.2}
+METRE_COST = {4: 0.0, 3: 0.02, 2: 0.12, 5: 0.12, 6: 0.12, 7: 0.2}
 """Per beat: what is rare needs evidence."""
 METRE_CHANGE_COST = 8.0
 """Of another metre from one bar to the next."""
@@ -86,7 +86,9 @@ def _chain(gains: Doubles) -> Indices:
     for start in range(0, frames, shortest):
         at = np.arange(start, min(start + shortest, frames))
         previous = at[:, None] - lags + longest
-        near = score[previous, columns]  # the steady course first: all other options are compared with it
+        near = score[
+            previous, columns
+        ]  # the steady course first: all other options are compared with it
         chosen = np.broadcast_to(columns, near.shape).copy()
         for step in range(len(reach)):
             if reach[step] == 0:
@@ -144,7 +146,11 @@ def decode_bars(logits: Floats, beats: Doubles, beats_per_bar: int | None = None
         own = np.flatnonzero(down) + metre[down] - 1
         end, anywhere = ends[best[ends].argmax()], int(best.argmax())
         for state, last in zip(np.flatnonzero(down), own, strict=True):
-            options = ((best[last], last), (best[end] - METRE_CHANGE_COST, end), (best[anywhere] - CUT_COST, anywhere))
+            options = (
+                (best[last], last),
+                (best[end] - METRE_CHANGE_COST, end),
+                (best[anywhere] - CUT_COST, anywhere),
+            )
             reached[state], follow[state] = max(options)
         best = reached + gain[beat]
         back[beat] = follow
@@ -169,3 +175,25 @@ def down_evidence(logits: Floats, beats: Doubles) -> Doubles:
     sure = np.log(share / (1 - share))
     # Where it hardly hears a beat it knows little of the bar, too.
     return np.asarray(np.clip(sure, -DOWN_RATIO, DOWN_RATIO) * np.clip(p_beat / 0.3, 0.05, 1.0))
+
+
+def sureness(logits: Floats, beats: Doubles) -> float:
+    """0 … 1: how sure the network is of the beats, against the places between them."""
+    if len(beats) < 4 or not len(logits):
+        return 0.0
+    on, off = (_nearest(logits[:, 0], places) for places in (beats, (beats[1:] + beats[:-1]) / 2))
+    return float(np.clip(on.mean() - 0.5 * off.mean(), 0.0, 1.0))
+
+
+def _nearest(logits: Floats, places: Doubles) -> Doubles:
+    """Largest probability within a frame of each place."""
+    at = np.round(places * FRAME_RATE / STRIDE).astype(int)
+    around = np.clip(at[:, None] + np.arange(-1, 2), 0, len(logits) - 1)
+    return np.asarray(1 / (1 + np.exp(-logits[around].max(1).astype(np.float64))))
+
+
+def tempo_of(beats: Doubles, frames: int) -> Doubles:
+    """Tempo per frame of the envelopes, of the intervals between beats; shape (frames,)."""
+    steps = np.diff(beats)
+    middles = (beats[1:] + beats[:-1]) / 2 * FRAME_RATE
+    return np.asarray(60.0 / np.interp(np.arange(frames), middles, steps))

@@ -73,5 +73,7 @@ def _table(figures: Mapping[str, Any]) -> str:
         down = "–" if row["downbeats"] is None else f"{row['downbeats']:.3f}"
         off = "–" if row["offset_ms"] is None else f"{row['offset_ms']:+.1f}"
         counts = " | ".join(str(row["octaves"][k]) for k in ("correct", "double", "half", "other"))
-        lines.append(f"| {name} | {row['tracks']} | {row['beats']:.3f} | {down} | {off} | {counts} |")
+        lines.append(
+            f"| {name} | {row['tracks']} | {row['beats']:.3f} | {down} | {off} | {counts} |"
+        )
     return "\n".join(lines) + "\n"

@@ -7,11 +7,21 @@ import numpy as np
 from montage_dask.media.audio import ANALYSIS_RATE as RATE
 from montage_dask.training.beat_synth import Doubles, Random, Sound
 
-LEVELS = {"drums": 1.0, "bass": 0.65, "comp": 0.55, "second": 0.4, "pad": 0.35, "lead": 0.5, "voice": 0.75}
+LEVELS = {
+    "drums": 1.0,
+    "bass": 0.65,
+    "comp": 0.55,
+    "second": 0.4,
+    "pad": 0.35,
+    "lead": 0.5,
+    "voice": 0.75,
+}
 """Usual loudness of the parts of a mix."""
 
 
-def mix(stems: dict[str, Sound], driven: frozenset[str], kicks: Doubles, ducked: bool, random: Random) -> Sound:
+def mix(
+    stems: dict[str, Sound], driven: frozenset[str], kicks: Doubles, ducked: bool, random: Random
+) -> Sound:
     """One mono track of the stems.
 
     Args:
@@ -74,7 +84,9 @@ def _shaped(sound: Sound, gains: Doubles, hertz: tuple[float, ...]) -> Sound:
 def _amplifier(sound: Sound, random: Random) -> Sound:
     driven = np.tanh(sound * random.uniform(2, 15))
     top = random.uniform(3000, 6000)
-    cabinet = _shaped(driven, np.array([-18.0, 0, 2, -2, 4, -25]), (50, 110, 300, 800, top, 2 * top))
+    cabinet = _shaped(
+        driven, np.array([-18.0, 0, 2, -2, 4, -25]), (50, 110, 300, 800, top, 2 * top)
+    )
     return cabinet / (_loudness(cabinet) + 1e-9)
 
 
@@ -87,11 +99,17 @@ def _room(sound: Sound, random: Random) -> Sound:
         return dry
     decay = float(random.choice([0.15, 0.4, 0.9, 2.0]))
     t = np.arange(round(min(1.5, 2 * decay) * RATE)) / RATE
-    echo = random.normal(0, 1, len(t)) * np.exp(-t / (decay / 3)) * (t > random.uniform(0.002, 0.03))
+    echo = (
+        random.normal(0, 1, len(t)) * np.exp(-t / (decay / 3)) * (t > random.uniform(0.002, 0.03))
+    )
     size = 1 << int(np.ceil(np.log2(len(sound) + len(t))))
-    wet = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(echo.astype(np.float32), size), size)[: len(sound)]
+    wet = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(echo.astype(np.float32), size), size)[
+        : len(sound)
+    ]
     share = random.uniform(0.03, 0.35)
-    return (dry + share * wet * (_loudness(dry) / (_loudness(wet.astype(np.float32)) + 1e-9))).astype(np.float32)
+    return (
+        dry + share * wet * (_loudness(dry) / (_loudness(wet.astype(np.float32)) + 1e-9))
+    ).astype(np.float32)
 
 
 def _compressed(sound: Sound, random: Random) -> Sound:

@@ -24,13 +24,13 @@ from montage_dask.training.beat_data import Track, fonts, load_tracks
 
 CROP_FRAMES = 1024
 """Frames of the network in one example: 23.8 s."""
-BATCH = 8
-PEAK_RATE = 4e-3
-WARM_UP = 0.15
+BATCH = 4
+PEAK_RATE = 3e-3
+WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
 WEIGHT_DECAY = 1e-4
-AVERAGED = 0.99
-"""The exported weights are a running mean of the last hundred steps."""
+AVERAGED = 0.98
+"""The exported weights are a running mean of the last fifty steps."""
 CLIP = 1.0
 DROPOUT = 0.1
 BESIDE = 0.5
@@ -150,7 +150,9 @@ def _leg(
             group["lr"] = peak * _schedule(step / total)
         chosen = random.choice(len(tracks), BATCH, p=chance)
         batch = _batch([tracks[index] for index in chosen], random, device)
-        loss = nn.functional.binary_cross_entropy_with_logits(network(batch.mel), batch.target, reduction="none")
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            network(batch.mel), batch.target, reduction="none"
+        )
         loss = (loss * batch.known).mean((0, 2)).sum()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -161,7 +163,12 @@ def _leg(
         if len(held_losses) == REPORT_STEPS:
             losses.append(round(float(np.mean(held_losses)), 5))
             held_losses = []
-    held = {"network": network.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "fonts": played}
+    held = {
+        "network": network.state_dict(),
+        "mean": mean.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "fonts": played,
+    }
     torch.save(held, output)
     return {"losses": losses, "steps": steps}
 
@@ -179,7 +186,9 @@ def _schedule(done: float) -> float:
 
 def _average(mean: nn.Module, network: nn.Module, keep: float) -> None:
     with torch.no_grad():
-        for held, new in zip(mean.state_dict().values(), network.state_dict().values(), strict=True):
+        for held, new in zip(
+            mean.state_dict().values(), network.state_dict().values(), strict=True
+        ):
             if held.dtype.is_floating_point:
                 held.lerp_(new, 1 - keep)
 
@@ -262,7 +271,9 @@ def _normed(network: BeatNetwork) -> list[tuple[str, tuple[Any, Any]]]:
 
 
 def _plain(network: BeatNetwork) -> list[tuple[str, Any]]:
-    return [(f"mix{n}", layer.mix) for n, layer in enumerate(network.layers)] + [("heads", network.heads)]
+    return [(f"mix{n}", layer.mix) for n, layer in enumerate(network.layers)] + [
+        ("heads", network.heads)
+    ]
 
 
 def folded(state: Path) -> dict[str, Floats]:
@@ -273,7 +284,9 @@ def folded(state: Path) -> dict[str, Floats]:
     with torch.no_grad():
         for name, (conv, norm) in _normed(network):
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-            found[f"{name}.weight"] = (conv.weight * scale.reshape(-1, *[1] * (conv.weight.dim() - 1))).numpy()
+            found[f"{name}.weight"] = (
+                conv.weight * scale.reshape(-1, *[1] * (conv.weight.dim() - 1))
+            ).numpy()
             found[f"{name}.bias"] = (norm.bias - norm.running_mean * scale).numpy()
         for name, conv in _plain(network):
             found[f"{name}.weight"], found[f"{name}.bias"] = conv.weight.numpy(), conv.bias.numpy()

@@ -77,14 +77,18 @@ def _made_up(style: Style, random: Random) -> dict[int, Pattern]:
     near = weights(metre, steps, bars)
     count = len(near)
     groove: dict[int, Pattern] = {}
-    kick = (random.random(count) < near ** random.uniform(1.0, 3.0) * random.uniform(0.4, 0.9)) * 0.95
+    kick = (
+        random.random(count) < near ** random.uniform(1.0, 3.0) * random.uniform(0.4, 0.9)
+    ) * 0.95
     kick[0] = 1.0
     groove[36] = kick
     back = np.zeros(count)
     if metre == 3:
         places = [[2], [1, 2], [1]][int(random.integers(3))]
     else:
-        places = [[1, 3], [1, 3], [1, 3], [2]][int(random.integers(4))] if metre == 4 else [metre - 1]
+        places = (
+            [[1, 3], [1, 3], [1, 3], [2]][int(random.integers(4))] if metre == 4 else [metre - 1]
+        )
     for bar in range(bars):
         for place in places:
             back[(bar * metre + place) * steps] = 1.0

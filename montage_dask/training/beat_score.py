@@ -17,7 +17,12 @@ from montage_dask.training.beat_styles import Style
 
 Doubles = npt.NDArray[np.float64]
 
-SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10), (0, 2, 4, 5, 7, 9, 10))
+SCALES = (
+    (0, 2, 4, 5, 7, 9, 11),
+    (0, 2, 3, 5, 7, 8, 10),
+    (0, 2, 3, 5, 7, 9, 10),
+    (0, 2, 4, 5, 7, 9, 10),
+)
 ROLES = ("drums", "bass", "comp", "second", "pad", "lead", "voice")
 
 
@@ -60,7 +65,13 @@ def compose(style: Style, random: Random, seconds: float) -> Score:
     """A song of about so many seconds."""
     bpm = float(np.exp(random.uniform(np.log(style.bpm[0]), np.log(style.bpm[1]))))
     score = Score(style, bpm, 0)
-    for role, programs in (("bass", style.basses), ("comp", style.comps), ("second", style.comps), ("pad", style.pads), ("lead", style.leads)):
+    for role, programs in (
+        ("bass", style.basses),
+        ("comp", style.comps),
+        ("second", style.comps),
+        ("pad", style.pads),
+        ("lead", style.leads),
+    ):
         score.programs[role] = int(random.choice(programs))
     sections = _form(style, random, max(4, round(seconds * bpm / 60 / style.metre)))
     bar_lengths: list[int] = []
@@ -85,7 +96,17 @@ def _form(style: Style, random: Random, bars: int) -> list[_Section]:
     done = 0
     while done < bars:
         length = min(int(random.choice([2, 4, 4, 4, 8])), max(2, bars - done))
-        roles = {role for role, often in (("bass", 0.88), ("comp", 0.85), ("second", 0.35), ("pad", 0.35), ("lead", 0.45)) if random.random() < often}
+        roles = {
+            role
+            for role, often in (
+                ("bass", 0.88),
+                ("comp", 0.85),
+                ("second", 0.35),
+                ("pad", 0.35),
+                ("lead", 0.45),
+            )
+            if random.random() < often
+        }
         if voice and random.random() < 0.7:
             roles.add("voice")
             roles.discard("lead")
@@ -114,8 +135,15 @@ class _Band:
         self.step = 1.0 / style.steps
         self.key = int(random.integers(12))
         self.scale = SCALES[int(random.choice([0, 1, 1, 2, 3]))]
-        self.loop = [0, *random.choice([0, 3, 4, 5, 2, 1, 6, 3, 4, 5], int(random.choice([1, 3, 3, 7]))).tolist()]
-        self.every = float(random.choice([1, 1, 1, 2, 0.5]) if style.metre != 2 else random.choice([1, 2, 2, 4]))
+        self.loop = [
+            0,
+            *random.choice(
+                [0, 3, 4, 5, 2, 1, 6, 3, 4, 5], int(random.choice([1, 3, 3, 7]))
+            ).tolist(),
+        ]
+        self.every = float(
+            random.choice([1, 1, 1, 2, 0.5]) if style.metre != 2 else random.choice([1, 2, 2, 4])
+        )
         """Bars that a harmony lasts."""
         self.pushed = random.random() < 0.15
         """Harmonies come half a beat early, as in much pop and latin music."""
@@ -136,7 +164,9 @@ class _Band:
 
     def _add(self, role: str, beat: float, length: float, pitch: int, loudness: float) -> None:
         if beat >= 0:
-            self.score.notes.append(Note(role, beat, length, pitch, float(np.clip(loudness, 0.05, 1.0))))
+            self.score.notes.append(
+                Note(role, beat, length, pitch, float(np.clip(loudness, 0.05, 1.0)))
+            )
 
     def _tone(self, degree: int, low: int) -> int:
         """The key of a step of the scale, above the key `low`."""
@@ -150,7 +180,10 @@ class _Band:
         if self.every == 0.5 and metre >= 3:
             half = float(metre // 2) if metre != 3 else 2.0
             at = 2 * bar
-            return [(0.0, half, self.loop[at % len(self.loop)]), (half, metre - half, self.loop[(at + 1) % len(self.loop)])]
+            return [
+                (0.0, half, self.loop[at % len(self.loop)]),
+                (half, metre - half, self.loop[(at + 1) % len(self.loop)]),
+            ]
         return [(0.0, metre, self.loop[int(bar / max(1.0, self.every)) % len(self.loop)])]
 
     def _bar(self, bar: int, section: _Section, number: int, inside: int) -> None:
@@ -167,12 +200,16 @@ class _Band:
                 self._comp("second", start, place, length, degree, self.comp[(number + 1) % 2], bar)
             if "pad" in section.roles:
                 for third in (0, 2, 4):
-                    self._add("pad", start + place, length * 0.98, self._tone(degree + third, 55), 0.5)
+                    self._add(
+                        "pad", start + place, length * 0.98, self._tone(degree + third, 55), 0.5
+                    )
         for role in ("lead", "voice"):
             if role in section.roles:
                 self._melody(role, start, metre, bar)
 
-    def _drums(self, start: float, metre: float, section: _Section, inside: int, filled: bool, bar: int) -> None:
+    def _drums(
+        self, start: float, metre: float, section: _Section, inside: int, filled: bool, bar: int
+    ) -> None:
         random, steps = self.random, round(metre * self.style.steps)
         fills = fill(int(metre), self.style.steps, random) if filled else []
         until = fills[0][0] if fills and random.random() < 0.8 else steps
@@ -186,13 +223,21 @@ class _Band:
                 if loud < 0:
                     loud = -loud if random.random() < 0.6 else 0.0
                 if loud > 0:
-                    self._add("drums", start + step * self.step, 0.2, key, loud * random.uniform(0.85, 1.05))
+                    self._add(
+                        "drums",
+                        start + step * self.step,
+                        0.2,
+                        key,
+                        loud * random.uniform(0.85, 1.05),
+                    )
         for step, key, loud in fills:
             self._add("drums", start + step * self.step, 0.2, key, loud)
         if inside == 0 and bar and random.random() < 0.65:
             self._add("drums", start, 1.0, int(random.choice([49, 57, 52])), 0.9)
 
-    def _bass(self, start: float, place: float, length: float, degree: int, kind: str, section: _Section) -> None:
+    def _bass(
+        self, start: float, place: float, length: float, degree: int, kind: str, section: _Section
+    ) -> None:
         random, step = self.random, self.step
         root = self._tone(degree, 31)
         early = -0.5 if self.pushed and random.random() < 0.7 else 0.0
@@ -206,14 +251,34 @@ class _Band:
             shift = 0.5 if kind == "offbeat" else 0.0
             for index, at in enumerate(np.arange(0, length - 1e-6, size)):
                 up = 12 if kind == "octaves" and index % 2 else 0
-                self._add("bass", begin + at + shift, size * random.uniform(0.6, 0.95), root + up, random.uniform(0.65, 0.85))
+                self._add(
+                    "bass",
+                    begin + at + shift,
+                    size * random.uniform(0.6, 0.95),
+                    root + up,
+                    random.uniform(0.65, 0.85),
+                )
         elif kind == "walk":
             for index, at in enumerate(np.arange(0, length - 1e-6, 1.0)):
                 move = 0 if index == 0 else int(random.choice([1, 2, 3, 4, -1, 6]))
-                self._add("bass", begin + at, 0.9, self._tone(degree + move, 31), random.uniform(0.7, 0.85))
+                self._add(
+                    "bass",
+                    begin + at,
+                    0.9,
+                    self._tone(degree + move, 31),
+                    random.uniform(0.7, 0.85),
+                )
         elif kind == "oompah":
-            for index, at in enumerate(np.arange(0, length - 1e-6, 2.0 if self.style.metre % 2 == 0 else 3.0)):
-                self._add("bass", begin + at, 0.9, root if index % 2 == 0 else self._tone(degree + 4, 31), 0.85)
+            for index, at in enumerate(
+                np.arange(0, length - 1e-6, 2.0 if self.style.metre % 2 == 0 else 3.0)
+            ):
+                self._add(
+                    "bass",
+                    begin + at,
+                    0.9,
+                    root if index % 2 == 0 else self._tone(degree + 4, 31),
+                    0.85,
+                )
         else:
             pattern, moves = self.motif
             if kind == "kick" and 36 in section.groove:
@@ -221,9 +286,17 @@ class _Band:
             for at in range(round(length / step)):
                 index = (round(place / step) + at) % len(pattern)
                 if pattern[index] > 0:
-                    self._add("bass", begin + at * step, step * random.choice([1, 2]), self._tone(degree + int(moves[index % len(moves)]), 31), 0.8)
+                    self._add(
+                        "bass",
+                        begin + at * step,
+                        step * random.choice([1, 2]),
+                        self._tone(degree + int(moves[index % len(moves)]), 31),
+                        0.8,
+                    )
 
-    def _comp(self, role: str, start: float, place: float, length: float, degree: int, kind: str, bar: int) -> None:
+    def _comp(
+        self, role: str, start: float, place: float, length: float, degree: int, kind: str, bar: int
+    ) -> None:
         random, step, begin = self.random, self.step, start + place
         chord = [self._tone(degree + third, 52 if role == "comp" else 60) for third in (0, 2, 4)]
         if self.score.programs[role] in (29, 30):  # power chords
@@ -250,11 +323,21 @@ class _Band:
                 if not first:
                     strike(begin + at, 0.5, 0.6)
         elif kind == "arpeggio":
-            size = step if random.random() < 0.5 and self.style.steps != 4 else max(step, 0.5 if self.style.steps % 2 == 0 else step)
+            size = (
+                step
+                if random.random() < 0.5 and self.style.steps != 4
+                else max(step, 0.5 if self.style.steps % 2 == 0 else step)
+            )
             order = ([0, 1, 2, 1], [0, 1, 2, 3], [0, 2, 1, 2], [3, 2, 1, 0])[self.offset]
             tones = [*chord, chord[0] + 12]
             for index, at in enumerate(np.arange(0, length - 1e-6, size)):
-                self._add(role, begin + at, size * 1.3, tones[order[index % 4]], 0.7 if index == 0 else 0.55)
+                self._add(
+                    role,
+                    begin + at,
+                    size * 1.3,
+                    tones[order[index % 4]],
+                    0.7 if index == 0 else 0.55,
+                )
         elif kind == "gallop":
             for at in np.arange(0, length - 1e-6, 1.0):
                 for shift, loud in ((0.0, 0.9), (0.5, 0.6), (0.75, 0.65)):
@@ -268,10 +351,21 @@ class _Band:
                     if kind == "riff":
                         shift = self._tone(degree + int(moves[index]), 40) - self._tone(degree, 40)
                         for pitch in chord if self.score.programs[role] in (29, 30) else chord[:1]:
-                            self._add(role, begin + at * step, step * random.choice([0.8, 1.6]), pitch + shift, 0.5 + 0.4 * pattern[index])
+                            self._add(
+                                role,
+                                begin + at * step,
+                                step * random.choice([0.8, 1.6]),
+                                pitch + shift,
+                                0.5 + 0.4 * pattern[index],
+                            )
                     else:
                         loud = 0.5 + 0.3 * near[index % len(near)]
-                        strike(begin + at * step, step * (0.8 if kind == "stabs" else 1.8), loud, 0.012 if kind == "strum" else 0.0)
+                        strike(
+                            begin + at * step,
+                            step * (0.8 if kind == "stabs" else 1.8),
+                            loud,
+                            0.012 if kind == "strum" else 0.0,
+                        )
 
     def _melody(self, role: str, start: float, metre: float, bar: int) -> None:
         random, step = self.random, self.step
@@ -282,7 +376,13 @@ class _Band:
         while at < metre:
             length = size * float(random.choice([1, 1, 2, 3, 4]))
             if random.random() < 0.82:
-                self._add(role, start + at, length * 0.9, self._tone(degree, 60), random.uniform(0.55, 0.9))
+                self._add(
+                    role,
+                    start + at,
+                    length * 0.9,
+                    self._tone(degree, 60),
+                    random.uniform(0.55, 0.9),
+                )
             degree = int(np.clip(degree + random.choice([-2, -1, -1, 0, 1, 1, 2, 4, -3]), -3, 10))
             at += length
 
@@ -302,7 +402,9 @@ def beat_times(score: Score, random: Random) -> Doubles:
         deviation = style.rubato * random.uniform(0.2, 1.2) + 0.006 * (not style.electronic)
         walk = np.cumsum(random.normal(0, 1, count + 8))
         slow = np.convolve(random.normal(0, 1, count + 16), np.hanning(9) / 2, "same")[:count]
-        tempo += deviation * (slow / (slow.std() + 1e-9)) + 0.3 * deviation * (walk[:count] - walk[:count].mean()) / (walk.std() + 1e-9)
+        tempo += deviation * (slow / (slow.std() + 1e-9)) + 0.3 * deviation * (
+            walk[:count] - walk[:count].mean()
+        ) / (walk.std() + 1e-9)
     tempo = np.clip(tempo, np.log(46.0), np.log(212.0))
     return np.concatenate([[0.0], np.cumsum(60.0 / np.exp(tempo))])
 

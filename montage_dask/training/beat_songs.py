@@ -29,7 +29,11 @@ TAIL_SECONDS = 1.0
 """Behind the last beat."""
 FONT_LATE_SECONDS = 0.004
 """Drums and plucked notes of both soundfonts sound so long after their event (median; measured at 10 % of the peak)."""
-CODECS = (("libmp3lame", "mp3", ("-b:a", "48k")), ("libmp3lame", "mp3", ("-b:a", "96k")), ("libvorbis", "ogg", ("-q:a", "0")))
+CODECS = (
+    ("libmp3lame", "mp3", ("-b:a", "48k")),
+    ("libmp3lame", "mp3", ("-b:a", "96k")),
+    ("libvorbis", "ogg", ("-q:a", "0")),
+)
 CHANNELS = {"bass": 0, "comp": 1, "second": 2, "pad": 3, "lead": 4, "drums": DRUM_CHANNEL}
 
 STYLES = {style.name: style for style in (*TRAINING_STYLES, *HELD_OUT_STYLES)}
@@ -70,7 +74,10 @@ def make_songs(styles: Sequence[str], seed: int, seconds: float, font: str | Non
         font: a soundfont that plays a part of the music, as `beat_soundfont.soundfont` said; None does without.
     """
     randoms = [np.random.default_rng([seed, number]) for number in range(len(styles))]
-    played = [_perform(name, random, seconds, font is not None) for name, random in zip(styles, randoms, strict=True)]
+    played = [
+        _perform(name, random, seconds, font is not None)
+        for name, random in zip(styles, randoms, strict=True)
+    ]
     from_font = _by_font(played, font, randoms) if font is not None else [{} for _ in played]
     made = []
     for name, song, random, stems in zip(styles, played, randoms, from_font, strict=True):
@@ -109,11 +116,16 @@ def _perform(name: str, random: Random, seconds: float, font: bool) -> _Played:
         part = [note for note in score.notes if note.role == role]
         starts = np.array([note.beat for note in part])
         ends = starts + np.array([note.length for note in part])
-        begin, end = (np.interp(swung(b, place, style.swing_unit), grid, times) for b in (starts, ends))
-        late, spread = (random.uniform(0, 0.05), 0.03) if role == "voice" else (offsets[role], human)
+        begin, end = (
+            np.interp(swung(b, place, style.swing_unit), grid, times) for b in (starts, ends)
+        )
+        late, spread = (
+            (random.uniform(0, 0.05), 0.03) if role == "voice" else (offsets[role], human)
+        )
         begin = begin + late + random.normal(0, 1, len(part)) * spread
         notes[role] = [
-            (max(0.0, float(b)), max(0.05, float(e - b)), note.pitch, note.loudness) for b, e, note in zip(begin, end, part, strict=True)
+            (max(0.0, float(b)), max(0.05, float(e - b)), note.pitch, note.loudness)
+            for b, e, note in zip(begin, end, part, strict=True)
         ]
     by_font: frozenset[str] = frozenset()
     if font and random.random() < 0.7:
@@ -121,7 +133,9 @@ def _perform(name: str, random: Random, seconds: float, font: bool) -> _Played:
     return _Played(score, times[:-1], float(times[-1]) + TAIL_SECONDS, notes, by_font)
 
 
-def _by_font(played: Sequence[_Played], font: str, randoms: Sequence[Random]) -> list[dict[str, Sound]]:
+def _by_font(
+    played: Sequence[_Played], font: str, randoms: Sequence[Random]
+) -> list[dict[str, Sound]]:
     """Stems by FluidSynth. Each role of all songs is one run: the soundfont is read once, the stems stay apart."""
     starts = np.concatenate([[0.0], np.cumsum([song.duration + 2.0 for song in played])])
     found: list[dict[str, Sound]] = [{} for _ in played]
@@ -135,7 +149,11 @@ def _by_font(played: Sequence[_Played], font: str, randoms: Sequence[Random]) ->
                 changes.append(Change(float(start), channel, song.score.programs[role], 100))
             for time, length, pitch, loudness in song.notes[role]:
                 velocity = int(np.clip(20 + 105 * loudness, 1, 127))
-                events.append(Event(float(start) + time, length, channel, int(np.clip(pitch, 0, 127)), velocity))
+                events.append(
+                    Event(
+                        float(start) + time, length, channel, int(np.clip(pitch, 0, 127)), velocity
+                    )
+                )
         if not events:
             continue
         sound = render(font, events, changes, float(starts[-1]))
@@ -148,7 +166,11 @@ def _by_font(played: Sequence[_Played], font: str, randoms: Sequence[Random]) ->
 
 def _mixed(song: _Played, stems: dict[str, Sound], random: Random) -> Sound:
     length = round(song.duration * ANALYSIS_RATE)
-    driven = frozenset(role for role, program in song.score.programs.items() if program in DRIVEN and role not in stems)
+    driven = frozenset(
+        role
+        for role, program in song.score.programs.items()
+        if program in DRIVEN and role not in stems
+    )
     parts = {role: np.pad(stem, (0, length - len(stem))) for role, stem in stems.items()}
     for role in sorted(song.notes):
         if role in parts:
@@ -177,7 +199,10 @@ def _coded(samples: Sound, random: Random) -> Sound:
             file.setsampwidth(2)
             file.setframerate(ANALYSIS_RATE)
             file.writeframes((samples * 32767).astype("<i2").tobytes())
-        run_ffmpeg([*input_arguments(plain, "wav"), "-c:a", codec, *options, output_argument(coded)], about=plain)
+        run_ffmpeg(
+            [*input_arguments(plain, "wav"), "-c:a", codec, *options, output_argument(coded)],
+            about=plain,
+        )
         found = np.concatenate(list(mono_blocks(coded)))
     out = np.zeros(len(samples), np.float32)
     out[: len(found)] = found[: len(out)]

@@ -21,7 +21,11 @@ from montage_dask.errors import UsageError
 from montage_dask.media.audio import ANALYSIS_RATE
 from montage_dask.training.beat_synth import Sound
 
-FOLDERS = (Path("/usr/share/sounds/sf2"), Path("/usr/share/soundfonts"), Path("/usr/local/share/sounds/sf2"))
+FOLDERS = (
+    Path("/usr/share/sounds/sf2"),
+    Path("/usr/share/soundfonts"),
+    Path("/usr/local/share/sounds/sf2"),
+)
 TRAINING_SOUNDFONT = "FluidR3_GM.sf2"
 """Debian's fluid-soundfont-gm (3.1-5.3, MIT)."""
 TEST_SOUNDFONT = "TimGM6mb.sf2"
@@ -74,7 +78,9 @@ def render(font: str, notes: Sequence[Event], changes: Sequence[Change], duratio
     """
     path = _found(font.split()[0])
     if path is None or soundfont(path.name) != font:
-        raise UsageError(f"soundfont {font}: not installed on this machine, or another version; install fluidsynth and its Debian package")
+        raise UsageError(
+            f"soundfont {font}: not installed on this machine, or another version; install fluidsynth and its Debian package"
+        )
     with tempfile.TemporaryDirectory() as folder:
         score, sound = Path(folder, "score.mid"), Path(folder, "sound.wav")
         score.write_bytes(_midi(notes, changes, duration))
@@ -82,7 +88,13 @@ def render(font: str, notes: Sequence[Event], changes: Sequence[Change], duratio
             "fluidsynth", "-n", "-i", "-q", "-R", "0", "-C", "0", "-g", "0.35", "-r", str(ANALYSIS_RATE), "-o", "synth.polyphony=512",
             "-o", "synth.cpu-cores=1", "-o", "synth.dynamic-sample-loading=1", "-T", "wav", "-F", str(sound), str(path), str(score),
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, timeout=LONGEST_SECONDS, preexec_fn=DIE_WITH_PARENT, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            timeout=LONGEST_SECONDS,
+            preexec_fn=DIE_WITH_PARENT,
+            check=False,
+        )
         if done.returncode or not sound.exists():
             raise UsageError(f"fluidsynth failed: {done.stderr.decode('utf-8', 'replace')[-300:]}")
         with wave.open(str(sound), "rb") as file:
@@ -114,7 +126,13 @@ def _midi(notes: Sequence[Event], changes: Sequence[Change], duration: float) ->
         track += _variable(tick - before) + data
         before = tick
     division = TICKS_PER_SECOND // 2
-    return b"MThd" + struct.pack(">IHHH", 6, 0, 1, division) + b"MTrk" + struct.pack(">I", len(track)) + bytes(track)
+    return (
+        b"MThd"
+        + struct.pack(">IHHH", 6, 0, 1, division)
+        + b"MTrk"
+        + struct.pack(">I", len(track))
+        + bytes(track)
+    )
 
 
 def _variable(value: int) -> bytes:

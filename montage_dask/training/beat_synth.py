@@ -49,9 +49,19 @@ class Kit:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._made: dict[int, list[Sound]] = {}
-        self._kick = (random.uniform(40, 62), random.uniform(40, 200), random.uniform(0.008, 0.05), random.uniform(0.05, 0.22))
+        self._kick = (
+            random.uniform(40, 62),
+            random.uniform(40, 200),
+            random.uniform(0.008, 0.05),
+            random.uniform(0.05, 0.22),
+        )
         self._click = random.choice([0.0, 0.15, 0.5])
-        self._snare = (random.uniform(150, 260), random.uniform(0.03, 0.14), random.uniform(0.2, 1.5), random.uniform(300, 1800))
+        self._snare = (
+            random.uniform(150, 260),
+            random.uniform(0.03, 0.14),
+            random.uniform(0.2, 1.5),
+            random.uniform(300, 1800),
+        )
         self._bright = random.uniform(3500, 9000)
         self._short = random.uniform(0.5, 1.6)
 
@@ -65,8 +75,12 @@ class Kit:
         if key in (35, 36):
             base, depth, fall, decay = self._kick
             t = seconds(min(0.5, 5 * decay))
-            body = np.sin(2 * np.pi * (base * t + depth * fall * (1 - np.exp(-t / fall)))) * np.exp(-t / decay)
-            return np.asarray(body + self._click * _noise(random, len(t), 1500, 8000) * np.exp(-t / 0.004))
+            body = np.sin(2 * np.pi * (base * t + depth * fall * (1 - np.exp(-t / fall)))) * np.exp(
+                -t / decay
+            )
+            return np.asarray(
+                body + self._click * _noise(random, len(t), 1500, 8000) * np.exp(-t / 0.004)
+            )
         if key in (38, 40, 39, 37):
             hertz, decay, tone, low = self._snare
             if key == 37:
@@ -74,19 +88,55 @@ class Kit:
             t = seconds(6 * decay)
             noise = _noise(random, len(t), low, self._bright)
             if key == 39:
-                bursts = sum(np.where(t >= d, np.exp(-(t - d) / 0.008), 0) for d in (0.0, 0.011, 0.022))
+                bursts = sum(
+                    np.where(t >= d, np.exp(-(t - d) / 0.008), 0) for d in (0.0, 0.011, 0.022)
+                )
                 return np.asarray(noise * (bursts + np.exp(-t / decay)) * 0.6)
-            return np.asarray((noise + tone * np.sin(2 * np.pi * hertz * t) * np.exp(-t / 0.05)) * np.exp(-t / decay) * 0.7)
+            return np.asarray(
+                (noise + tone * np.sin(2 * np.pi * hertz * t) * np.exp(-t / 0.05))
+                * np.exp(-t / decay)
+                * 0.7
+            )
         if key in (42, 44, 70, 54, 46, 49, 57, 52, 51, 53, 59):
-            decay = {42: 0.025, 44: 0.04, 70: 0.03, 54: 0.06, 46: 0.2, 51: 0.25, 53: 0.3, 59: 0.3}.get(key, 0.8) * self._short
+            decay = {
+                42: 0.025,
+                44: 0.04,
+                70: 0.03,
+                54: 0.06,
+                46: 0.2,
+                51: 0.25,
+                53: 0.3,
+                59: 0.3,
+            }.get(key, 0.8) * self._short
             t = seconds(min(2.5, 5 * decay))
             sound = _noise(random, len(t), self._bright * (0.5 if decay > 0.3 else 0.9), 11000)
             if key in (51, 53, 54, 59):
                 hertz = random.uniform(2500, 5500)
-                sound = sound * 0.4 + sum(np.sin(2 * np.pi * hertz * r * t) for r in (1, 1.48, 2.13)) * 0.25
+                sound = (
+                    sound * 0.4
+                    + sum(np.sin(2 * np.pi * hertz * r * t) for r in (1, 1.48, 2.13)) * 0.25
+                )
             rise = 0.008 if key == 70 else 0.0005
-            return np.asarray(sound * np.exp(-t / decay) * np.minimum(1, t / rise) * (0.35 if decay < 0.1 else 0.3))
-        hertz = {41: 85, 43: 95, 45: 120, 47: 135, 48: 160, 50: 180, 63: 330, 62: 350, 64: 220, 56: 560, 75: 2400, 76: 900}.get(key, 300)
+            return np.asarray(
+                sound
+                * np.exp(-t / decay)
+                * np.minimum(1, t / rise)
+                * (0.35 if decay < 0.1 else 0.3)
+            )
+        hertz = {
+            41: 85,
+            43: 95,
+            45: 120,
+            47: 135,
+            48: 160,
+            50: 180,
+            63: 330,
+            62: 350,
+            64: 220,
+            56: 560,
+            75: 2400,
+            76: 900,
+        }.get(key, 300)
         decay = {56: 0.08, 75: 0.02, 63: 0.07, 62: 0.04, 64: 0.1}.get(key, 0.15)
         t = seconds(5 * decay)
         bend = 0.3 * hertz * 0.03 * (1 - np.exp(-t / 0.03))
@@ -118,7 +168,9 @@ class Patch:
 def _table(weights: Doubles) -> Doubles:
     phase = np.arange(TABLE) / TABLE
     orders = np.arange(1, len(weights) + 1)
-    cycle = (weights[:, None] * np.sin(2 * np.pi * orders[:, None] * phase + orders[:, None])).sum(0)
+    cycle = (weights[:, None] * np.sin(2 * np.pi * orders[:, None] * phase + orders[:, None])).sum(
+        0
+    )
     return np.asarray(cycle / (np.abs(cycle).max() + 1e-9))
 
 
@@ -162,7 +214,9 @@ class Voice:
         hertz = 440 * 2 ** ((pitch - 69) / 12)
         phase = hertz * t
         if p.vibrato:
-            phase = phase + hertz * 0.0578 * p.vibrato * (1 - np.cos(2 * np.pi * 5.5 * t)) / (2 * np.pi * 5.5)
+            phase = phase + hertz * 0.0578 * p.vibrato * (1 - np.cos(2 * np.pi * 5.5 * t)) / (
+                2 * np.pi * 5.5
+            )
         index = (phase * TABLE).astype(np.int64) % TABLE
         fade = np.exp(-t / (p.fade * (0.4 + loudness)))
         sound = p.bright[index] * fade + p.dark[index] * (1 - fade)
@@ -175,11 +229,20 @@ class Voice:
         envelope[late] *= np.exp(-(t[late] - length) / p.release)
         if p.click:
             count = min(len(t), 200)
-            sound[:count] += p.click * self._random.normal(0, 1, count) * np.exp(-np.arange(count) / 60)
+            sound[:count] += (
+                p.click * self._random.normal(0, 1, count) * np.exp(-np.arange(count) / 60)
+            )
         return np.asarray(sound * envelope, np.float32)
 
 
-VOWELS = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410), (440, 1020, 2240))
+VOWELS = (
+    (730, 1090, 2440),
+    (270, 2290, 3010),
+    (300, 870, 2240),
+    (530, 1840, 2480),
+    (570, 840, 2410),
+    (440, 1020, 2240),
+)
 """Formants in hertz (Peterson and Barney 1952)."""
 
 
@@ -203,14 +266,21 @@ class Singer:
         orders = np.arange(1, max(3, int(4500 / hertz.mean())))
         formants = np.array(VOWELS[int(random.integers(len(VOWELS)))]) * self._size
         places = orders * float(hertz.mean())
-        gains = sum(g / (1 + ((places - f) / (60 + 0.08 * f)) ** 2) for f, g in zip(formants, (1, 0.5, 0.25), strict=True))
+        gains = sum(
+            g / (1 + ((places - f) / (60 + 0.08 * f)) ** 2)
+            for f, g in zip(formants, (1, 0.5, 0.25), strict=True)
+        )
         table = _table((np.asarray(gains) + 0.02) / orders**0.5)
         sound = table[(np.cumsum(hertz) / RATE * TABLE).astype(np.int64) % TABLE]
-        envelope = np.minimum(1, t / random.uniform(0.02, 0.09)) * np.minimum(1, (t[-1] - t) / 0.06 + 1e-3)
+        envelope = np.minimum(1, t / random.uniform(0.02, 0.09)) * np.minimum(
+            1, (t[-1] - t) / 0.06 + 1e-3
+        )
         sound = sound * envelope + 0.03 * random.normal(0, 1, len(t)) * envelope
         if random.random() < 0.5:  # a consonant
             count = min(len(t), int(random.uniform(0.02, 0.09) * RATE))
-            sound[:count] += _noise(random, count, 1500, 9000) * np.hanning(count) * random.uniform(0.1, 0.5)
+            sound[:count] += (
+                _noise(random, count, 1500, 9000) * np.hanning(count) * random.uniform(0.1, 0.5)
+            )
         return np.asarray(sound, np.float32)
 
 

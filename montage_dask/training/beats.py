@@ -14,8 +14,8 @@ from montage_dask.training.beat_styles import HELD_OUT_STYLES, TRAINING_STYLES
 from montage_dask.training.recipe import Input, Part
 
 SONG_SECONDS = {"default": 36.0, "tiny": 12.0}
-TRAINING_PARTS = {"default": 14, "tiny": 1}
-STEPS_A_LEG = {"default": 110, "tiny": 3}
+TRAINING_PARTS = {"default": 8, "tiny": 1}
+STEPS_A_LEG = {"default": 100, "tiny": 3}
 SEED_STEP = 10_000
 """Between the seeds of splits."""
 OWN_SHARE = 0.5
@@ -28,10 +28,10 @@ class BeatRecipe:
     name = "beats"
     version = 1
     reads = ("sound",)
-    legs: Mapping[str, int] = MappingProxyType({"default": 10, "tiny": 2})
+    legs: Mapping[str, int] = MappingProxyType({"default": 8, "tiny": 2})
 
     def parts(self, seed: int, size: str, inputs: Sequence[Input]) -> tuple[Part, ...]:
-        """Half of the styles in each part of training; every style once for validation; the held-out styles for the test.
+        """Half of the styles in each part of training; every other style once for validation; the held-out styles for the test.
 
         The user's tracks are learnt; every fourth one is kept for the test.
 
@@ -47,7 +47,7 @@ class BeatRecipe:
             self._made("training", seed, size, number, styles[number % 2 :: 2], font)
             for number in range(TRAINING_PARTS[size])
         ]
-        parts.append(self._made("validation", seed, size, 0, styles, font))
+        parts.append(self._made("validation", seed, size, 0, styles[::2], font))
         parts.append(self._made("test", seed, size, 0, held_out, other or font))
         if size != "tiny":
             parts.append(self._made("test", seed, size, 1, held_out, font))
