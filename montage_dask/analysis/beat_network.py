@@ -1,7 +1,7 @@
 """Beat and downbeat activations by the project's own network, in NumPy: no torch, 0.2 CPU-s for three minutes.
 
-The network reads the mel spectra of `analysis.onset`. Every product of matrices has a fixed number of rows, so that a frame's values
-do not depend on the length of the music around the 12 s that it sees.
+The network reads the mel spectra of `analysis.onset`. Every product of matrices has a fixed number of rows, so that a frame's
+values do not depend on the length of the music around the 12 s that it sees.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From activations of a network to beats and bars: the most likely course of tempo, beats and metre over the whole music.
 
-Both are found by dynamic programming: beats over (time, interval before the beat), as in `beats`, but with all tempi open, so that the
-octave is decided by what lies on the beats and between them; bars over (metre, place in the bar).
+Both are found by dynamic programming: beats over (time, interval before the beat), as in `beats`, but with all tempi open, so
+that the octave is decided by what lies on the beats and between them; bars over (metre, place in the bar).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Songs as scores: form, harmony, and what each part plays at which beat; and the time of every beat.
+"""Songs as scores: form, harmony, and what each part plays at which beat.
 
 What a listener taps is known because the beat is where the song starts from: all notes are placed on a grid of beats,
-which then gets its times.
+which then gets its times (`beat_timing`).
 """
 
 from __future__ import annotations
@@ -385,33 +385,3 @@ class _Band:
                 )
             degree = int(np.clip(degree + random.choice([-2, -1, -1, 0, 1, 1, 2, 4, -3]), -3, 10))
             at += length
-
-
-def beat_times(score: Score, random: Random) -> Doubles:
-    """Seconds of all beats and of the end, from 0: constant, in players' hands, ramps or jumps; shape (beats + 1,)."""
-    count = score.beats
-    tempo = np.full(count, np.log(score.bpm))
-    style = score.style
-    kind = random.random()
-    if kind < 0.08:
-        tempo += np.linspace(0, random.uniform(-0.35, 0.35), count)
-    elif kind < 0.14 and count > 16:
-        at = int(random.choice(score.downbeats[len(score.downbeats) // 3 :]))
-        tempo[at:] += random.choice([-1, 1]) * random.uniform(0.08, 0.35)
-    if style.rubato > 0 or (not style.electronic and random.random() < 0.5):
-        deviation = style.rubato * random.uniform(0.2, 1.2) + 0.006 * (not style.electronic)
-        walk = np.cumsum(random.normal(0, 1, count + 8))
-        slow = np.convolve(random.normal(0, 1, count + 16), np.hanning(9) / 2, "same")[:count]
-        tempo += deviation * (slow / (slow.std() + 1e-9)) + 0.3 * deviation * (
-            walk[:count] - walk[:count].mean()
-        ) / (walk.std() + 1e-9)
-    tempo = np.clip(tempo, np.log(46.0), np.log(212.0))
-    return np.concatenate([[0.0], np.cumsum(60.0 / np.exp(tempo))])
-
-
-def swung(beats: Doubles, place: float, unit: float) -> Doubles:
-    """Places in beats with the second half of every unit at `place`."""
-    whole = np.floor(beats / unit + 1e-9)
-    part = np.clip(beats / unit - whole, 0.0, 1.0)
-    moved = np.where(part < 0.5, part * 2 * place, place + (part - 0.5) * 2 * (1 - place))
-    return np.asarray((whole + moved) * unit)

@@ -1,4 +1,4 @@
-"""Songs with exactly known beats: scores played by the own synthesiser or a soundfont, mixed, as mel spectra of `analysis.onset`."""
+"""Songs with exactly known beats: scores played by the own synthesiser or a soundfont, then mixed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from montage_dask.media.audio import ANALYSIS_RATE, mono_blocks
 from montage_dask.media.ffmpeg import input_arguments, output_argument, run_ffmpeg
 from montage_dask.training.beat_data import Track
 from montage_dask.training.beat_mix import mix
-from montage_dask.training.beat_score import Score, beat_times, compose, swung
+from montage_dask.training.beat_score import Score, compose
 from montage_dask.training.beat_soundfont import DRUM_CHANNEL, Change, Event, render
 from montage_dask.training.beat_styles import DRIVEN, HELD_OUT_STYLES, TRAINING_STYLES
 from montage_dask.training.beat_synth import Doubles, Kit, Random, Sound, add, player
+from montage_dask.training.beat_timing import beat_times, swung
 
 OWN = "own"
 """Style of the user's tracks."""

@@ -85,8 +85,9 @@ def render(font: str, notes: Sequence[Event], changes: Sequence[Change], duratio
         score, sound = Path(folder, "score.mid"), Path(folder, "sound.wav")
         score.write_bytes(_midi(notes, changes, duration))
         command = [
-            "fluidsynth", "-n", "-i", "-q", "-R", "0", "-C", "0", "-g", "0.35", "-r", str(ANALYSIS_RATE), "-o", "synth.polyphony=512",
-            "-o", "synth.cpu-cores=1", "-o", "synth.dynamic-sample-loading=1", "-T", "wav", "-F", str(sound), str(path), str(score),
+            "fluidsynth", "-n", "-i", "-q", "-R", "0", "-C", "0", "-g", "0.35", "-r", str(ANALYSIS_RATE),
+            "-o", "synth.polyphony=512", "-o", "synth.cpu-cores=1", "-o", "synth.dynamic-sample-loading=1",
+            "-T", "wav", "-F", str(sound), str(path), str(score),
         ]  # fmt: skip
         done = subprocess.run(
             command,

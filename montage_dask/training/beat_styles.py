@@ -1,6 +1,7 @@
 """Styles of the music that the beat network learns from and is judged by: grooves, tempi, metres and who plays.
 
-A groove holds one pattern for each drum, a bar or two long, one character for each step: X accented, x played, o now and then,
+A groove holds one pattern for each drum, a bar or two long, one character for each step: X accented, x played,
+o now and then,
 g softly and now and then, `.` silent. All patterns were written for this project.
 """
 
@@ -12,7 +13,7 @@ DRUMS = {
     "k": 36, "s": 38, "r": 37, "h": 42, "o": 46, "p": 44, "d": 51, "c": 49, "t": 48, "m": 45, "l": 41, "b": 39, "z": 70,
     "w": 56, "n": 54, "g": 63, "u": 64, "v": 75, "e": 53,
 }  # fmt: skip
-"""Letters of the patterns and their keys of General MIDI: kick, snare, rim, hat (closed, open, by foot), ride, crash, toms, clap, …"""
+"""Letters of the patterns and their keys of General MIDI: kick, snare, rim, hats, ride, crash, toms, clap, shaker, …"""
 
 PIANOS = (0, 1, 2, 3)
 KEYS = (4, 5, 16, 17, 18, 7, 11)
@@ -78,7 +79,8 @@ TRAINING_STYLES = (
         "k:X..x..x.X..x..o. s:....X.......X... o:x.x.x.x.x.x.x.x.",
         "k:X.x...x.x.x...x. s:....X.......X.oo c:x...x...x...x...",
         "k:X...x...X...x... l:x.x.x.xxx.x.x.xx m:..o...o...o...o.",
-        comps=(*DRIVEN, *GUITARS, 29, 30, 18), leads=(*DRIVEN, 27, 26, 81), comp=("eighths", "riff", "strum", "hold", "quarters"),
+        comps=(*DRIVEN, *GUITARS, 29, 30, 18), leads=(*DRIVEN, 27, 26, 81),
+        comp=("eighths", "riff", "strum", "hold", "quarters"),
     ),
     _style(
         "punk", 150, 205,
@@ -131,7 +133,8 @@ TRAINING_STYLES = (
         "k:X..x...x..x..... s:....X.......X... h:x.x.x.x.x.x.x.x.",
         "k:X.x....o.xx..... s:....X.......X..g h:x.xxx.x.x.xxx.x.",
         "k:X......xx.x..... b:....X.......X... h:x.x.x.xxx.x.x.x. o:......x.........",
-        swing=(0.5, 0.62), swing_unit=0.5, comp=("hold", "arpeggio", "stabs", "riff"), bass=("kick", "roots", "riff"), drumless=0.03,
+        swing=(0.5, 0.62), swing_unit=0.5, comp=("hold", "arpeggio", "stabs", "riff"),
+        bass=("kick", "roots", "riff"), drumless=0.03,
     ),
     _style(
         "funk", 88, 122,
@@ -146,14 +149,16 @@ TRAINING_STYLES = (
         "d:X..x.xX..x.x p:...x.....x.. k:g..g..g..g.. s:..g....go..g",
         "d:X..X.xX..X.x p:...X.....X.. s:..o..g..o..g k:.....o.....o",
         "h:x..X.xx..X.x k:x..o..x..o.. r:...x.....x..",
-        steps=3, bass=("walk", "walk", "quarters"), comp=("stabs", "hold", "strum"), comps=(0, 0, 4, 26, 16), leads=(65, 66, 56, 11, 0, 71),
+        steps=3, bass=("walk", "walk", "quarters"), comp=("stabs", "hold", "strum"), comps=(0, 0, 4, 26, 16),
+        leads=(65, 66, 56, 11, 0, 71),
         basses=(32, 32, 35), drumless=0.2,
     ),
     _style(
         "jazz waltz", 100, 180,
         "d:X..x.xx.. p:...x..x.. k:g.....o..",
         "d:X..x..x.x p:...X..... s:.....g..o k:X........",
-        metre=3, steps=3, bass=("walk", "quarters", "roots"), comp=("stabs", "hold", "oompah"), comps=(0, 4, 26), leads=(65, 66, 73, 11),
+        metre=3, steps=3, bass=("walk", "quarters", "roots"), comp=("stabs", "hold", "oompah"), comps=(0, 4, 26),
+        leads=(65, 66, 73, 11),
     ),
     _style(
         "waltz", 84, 200,
@@ -165,76 +170,93 @@ TRAINING_STYLES = (
         "folk", 75, 140,
         "k:X...x...X...x... n:..x...x...x...x.", "k:X.......x....... s:....x.......x... z:x.x.x.x.x.x.x.x.",
         "k:X.....x.X....... b:....x.......x...",
-        comp=("strum", "arpeggio", "eighths"), bass=("roots", "quarters", "oompah"), comps=(24, 25, 25, 24, 105, 22, 0), drumless=0.5,
+        comp=("strum", "arpeggio", "eighths"), bass=("roots", "quarters", "oompah"),
+        comps=(24, 25, 25, 24, 105, 22, 0), drumless=0.5,
         leads=(40, 73, 22, 21, 72, 105), rubato=0.015, vocals=0.7,
     ),
     _style(
         "bossa", 110, 160,
-        "k:X..xX..x r:x..x..x...x..x.. h:xxxxxxxx", "k:x..xx..x r:x..x...x..x..x.. z:XxxxXxxx", "g:x.xx.xx. u:....x..x z:xxxxxxxx",
+        "k:X..xX..x r:x..x..x...x..x.. h:xxxxxxxx", "k:x..xx..x r:x..x...x..x..x.. z:XxxxXxxx",
+        "g:x.xx.xx. u:....x..x z:xxxxxxxx",
         steps=2, bass=("oompah", "roots", "quarters"), comp=("stabs", "strum", "riff"), comps=(24, 24, 0, 4), basses=(32, 33),
         leads=(73, 65, 66, 11, 0), drumless=0.25, vocals=0.5,
     ),
     _style(
         "reggae", 64, 92,
-        "k:....X.......X... r:....X.......X... h:x.x.x.x.x.x.x.x.", "k:X...X...X...X... r:....x.......x... h:x.xxx.xxx.xxx.xx",
+        "k:....X.......X... r:....X.......X... h:x.x.x.x.x.x.x.x.",
+        "k:X...X...X...X... r:....x.......x... h:x.xxx.xxx.xxx.xx",
         "k:....X.......X..o s:............x..o h:..x...x...x...x.",
-        swing=(0.5, 0.6), swing_unit=0.5, comp=("offbeat",), bass=("riff", "riff", "kick"), comps=(27, 27, 16, 0, 28), vocals=0.6,
+        swing=(0.5, 0.6), swing_unit=0.5, comp=("offbeat",), bass=("riff", "riff", "kick"),
+        comps=(27, 27, 16, 0, 28), vocals=0.6,
     ),
     _style(
         "ballad", 52, 84,
-        "k:X.......X.o..... s:....X.......X... h:x.x.x.x.x.x.x.x.", "k:X.....x.x....... r:....X.......X... h:x...x...x...x...",
+        "k:X.......X.o..... s:....X.......X... h:x.x.x.x.x.x.x.x.",
+        "k:X.....x.x....... r:....X.......X... h:x...x...x...x...",
         "k:X..x......xx.... s:....X.......X..g d:x.x.x.x.x.x.x.x.",
         comp=("arpeggio", "hold", "quarters", "eighths"), bass=("roots", "kick"), drumless=0.3, rubato=0.015, vocals=0.7,
     ),
     _style(
         "6/8 ballad", 44, 76,
         "k:X..... s:...X.. h:xxxxxx", "k:X....o s:...X.. h:x.xx.x", "k:X....xx..... s:...X.....X.o h:xxxxxxxxxxxx",
-        metre=2, steps=3, comp=("arpeggio", "hold", "eighths"), bass=("roots", "kick", "eighths"), drumless=0.3, vocals=0.6, rubato=0.01,
+        metre=2, steps=3, comp=("arpeggio", "hold", "eighths"), bass=("roots", "kick", "eighths"), drumless=0.3,
+        vocals=0.6, rubato=0.01,
     ),
     _style(
         "orchestral", 60, 160,
-        "l:X.......x....... c:o...............", "l:X.x.x...X.x.x.xx s:x.xxx.xxx.xxx.xx", "k:X.......X....... l:x..x..x.x..x..x.",
-        comp=("eighths", "hold", "arpeggio", "gallop", "quarters"), bass=("roots", "quarters", "eighths"), comps=(48, 44, 45, 61, 46, 49, 60),
+        "l:X.......x....... c:o...............", "l:X.x.x...X.x.x.xx s:x.xxx.xxx.xxx.xx",
+        "k:X.......X....... l:x..x..x.x..x..x.",
+        comp=("eighths", "hold", "arpeggio", "gallop", "quarters"), bass=("roots", "quarters", "eighths"),
+        comps=(48, 44, 45, 61, 46, 49, 60),
         basses=(43, 42, 58, 32), leads=(40, 41, 56, 60, 68, 73, 71), drumless=0.6, rubato=0.04, vocals=0.05,
     ),
     _style(
         "piano", 55, 170,
-        comp=("arpeggio", "oompah", "quarters", "eighths", "hold"), bass=("roots", "quarters", "octaves"), comps=PIANOS, basses=PIANOS, leads=PIANOS,
+        comp=("arpeggio", "oompah", "quarters", "eighths", "hold"), bass=("roots", "quarters", "octaves"),
+        comps=PIANOS, basses=PIANOS, leads=PIANOS,
         pads=(0,), drumless=1.0, rubato=0.06, vocals=0.0,
     ),
     _style(
         "piano in three", 60, 180,
-        comp=("oompah", "arpeggio", "quarters"), bass=("roots", "oompah"), comps=PIANOS, basses=PIANOS, leads=PIANOS, pads=(0,),
+        comp=("oompah", "arpeggio", "quarters"), bass=("roots", "oompah"), comps=PIANOS, basses=PIANOS,
+        leads=PIANOS, pads=(0,),
         metre=3, steps=4, drumless=1.0, rubato=0.05, vocals=0.0,
     ),
     _style(
         "ambient", 60, 120,
-        "k:X.......X.......", "h:x...x...x...x... k:X...............", "r:x.....x...x..... z:x.x.x.x.x.x.x.x.", "k:X...X...X...X...",
-        comp=("arpeggio", "hold", "eighths"), bass=("roots", "eighths"), pads=PADS, comps=(*PADS, *PLUCKS, *KEYS), leads=(*PLUCKS, 88, 73),
+        "k:X.......X.......", "h:x...x...x...x... k:X...............", "r:x.....x...x..... z:x.x.x.x.x.x.x.x.",
+        "k:X...X...X...X...",
+        comp=("arpeggio", "hold", "eighths"), bass=("roots", "eighths"), pads=PADS, comps=(*PADS, *PLUCKS, *KEYS),
+        leads=(*PLUCKS, 88, 73),
         electronic=True, drumless=0.35, vocals=0.1,
     ),
     _style(
         "march", 96, 132,
         "k:X...x... s:x.xxx.xx", "k:X...X... s:..x...x. c:o.......", "k:X....... s:..X.xxX.",
-        metre=2, bass=("oompah", "quarters"), comp=("oompah", "quarters", "offbeat"), comps=(61, 60, 21, 71, 48), basses=(58, 43), leads=(56, 73, 72, 71),
+        metre=2, bass=("oompah", "quarters"), comp=("oompah", "quarters", "offbeat"), comps=(61, 60, 21, 71, 48),
+        basses=(58, 43), leads=(56, 73, 72, 71),
         vocals=0.05, drumless=0.2,
     ),
     _style(
         "five", 80, 190,
-        "k:X.....x.o. s:...x..X... h:x.x.x.x.x.", "d:X.xXx.X.x. k:X.....x... s:...g.g..X.", "k:X..x..X..x s:....X...X. h:xxxxxxxxxx",
+        "k:X.....x.o. s:...x..X... h:x.x.x.x.x.", "d:X.xXx.X.x. k:X.....x... s:...g.g..X.",
+        "k:X..x..X..x s:....X...X. h:xxxxxxxxxx",
         metre=5, steps=2, bass=("riff", "roots", "quarters"), comp=("riff", "stabs", "oompah", "arpeggio"),
     ),
     _style(
         "three in rock", 80, 180,
-        "k:X.......x... s:....X...X... h:x.x.x.x.x.x.", "k:X.....x..... s:........X... h:x.x.x.x.x.x.", "k:X...o....... s:....x...x..g d:x...x...x...",
+        "k:X.......x... s:....X...X... h:x.x.x.x.x.x.", "k:X.....x..... s:........X... h:x.x.x.x.x.x.",
+        "k:X...o....... s:....x...x..g d:x...x...x...",
         metre=3, comps=(*DRIVEN, *GUITARS, 0), comp=("arpeggio", "strum", "eighths", "hold", "oompah"),
     ),
     _style(
         "twelve-eight", 55, 90,
-        "k:X.....X..... s:...X.....X.. h:xxxxxxxxxxxx", "k:X....xX..... s:...X.....X.o h:x.xx.xx.xx.x", "k:X..o..x..x.. r:...X.....X.. d:x..x..x..x..",
+        "k:X.....X..... s:...X.....X.. h:xxxxxxxxxxxx", "k:X....xX..... s:...X.....X.o h:x.xx.xx.xx.x",
+        "k:X..o..x..x.. r:...X.....X.. d:x..x..x..x..",
         steps=3, comp=("eighths", "arpeggio", "hold", "stabs"), bass=("roots", "kick", "walk"), vocals=0.6,
     ),
-    _style("any in four", 60, 190, "*", comp=("riff", "strum", "stabs", "hold", "arpeggio"), bass=("riff", "kick", "eighths", "roots")),
+    _style("any in four", 60, 190, "*", comp=("riff", "strum", "stabs", "hold", "arpeggio"),
+    bass=("riff", "kick", "eighths", "roots")),
     _style("any in triplets", 60, 170, "*", steps=3, comp=("riff", "strum", "stabs", "hold"), bass=("riff", "kick", "walk")),
     _style("any in three", 75, 190, "*", metre=3, comp=("riff", "oompah", "stabs", "hold"), bass=("riff", "kick", "roots")),
 )  # fmt: skip
@@ -242,13 +264,15 @@ TRAINING_STYLES = (
 HELD_OUT_STYLES = (
     _style(
         "disco", 108, 128,
-        "k:X...X...X...X... s:....X.......X... o:..X...X...X...X. h:x...x...x...x...", "k:X...X...X...X... s:....X.......X..o h:xxXxxxXxxxXxxxXx",
+        "k:X...X...X...X... s:....X.......X... o:..X...X...X...X. h:x...x...x...x...",
+        "k:X...X...X...X... s:....X.......X..o h:xxXxxxXxxxXxxxXx",
         bass=("octaves",), comp=("stabs", "strum"), comps=(27, 28, 4), leads=(48, 61, 56), drumless=0.0,
     ),
     _style(
         "blues shuffle", 72, 140,
         "k:X..o.xX..o.x s:...X.....X.. h:x.xx.xx.xx.x", "k:X..X..X..X.. s:...X.....X.. d:x.xx.xx.xx.x",
-        steps=3, bass=("walk", "octaves"), comp=("strum", "stabs"), comps=(26, 27, 16, 0), leads=(22, 26, 27, 65), drumless=0.0,
+        steps=3, bass=("walk", "octaves"), comp=("strum", "stabs"), comps=(26, 27, 16, 0),
+        leads=(22, 26, 27, 65), drumless=0.0,
     ),
     _style(
         "country", 90, 132,
@@ -257,22 +281,26 @@ HELD_OUT_STYLES = (
     ),
     _style(
         "jig", 96, 132,
-        "k:X..x.. n:x.xx.x", "l:X.xX.x", metre=2, steps=3, bass=("roots", "quarters"), comp=("strum", "oompah", "eighths"), comps=(24, 25, 21, 105),
+        "k:X..x.. n:x.xx.x", "l:X.xX.x", metre=2, steps=3, bass=("roots", "quarters"),
+        comp=("strum", "oompah", "eighths"), comps=(24, 25, 21, 105),
         leads=(40, 72, 73, 109), drumless=0.4, vocals=0.1,
     ),
     _style(
         "tango", 108, 132,
         "k:X.......x....... s:......x.....x.x.", bass=("quarters", "oompah"),
-        comp=("quarters", "stabs"), comps=(0, 21, 45), leads=(40, 21, 23), basses=(43, 32), drumless=0.7, rubato=0.03, vocals=0.2,
+        comp=("quarters", "stabs"), comps=(0, 21, 45), leads=(40, 21, 23), basses=(43, 32), drumless=0.7,
+        rubato=0.03, vocals=0.2,
     ),
     _style(
         "synthwave", 80, 118,
-        "k:X...X...X...X... s:....X.......X...", "k:X.....x.X....... s:....X.......X... h:xxxxxxxxxxxxxxxx", bass=("eighths", "octaves"),
+        "k:X...X...X...X... s:....X.......X...", "k:X.....x.X....... s:....X.......X... h:xxxxxxxxxxxxxxxx",
+        bass=("eighths", "octaves"),
         comp=("arpeggio", "hold"), **{**_CLUB, "basses": (38, 81), "drumless": 0.0},
     ),
     _style(
         "trap", 62, 82,
-        "k:X.....x..x..x... s:....X.......X... h:x.x.xxx.x.x.x.xx", "k:X..x......x..... b:....X.......X... h:xxxxxxxxxxxxxxxx",
+        "k:X.....x..x..x... s:....X.......X... h:x.x.xxx.x.x.x.xx",
+        "k:X..x......x..... b:....X.......X... h:xxxxxxxxxxxxxxxx",
         comp=("arpeggio", "hold"), bass=("kick", "roots"), **{**_CLUB, "basses": (38, 39)},
     ),
     _style(
@@ -280,11 +308,13 @@ HELD_OUT_STYLES = (
         "k:X.x..x s:...X.. o:xxxxxx", "k:X..x.. s:...X.x c:x..x..", metre=2, steps=3, **_HARD,
     ),
     _style(
-        "minuet", 100, 150, metre=3, steps=2, bass=("quarters", "roots"), comp=("quarters", "arpeggio"), comps=(6, 48, 0), basses=(43, 6, 42),
+        "minuet", 100, 150, metre=3, steps=2, bass=("quarters", "roots"), comp=("quarters", "arpeggio"),
+        comps=(6, 48, 0), basses=(43, 6, 42),
         leads=(6, 73, 40, 68), drumless=1.0, rubato=0.02, vocals=0.0,
     ),
     _style(
         "grunge", 95, 145,
-        "k:X.x..x..x.x..... s:....X.......X... o:x...x...x...x...", "k:X....xx...x..x.. s:....X..x....X... c:x...x...x...x...", **_HARD,
+        "k:X.x..x..x.x..... s:....X.......X... o:x...x...x...x...",
+        "k:X....xx...x..x.. s:....X..x....X... c:x...x...x...x...", **_HARD,
     ),
 )  # fmt: skip

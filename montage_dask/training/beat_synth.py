@@ -183,7 +183,8 @@ def patch(kind: str, random: Random) -> Patch:
         weights[1::2] *= 0.1  # hollow, as a clarinet or a square wave
     dark = weights * orders ** -random.uniform(1.0, 2.5)
     attack, fade, decay, release = {
-        "pluck": (0.002, 0.15, 0.5, 0.08), "keys": (0.003, 0.25, 1.0, 0.1), "pad": (0.12, 1.0, 0.0, 0.3), "bass": (0.004, 0.1, 1.0, 0.04),
+        "pluck": (0.002, 0.15, 0.5, 0.08), "keys": (0.003, 0.25, 1.0, 0.1), "pad": (0.12, 1.0, 0.0, 0.3),
+        "bass": (0.004, 0.1, 1.0, 0.04),
         "lead": (0.01, 1.0, 0.0, 0.06), "organ": (0.006, 9.0, 0.0, 0.03), "drive": (0.002, 0.6, 1.5, 0.03),
     }[kind]  # fmt: skip
     vary = random.uniform(0.5, 2.0, 4)
