@@ -9,8 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from montage_dask.analysis.bars import Bars
-from montage_dask.analysis.beat_network import STRIDE
-from montage_dask.analysis.beats import extended, refine, steadied
+from montage_dask.analysis.beat_network import ACTIVATION_RATE, STRIDE
+from montage_dask.analysis.beats import (
+    REFINE_FRAMES,
+    STEADY_FRAMES,
+    expected_places,
+    extended,
+    refine,
+)
 from montage_dask.analysis.onset import FRAME_RATE, Floats
 from montage_dask.analysis.tempo import Doubles, Indices
 from montage_dask.media.audio import ANALYSIS_RATE
@@ -19,6 +25,9 @@ SLOWEST_BPM, FASTEST_BPM = 48.0, 215.0
 
 SUREST = 4.0
 """A logit beyond this counts as this: one beat that the network misses does not break a chain."""
+AROUND_SECONDS = 0.7
+CLEAR, SILENT = 0.4, 0.1
+"""Where no activation within AROUND_SECONDS reaches CLEAR, beats cost less, down to this share."""
 CHANGE_COST = 120.0
 """Cost of an interval unlike the one before it, times the squared logarithm of the ratio."""
 WIDEST_CHANGE = 3
@@ -54,15 +63,35 @@ def decode_beats(logits: Floats, strength: Doubles, samples: int) -> Doubles:
         return np.zeros(0)
     gains = gains_of(logits, len(strength))
     chain = _chain(gains)
+    return extended(_placed(strength, chain) / FRAME_RATE, samples / ANALYSIS_RATE)
+
+
+def _placed(strength: Doubles, chain: Indices) -> Doubles:
+    """Exact places in frames: on the attack, else as the neighbours expect, else (the tempo changes) as the network says."""
     attacks, weights = refine(strength, chain)
-    return extended(steadied(attacks, weights) / FRAME_RATE, samples / ANALYSIS_RATE)
+    if len(chain) < 4:
+        return attacks
+    expected = expected_places(attacks, weights)
+    trust = np.clip(weights / 0.5, 0, 1)
+    near = np.abs(attacks - expected) < STEADY_FRAMES
+    regular = np.abs(expected - chain) < REFINE_FRAMES
+    steady = np.where(regular, expected, chain.astype(np.float64))
+    places = np.where(near, expected + trust * (attacks - expected), steady)
+    return np.asarray(np.maximum.accumulate(places))
 
 
 def gains_of(logits: Floats, frames: int) -> Doubles:
-    """What a beat at each frame of the envelopes gains, ±SUREST; shape (frames,)."""
-    places = np.arange(frames) / STRIDE
+    """What a beat at each frame of the envelopes gains, ±SUREST; shape (frames,).
+
+    Where the network hears no beat at all, a beat costs little anywhere: breaks are crossed at the pace around them.
+    """
     held = np.clip(logits.astype(np.float64), -SUREST, SUREST)
-    return np.asarray(np.interp(places, np.arange(len(held)), held))
+    heard = 1 / (1 + np.exp(-held))
+    reach = round(AROUND_SECONDS * ACTIVATION_RATE)
+    padded = np.pad(heard, reach, constant_values=heard.min())
+    loudest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(1)
+    held = np.maximum(held, -SUREST * np.clip(loudest / CLEAR, SILENT, 1.0))
+    return np.asarray(np.interp(np.arange(frames) / STRIDE, np.arange(len(held)), held))
 
 
 def _chain(gains: Doubles) -> Indices:
