@@ -96,6 +96,10 @@ class Settings:
     embedding_model: str | None = None
     scenes_weights: str | None = None
     """Of the network of the detector "auto"; None: the package's."""
+    beats_weights: str | None = None
+    """Of the network of the tracker; None: the package's."""
+    beat_this_checkpoint: str | None = None
+    """Of the tracker "beat-this"."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Settings:
@@ -112,6 +116,8 @@ class Settings:
             embedding=chosen(settings["embedding"].value),
             embedding_model=settings["embedding-model"].value,
             scenes_weights=settings["scenes-weights"].value,
+            beats_weights=settings["beats-weights"].value,
+            beat_this_checkpoint=settings["beat-this-checkpoint"].value,
         )
 
 
@@ -383,10 +389,31 @@ def music_request(path: str, settings: Settings) -> Request:
             "bpm": settings.bpm,
             "beats_file": stat_key(settings.beats_file) if settings.beats_file else None,
             "beats_per_bar": settings.beats_per_bar,
+            "network": _beat_network(settings),
         },
-        {"path": path, "beats_file": settings.beats_file},
+        {
+            "path": path,
+            "beats_file": settings.beats_file,
+            "weights": settings.beats_weights,
+            "checkpoint": settings.beat_this_checkpoint,
+        },
         Path(path).name,
     )
+
+
+def _beat_network(settings: Settings) -> list[Any] | None:
+    """What the beats of a network depend on besides the music."""
+    from montage_dask.analysis import beat_network, music
+
+    tracker = music.AUTO if settings.tracker == "auto" else settings.tracker
+    if settings.bpm is not None or settings.beats_file is not None:
+        return None
+    if tracker == "network":
+        path = Path(settings.beats_weights or beat_network.WEIGHTS)
+        return [beat_network.VERSION, weights_identity(path)]
+    if tracker == "beat-this" and settings.beat_this_checkpoint is not None:
+        return [weights_identity(Path(settings.beat_this_checkpoint))]
+    return None
 
 
 def recall(survey: Survey, settings: Settings, music: str, store: Store) -> None:
