@@ -216,7 +216,7 @@ class Music:
     true_peak_db: float
     """dBTP."""
     tracker: str
-    """Which tracker made the beats: "flux", "librosa", "file", "bpm"."""
+    """Which tracker made the beats: "network", "flux", "librosa", "beat-this", "file", "bpm"."""
     warnings: tuple[str, ...] = ()
 
 

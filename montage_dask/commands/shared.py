@@ -69,10 +69,11 @@ analysis = grouped(
         callback=_weights,
         help="Of a network that `train` made.",
     ),
-    click.option("--tracker", metavar="NAME", help="auto, flux or librosa."),
+    click.option("--tracker", metavar="NAME", help="auto, network, flux, librosa or beat-this."),
+    click.option("--beat-this-checkpoint", metavar="FILE", help="Weights of tracker beat-this."),
     click.option("--bpm", metavar="X", help="Tempo, when you know it."),
     click.option("--beats", "beats_file", metavar="FILE", help="Beat times, one a line."),
-    click.option("--beats-per-bar", metavar="N", help="3 or 4."),
+    click.option("--beats-per-bar", metavar="N", help="2 to 7."),
 )
 
 converted = grouped(

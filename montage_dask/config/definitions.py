@@ -81,7 +81,7 @@ KINDS: Mapping[str, Kind[Any]] = {
     "upscale-limit-minutes": number(0, 1e6),
     "bpm": optional(number(20, 400)),
     "beats-file": optional(text),
-    "beats-per-bar": optional(whole(2, 12)),
+    "beats-per-bar": optional(whole(3, 4)),
     "window-frames": whole(1, 1_000_000),
     "segment-frames": whole(10, 100_000),
     "transcode-frames": whole(10, 1_000_000),
@@ -92,7 +92,9 @@ KINDS: Mapping[str, Kind[Any]] = {
     "scenes-weights": optional(text),
     "embedding": one_of("auto", "strip", "clip", "dino"),
     "embedding-model": optional(text),
-    "tracker": one_of("auto", "flux", "librosa"),
+    "tracker": one_of("auto", "network", "flux", "librosa", "beat-this"),
+    "beats-weights": optional(text),
+    "beat-this-checkpoint": optional(text),
     "loudness-lufs": number(-40, -5),
     "true-peak-db": number(-12, 0),
     "cluster": text,
@@ -140,6 +142,7 @@ KINDS: Mapping[str, Kind[Any]] = {
     "kubernetes-tls": switch,
     "kubernetes-keep": switch,
     "kubernetes-attach": optional(name_of_object),
+    "performance-report": switch,
     "roots": texts,
 }
 """What each setting may be."""

@@ -8,6 +8,7 @@ scheduler grows with the number of clips. Results are small records.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,17 +17,18 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import dask
-from distributed import Client, get_worker, span, wait
-from distributed.client import Future
+from distributed import Client, get_worker, span
+from distributed.client import Future, _wait
 from distributed.utils import CancelledError
 
+from montage_dask.dashboard.state import ANNOTATION
 from montage_dask.devices import DEFAULT_LIMIT_MB, limit_memory
-from montage_dask.errors import ClusterError, MediaError, MontageError, TargetFailed
+from montage_dask.errors import Cancelled, ClusterError, MediaError, MontageError, TargetFailed
 from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
 from montage_dask.graph.placement import TAGS, Placement
 from montage_dask.graph.remote import LineState, ask_remotely, line_state, perform_remotely
-from montage_dask.graph.telling import Progress, Tally
+from montage_dask.graph.telling import Progress, Telling
 from montage_dask.graph.workers import Workers
 from montage_dask.records import to_json
 from montage_dask.store import Store
@@ -34,6 +36,9 @@ from montage_dask.store import Store
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_SUBMITTING = threading.Lock()
+"""Dask's configuration is one for all threads: two jobs must not change it at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +83,15 @@ def task(
     ):  # pragma: no cover - a wrong graph; says so instead of running in the wrong place
         raise ClusterError(f"{request.operation} was sent to a worker without {tag}")
     limit_memory(gpu_memory_limit_mb)
-    store = Store(Path(store_root))
+    store, worker = Store(Path(store_root)), str(get_worker().name)
     try:
         if target == "cgpu":
             record = perform_remotely(request, store)
         else:
             record = perform(request, store, "cuda" if target == "gpu" else "cpu")
-        return {"record": record}
+        return {"record": record, "worker": worker}
     except MontageError as error:
-        return {"error": error}
+        return {"error": error, "worker": worker}
 
 
 class Driver:
@@ -95,7 +100,7 @@ class Driver:
     Args:
         client: connected.
         store: where artefacts stand; the workers must see the same folder.
-        progress: told about every finished request.
+        progress: told about every finished request; `driver.progress` tells it, and the dashboard more.
         in_flight_per_slot: tasks submitted per slot of the cluster.
         retries: of a task that failed in an unforeseen way.
         gpu_memory_limit_mb: what a GPU worker may take of its GPU.
@@ -113,19 +118,35 @@ class Driver:
     ) -> None:
         self.client = client
         self.store = store
-        self.progress = progress
+        self.progress = Telling(progress)
+        self.tally = self.progress.tally
         self.workers = Workers(client)
-        self.tally = Tally()
         self.breaker = Breaker()
         self._in_flight_per_slot = in_flight_per_slot
         self._retries = retries
         self._gpu_memory_limit_mb = gpu_memory_limit_mb
         self._line: LineState | None = None
+        self._cancelled = threading.Event()
+        self._in_flight: Mapping[Future, Any] = {}
+
+    def cancel(self) -> None:
+        """Stop: from any thread, and for good. Tasks that wait are taken back; those that run end by themselves, and are kept."""
+        self._cancelled.set()
+        # A look at what is waited for now; what comes later is stopped before it is submitted.
+        for future in list(self._in_flight):
+            future.cancel()
+
+    def _go_on(self) -> None:
+        """Raises `Cancelled` when the job was called off."""
+        if self._cancelled.is_set():
+            raise Cancelled("cancelled: what is done is kept")
 
     def told(self) -> dict[str, Any]:
         """What ran where, what went on with another target, and what had to be done again; ready for JSON."""
         return {
             "operations": self.tally.rows(),
+            "workers": self.tally.workers(),
+            "stages": self.progress.stages(),
             "fallbacks": [to_json(f) for f in self.breaker.fallbacks],
             "troubles": self.tally.troubles(),
             "wall_seconds": round(time.monotonic() - self.tally.began, 1),
@@ -140,6 +161,7 @@ class Driver:
         if self._line is None:
             future = self.client.submit(line_state, resources={TAGS["cgpu"]: 1}, pure=False)
             self._line = self._answer(future, Placement("line", "cgpu", ""))
+            self.progress.line(self._line)
         return self._line
 
     def run(
@@ -166,10 +188,12 @@ class Driver:
         """
         routes = Routes(placements, self.breaker)
         waiting: dict[Future, tuple[Request, Placement]] = {}
+        self._in_flight = waiting
         attempts: dict[tuple[str, str], int] = defaultdict(int)
         again: deque[Request] = deque()
         source = iter(requests)
         while True:
+            self._go_on()
             limit = self.workers.capacity().slots * self._in_flight_per_slot
             while len(waiting) < limit:
                 request = again.popleft() if again else next(source, None)
@@ -177,7 +201,7 @@ class Driver:
                     break
                 done = finished(request, self.store)
                 if done is not None:
-                    self.tally.reused[request.operation] += 1
+                    self.progress.ran(request, done.get("target", "cpu"), "reused", done)
                     yield self._told(Outcome(request, done), media_seconds)
                     continue
                 placement = self._reachable(routes, request)
@@ -186,11 +210,12 @@ class Driver:
             if not waiting:
                 return
             future = self._next(waiting)
+            self._go_on()
             if future is None:
                 again.extend(self._recalled(waiting, routes))
                 continue
             request, placement = waiting.pop(future)
-            outcome, failure = self._outcome(future, request)
+            outcome, failure, worker = self._outcome(future, request)
             if isinstance(failure, CancelledError):
                 # Not its fault: the way to the scheduler broke, or a new scheduler knows nothing of it.
                 again.append(request)
@@ -216,16 +241,21 @@ class Driver:
                 continue
             if outcome.record is not None:
                 routes.worked(placement)
-                self.tally.add(request.operation, placement.target, outcome.record)
+            self.progress.ran(
+                request,
+                placement.target,
+                "failed" if outcome.record is None else "done",
+                outcome.record or {},
+                media_seconds(request),
+                worker,
+            )
             yield self._told(outcome, media_seconds)
 
     def _moved(self, routes: Routes, request: Request, placement: Placement, why: str) -> bool:
         """Whether a request whose target failed can go on with another one."""
         behind = routes.move(request, placement, why)
         if behind is not None:
-            self.progress.note(
-                f"{request.operation} of {request.label} goes on with {behind.target}: {why}"
-            )
+            self.progress.moved(request, self.breaker.fallbacks[-1])
         return behind is not None
 
     def _reachable(self, routes: Routes, request: Request) -> Placement:
@@ -305,16 +335,20 @@ class Driver:
     def _submit(
         self, request: Request, placement: Placement, priority: int, attempt: int
     ) -> Future:
+        self.progress.placed(placement)
         name = request.task_name if not attempt else f"{request.task_name}-{attempt}"
         if placement.fallen:
             name += f"-{placement.target}"
         # Both fusions drop or mix annotations, so that a task would run in the wrong place.
-        with dask.config.set(
-            {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
-        ):
+        unfused = {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
+        with _SUBMITTING, dask.config.set(unfused):
             threads = operation(request.operation).threads
             resources = {t: threads if t == "CPU" else n for t, n in placement.resources.items()}
-            with span(request.operation), dask.annotate(resources=resources, priority=priority):
+            about = self.progress.about(request)
+            with (
+                span(request.operation),
+                dask.annotate(resources=resources, priority=priority, **{ANNOTATION: about}),
+            ):
                 delayed = dask.delayed(task, pure=False)(
                     request,
                     str(self.store.root),
@@ -328,9 +362,11 @@ class Driver:
         """A finished future; None when requests wait for a target that has no worker left and others can take them."""
         while True:
             try:
-                return next(
-                    iter(wait(list(waiting), timeout=5, return_when="FIRST_COMPLETED").done)
-                )
+                # As `distributed.wait`, which would ask the default client: other jobs in this process have others.
+                done = self.client.sync(
+                    _wait, list(waiting), timeout=5, return_when="FIRST_COMPLETED"
+                ).done
+                return next(iter(done))
             except TimeoutError:
                 for placement in {p for _, p in waiting.values()}:
                     if placement.fallbacks and self.workers.lacking(placement):
@@ -341,18 +377,19 @@ class Driver:
 
     def _outcome(
         self, future: Future, request: Request
-    ) -> tuple[Outcome | None, BaseException | None]:
-        """The outcome, or the unforeseen failure, which is worth another try."""
+    ) -> tuple[Outcome | None, BaseException | None, str]:
+        """The outcome, or the unforeseen failure, which is worth another try; and the worker."""
         try:
             if future.status == "finished":
                 result: Mapping[str, Any] = future.result()
-                return Outcome(request, result.get("record"), result.get("error")), None
+                outcome = Outcome(request, result.get("record"), result.get("error"))
+                return outcome, None, result["worker"]
             try:
                 failure = future.exception()
             except CancelledError as cancelled:
                 failure = cancelled
             log.warning("%s: %r", request.task_name, failure)
-            return None, failure
+            return None, failure, ""
         finally:
             future.release()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -64,6 +64,8 @@ class Survey:
     """Where the analysis ran."""
     direction: Direction | None = None
     """What a brief has decided."""
+    tell: Callable[[str, str], None] = lambda path, reason: None
+    """Told of each file that is left out, and why."""
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -74,6 +76,7 @@ class Survey:
         """Leave a file out, once."""
         if all(s.path != path for s in self.skipped):
             self.skipped.append(Skipped(path, reason))
+            self.tell(path, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,10 @@ class Settings:
     embedding_model: str | None = None
     scenes_weights: str | None = None
     """Of the network of the detector "auto"; None: the package's."""
+    beats_weights: str | None = None
+    """Of the network of the tracker; None: the package's."""
+    beat_this_checkpoint: str | None = None
+    """Of the tracker "beat-this"."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Settings:
@@ -109,6 +116,8 @@ class Settings:
             embedding=chosen(settings["embedding"].value),
             embedding_model=settings["embedding-model"].value,
             scenes_weights=settings["scenes-weights"].value,
+            beats_weights=settings["beats-weights"].value,
+            beat_this_checkpoint=settings["beat-this-checkpoint"].value,
         )
 
 
@@ -380,10 +389,31 @@ def music_request(path: str, settings: Settings) -> Request:
             "bpm": settings.bpm,
             "beats_file": stat_key(settings.beats_file) if settings.beats_file else None,
             "beats_per_bar": settings.beats_per_bar,
+            "network": _beat_network(settings),
         },
-        {"path": path, "beats_file": settings.beats_file},
+        {
+            "path": path,
+            "beats_file": settings.beats_file,
+            "weights": settings.beats_weights,
+            "checkpoint": settings.beat_this_checkpoint,
+        },
         Path(path).name,
     )
+
+
+def _beat_network(settings: Settings) -> list[Any] | None:
+    """What the beats of a network depend on besides the music."""
+    from montage_dask.analysis import beat_network, music
+
+    tracker = music.AUTO if settings.tracker == "auto" else settings.tracker
+    if settings.bpm is not None or settings.beats_file is not None:
+        return None
+    if tracker == "network":
+        path = Path(settings.beats_weights or beat_network.WEIGHTS)
+        return [beat_network.VERSION, weights_identity(path)]
+    if tracker == "beat-this" and settings.beat_this_checkpoint is not None:
+        return [weights_identity(Path(settings.beat_this_checkpoint))]
+    return None
 
 
 def recall(survey: Survey, settings: Settings, music: str, store: Store) -> None:

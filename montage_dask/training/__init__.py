@@ -12,7 +12,10 @@ from montage_dask.errors import UsageError, printable
 if TYPE_CHECKING:
     from montage_dask.training.recipe import Recipe
 
-RECIPES: Mapping[str, str] = {"scenes": "montage_dask.training.scenes"}
+RECIPES: Mapping[str, str] = {
+    "scenes": "montage_dask.training.scenes",
+    "beats": "montage_dask.training.beats",
+}
 """Module of each recipe; the recipe itself is its `RECIPE`."""
 
 
