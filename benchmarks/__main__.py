@@ -15,6 +15,8 @@ NAMES = {
     "effects": "CPU time of stabilising and grading, per frame",
     "gpu": "what a GPU does for scenes, beats, upscaling, encoding and montages",
     "cgpu": "calls and megabytes a second of the line to a Colab runtime",
+    "watching": "what the page and the metrics cost the scheduler",
+    "kubernetes": "starting on Kubernetes, and recovering from what breaks there",
     "graph": "tasks, scheduler and client time for many clips",
 }
 
@@ -24,7 +26,7 @@ def main(arguments: list[str]) -> int:
     name = arguments[0] if arguments else "list"
     if name in NAMES:
         return int(importlib.import_module(f"benchmarks.{name}").main(arguments[1:]) or 0)
-    lines = (f"  {n:<10} {what}\n" for n, what in NAMES.items())
+    lines = (f"  {n:<11} {what}\n" for n, what in NAMES.items())
     known = name in ("list", "-h", "--help")
     stream = sys.stdout if known else sys.stderr
     stream.write("usage: python -m benchmarks NAME [arguments]\n" + "".join(lines))

@@ -37,16 +37,17 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks transitions", description=__doc__)
     parser.add_argument("--footage", nargs="*", default=[], help="clips without cuts")
     parser.add_argument("--pictures", nargs="*", default=[])
-    parser.add_argument("--sequences", type=int, default=8, help="of each kind")
+    parser.add_argument("--sequences", type=int, default=5, help="of each kind")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--without-accurate", action="store_true")
+    parser.add_argument("--keep", type=Path, help="folder for strips and scores, used again")
     parser.add_argument("--load", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.load:
         return _load()
     detectors = ("auto", "fast") if options.without_accurate else ("auto", "accurate", "fast")
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+        folder = options.keep or Path(temporary)
         strips = [_strip_of(Path(c), folder / str(n)) for n, c in enumerate(options.footage)]
         print(_made(folder, strips, options, detectors))
         if strips:
@@ -62,21 +63,24 @@ def _strip_of(path: Path, folder: Path) -> tuple[str, Strip, Fraction]:
     say(f"strip of {path.name}")
     source, index = probe(path)
     frames = len(index)
-    create_strip(folder, frames, frames)
-    write_window(source, index, Window(0, 0, frames), frames, folder)
+    if not (folder / "thumbnails" / "c").exists():
+        create_strip(folder, frames, frames)
+        write_window(source, index, Window(0, 0, frames), frames, folder)
     return path.name, Strip(folder), source.frame_rate
 
 
 def _written(folder: Path, frames: Bytes) -> Strip:
-    create_strip(folder, len(frames), len(frames))
-    write_frames(folder, 0, frames, np.zeros(len(frames), np.float32), len(frames))
+    if not (folder / "thumbnails" / "c").exists():
+        create_strip(folder, len(frames), len(frames))
+        write_frames(folder, 0, frames, np.zeros(len(frames), np.float32), len(frames))
     return Strip(folder)
 
 
 def _found(
     detector: str, strip: Strip, rate: Fraction, weights: Path | None
 ) -> tuple[Boundary, ...]:
-    if detector == "accurate":
+    scores = strip.folder / transnet.scores_name(transnet.default_precision()) / "c"
+    if detector == "accurate" and not scores.exists():
         transnet.write_scores(strip, Window(0, 0, strip.frames))
     mine = weights if detector == "auto" else None
     return detect_boundaries(strip, detector=detector, frame_rate=rate, weights=mine)
@@ -93,7 +97,8 @@ def _made(
     sources += [{"picture": name} for name in inputs]
     for number, (_, strip, _rate) in enumerate(strips):
         inputs[f"v{number}"] = str(strip.folder)
-        sources.append({"video": f"v{number}", "segments": [[0, strip.frames]]})
+        # Half of the shots or more are real footage.
+        sources += [{"video": f"v{number}", "segments": [[0, strip.frames]]}] * 4
     shoot = shooters(sources, inputs)
     rows = []
     counts = {(k, d): Counts() for k in TEST_KINDS for d in detectors}

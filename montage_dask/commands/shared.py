@@ -151,7 +151,7 @@ montage_options = grouped(
 def progress_for(quiet: bool) -> AbstractContextManager[Any]:
     from contextlib import nullcontext
 
-    from montage_dask.graph.drive import Silent
+    from montage_dask.graph.telling import Silent
     from montage_dask.progress import Bars, Lines
 
     if quiet:

@@ -80,14 +80,13 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
 
     source, p = _source(request), request.parameters
     strip = Strip(strip_folder(context.store, source, request.paths["window_frames"]))
-    weights = request.paths["scenes_weights"]
     boundaries = detect_boundaries(
         strip,
         detector=p["detector"],
         threshold=p["threshold"],
         frame_rate=source.frame_rate,
         precision=p["precision"],
-        weights=Path(weights) if weights else None,
+        weights=_file(request.paths["scenes_weights"]),
     )
     index = FrameIndex.load(Path(request.paths["index"]))
     shots = describe_shots(
@@ -112,15 +111,15 @@ def _beats(request: Request, context: Context) -> dict[str, Any]:
         bpm=p["bpm"],
         beats_file=request.paths.get("beats_file"),
         beats_per_bar=p["beats_per_bar"],
-        weights=_path(request.paths["weights"]),
-        checkpoint=_path(request.paths["checkpoint"]),
+        weights=_file(request.paths["weights"]),
+        checkpoint=_file(request.paths["checkpoint"]),
         packed=request.paths.get("packed", False),
         device=context.device,
     )
     return {"music": to_json(music)}
 
 
-def _path(given: str | None) -> Path | None:
+def _file(given: str | None) -> Path | None:
     return Path(given) if given else None
 
 

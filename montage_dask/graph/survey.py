@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -64,6 +64,8 @@ class Survey:
     """Where the analysis ran."""
     direction: Direction | None = None
     """What a brief has decided."""
+    tell: Callable[[str, str], None] = lambda path, reason: None
+    """Told of each file that is left out, and why."""
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -74,6 +76,7 @@ class Survey:
         """Leave a file out, once."""
         if all(s.path != path for s in self.skipped):
             self.skipped.append(Skipped(path, reason))
+            self.tell(path, reason)
 
 
 @dataclass(frozen=True, slots=True)

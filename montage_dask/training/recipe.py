@@ -5,8 +5,8 @@ A recipe is an object at module level, named in `training.RECIPES`. `graph/train
     inputs ─ parts ─► synthesise (one per part) ─► train: leg 0 ─► leg 1 ─► … ─► evaluate: weights, figures ─► card
 
 Each of these is content-addressed. That is the whole mechanism of going on after a crash: a killed training continues behind
-the last part and the last leg that were finished. So everything must be deterministic in its arguments: random numbers come from seeds
-in the parameters only, and a leg continues bit-exactly from the state that the leg before it wrote.
+the last part and the last leg that were finished. So everything must be deterministic in its arguments: random numbers come
+from seeds in the parameters only, and a leg continues bit-exactly from the state that the leg before it wrote.
 """
 
 from __future__ import annotations

@@ -27,36 +27,45 @@ def card(training: Mapping[str, Any]) -> str:
     """
     from montage_dask.training.scenes import HELD_OUT_DEMOS, HELD_OUT_DRAWN
 
-    pictures = [d for d in training["data"] if d["kind"] == "picture"]
-    videos = [d for d in training["data"] if d["kind"] == "video"]
-    own = f"{len(pictures)} pictures and {len(videos)} videos" if training["data"] else "none"
+    kinds = [d["kind"] for d in training["data"]]
+    own = f"{kinds.count('picture')} pictures and {kinds.count('video')} videos"
     best, all_ = training["chosen"]["thresholds"]
-    held_out = ", ".join((*HELD_OUT_DRAWN, *HELD_OUT_DEMOS))
-    shapes = ", ".join(dict.fromkeys(SHAPES))
+    parts = training["parts"]
     minutes = sum(leg["cpu_seconds"] for leg in training["legs"]) / 60
-    start = training["start_weights"]
+    command = (
+        f"python -m montage_dask train scenes --size {training['size']} --seed {training['seed']}"
+    )
+    if training["data"]:
+        command += " --data …"
+    if training["start_weights"]:
+        command += f" --weights {training['start_weights']}"
     return f"""# Scene network
 
-Says of each frame of a video whether it lies within a transition between two shots, and of which kind that is: cut, dissolve,
-fade or wipe. It reads the strip: 48×27 RGB thumbnails of every frame. {training["size_bytes"] / 1e3:.0f} kB, {training["recipe_version"]}. version of its recipe.
+Says of each frame of a video whether it lies within a transition between two shots, and of which kind that is:
+cut, dissolve, fade or wipe. It reads the strip: 48×27 RGB thumbnails of every frame.
+{training["size_bytes"] / 1e3:.0f} kB; version {training["recipe_version"]} of its recipe.
 
 ![loss](loss.png)
 
 ## How it was made
 
-    python -m montage_dask train scenes --size {training["size"]} --seed {training["seed"]}{" --data …" if training["data"] else ""}{f" --weights {start}" if start else ""}
+    {command}
 
-{training["steps"]} steps in {len(training["legs"])} legs, {minutes:.1f} CPU minutes of learning. The same seed and data give the same weights on the same kind of machine.
+{training["steps"]} steps in {len(training["legs"])} legs: {minutes:.1f} CPU minutes of learning.
+The same seed and data give the same weights on the same kind of machine.
 
-**Data.** {training["parts"]["training"]} parts for training, {training["parts"]["validation"]} for validation, {training["parts"]["test"]} for the test. All transitions are
-synthesised, so their extent is known exactly: hard cuts, dissolves of 4–60 frames, fades through black, white and colours,
-wipes ({shapes}), with flashes, exposure jumps, flicker, titles, letterboxes, noise, repeated and lost frames. The shots are drawn
-(fields of noise, shapes, crowds, moving things, and the scenes of `--demo`), and taken by moving cameras from the data given
-with `--data`: {own}. Of videos, only ranges in which TransNetV2 sees no transition are used.
+**Data.** {parts["training"]} parts for training, {parts["validation"]} for validation, {parts["test"]} for the test.
+All transitions are synthesised, so their extent is known exactly: hard cuts, dissolves of 4–60 frames,
+fades through black, white and colours, and wipes
+({", ".join(dict.fromkeys(SHAPES))}),
+with flashes, exposure jumps, flicker, titles, letterboxes, noise, repeated and lost frames.
+The shots are drawn (fields of noise, shapes, crowds, moving things, and the scenes of `--demo`),
+and taken by moving cameras from the data given with `--data`: {own}.
+Of videos, only ranges in which TransNetV2 sees no transition are used.
 
-**Held out.** Files of the data by content (every eighth for the test, another eighth for validation); the drawn styles {held_out};
-wipes of the shapes {", ".join(HELD_OUT_SHAPES)}. Thresholds ({best:g} for the best frame of a transition, {all_:g} for all of its frames) were chosen
-on the validation split.
+**Held out.** Files of the data by content: every eighth for the test, another eighth for validation.
+The drawn styles {", ".join((*HELD_OUT_DRAWN, *HELD_OUT_DEMOS))}. Wipes of the shapes {", ".join(HELD_OUT_SHAPES)}.
+Thresholds were chosen on the validation split: {best:g} for the best frame of a transition, {all_:g} for all of its frames.
 
 ## Figures on the test split
 
@@ -66,8 +75,8 @@ Transitions count once, within ±2 frames; "overlap" is what the extents found a
 ## Limits
 
 What it learnt is synthetic. Transitions between pictures that look alike, jump cuts within one shot, wipes of much less
-than 5 or more than 60 frames and transitions that move in three dimensions may be missed; very dark footage gives it little to see. On one
-picture of nothing but noise or water, false alarms are possible.
+than 5 or more than 60 frames, and transitions that move in three dimensions may be missed. Very dark footage gives it
+little to see; where a picture is nothing but noise or water, false alarms are possible.
 
 ## Data
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BATCH, CROP = 6, 256
 """Sequences in a step, and frames of each."""
 
-STEPS_A_LEG = {"default": 110, "tiny": 3}
+STEPS_A_LEG = {"default": 75, "tiny": 3}
 
 LEARNING_RATE = 2.5e-3
 
@@ -250,7 +250,7 @@ def loss_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     )
     share = (within * weight).flatten()
     return (
-        total + 0.3 * (named * share).sum() / (share.sum() + 1) * within.mean().clamp(min=0.05) * 4
+        total + 0.5 * (named * share).sum() / (share.sum() + 1) * within.mean().clamp(min=0.05) * 4
     )
 
 

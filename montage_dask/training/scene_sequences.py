@@ -72,9 +72,11 @@ def _folder(path: str) -> Any:
 
 def _over(rng: np.random.Generator, frames: int, picture: Bytes) -> Bytes:
     aspect = 9 / 16 if rng.random() < 0.7 else rng.uniform(0.4, 1.5)
-    seen = scene_cameras.filmed(picture, scene_cameras.camera(rng, frames), aspect)
-    if rng.random() < 0.6:
-        scene_cameras.add_movers(rng, seen)
+    # Some footage has 10 or 12 frames a second.
+    tempo = float(rng.choice([1.0, 1.0, 1.0, 2.0, 3.0]))
+    seen = scene_cameras.filmed(picture, scene_cameras.camera(rng, frames, tempo), aspect)
+    if rng.random() < 0.65:
+        scene_cameras.add_movers(rng, seen, tempo)
     return scene_cameras.small(seen)
 
 

@@ -26,7 +26,7 @@ HELD_OUT_DEMOS = ("lanterns", "kaleidoscope", "tiles")
 """Only the test knows these, and `scene_transitions.HELD_OUT_SHAPES`."""
 
 PARTS = {
-    "default": {"training": 20, "validation": 3, "test": 5},
+    "default": {"training": 14, "validation": 2, "test": 5},
     "tiny": {"training": 1, "validation": 1, "test": 2},
 }
 SEQUENCES = {"default": 16, "tiny": 3}
@@ -45,7 +45,7 @@ class Scenes:
     name = "scenes"
     version = 1
     reads = ("video", "picture")
-    legs: Mapping[str, int] = {"default": 8, "tiny": 3}
+    legs: Mapping[str, int] = {"default": 4, "tiny": 3}
 
     def parts(self, seed: int, size: str, inputs: Sequence[Input]) -> tuple[Part, ...]:
         """Of the inputs, every eighth is kept for the test and another for validation: whole files, by their content."""
@@ -66,7 +66,7 @@ class Scenes:
         demos = HELD_OUT_DEMOS if test else tuple(rng.choice(DEMOS, 2, replace=False))
         sources: list[dict[str, Any]] = [{"drawn": d} for d in drawn]
         sources += [{"demo": str(d)} for d in demos]
-        chosen = _some(rng, [i for i in inputs if i.kind == "picture"], 14)
+        chosen = _some(rng, [i for i in inputs if i.kind == "picture"], 10)
         sources += [{"picture": i.identity} for i in chosen]
         for one in _some(rng, [i for i in inputs if i.kind == "video"], 6):
             clean = [[a + 4, b - 4] for a, b in one.segments if b - a > 32]
@@ -142,7 +142,8 @@ class Scenes:
                 start=first,
                 device=device,
             )
-        torch.save(new, output)
+        with output.open("wb") as file:  # a path would put its name into the file
+            torch.save(new, file)
         return {"losses": losses, "steps": learning.STEPS_A_LEG[parameters["size"]]}
 
     def export(self, state: Path, validation: Sequence[Path], output: Path) -> dict[str, Any]:
