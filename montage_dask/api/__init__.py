@@ -8,6 +8,7 @@ progress, log).
 from montage_dask.api.batch import analyse, frames, grade, stabilise, transcode, upscale
 from montage_dask.api.cluster import Cluster
 from montage_dask.api.footage import Clip, Footage
+from montage_dask.api.gallery import styles
 from montage_dask.api.job import Job, plan, run, start_all
 from montage_dask.api.music import Music
 from montage_dask.api.result import Batch, Montage, Plan
@@ -36,6 +37,7 @@ __all__ = [
     "run",
     "stabilise",
     "start_all",
+    "styles",
     "train",
     "transcode",
     "upscale",

@@ -13,7 +13,7 @@ from montage_dask.graph import training
 from montage_dask.graph.placement import TARGETS
 from montage_dask.graph.telling import Progress
 from montage_dask.progress_file import ProgressFile
-from montage_dask.training import recipe
+from montage_dask.training import recipe_named
 
 
 def train(
@@ -48,7 +48,7 @@ def train(
         UsageError: an option is wrong.
         NothingToDoError: data was named, but none of it can be used.
     """
-    made = recipe(network)
+    made = recipe_named(network)
     if size not in made.legs:
         raise UsageError(f"--size {size}: must be one of {', '.join(made.legs)}")
     if target not in ("auto", *TARGETS):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from montage_dask.errors import UsageError
+from montage_dask.devices import count_gpus
+from montage_dask.errors import ClusterError, UsageError
 
 PASSED_ON = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
@@ -63,6 +64,11 @@ def worker(
     kind = settings["worker-type"].value
     if slots is None and kind == "cpu":
         slots = settings["n-workers"].value
+    if kind == "gpu" and not count_gpus():
+        raise ClusterError(
+            "this machine has no NVIDIA GPU that a worker could use: `nvidia-smi` must work, "
+            "and dask-cuda be installed (pip install 'montage-dask[gpu]')"
+        )
     limit = settings["memory-limit"]
     command = worker_command(
         kind,

@@ -211,7 +211,7 @@ def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:
 
     survey = prepare(job, driver)
     job = direct(job, driver, survey)
-    return survey, [_one(job, driver, survey, n) for n in range(job["variants"])]
+    return survey, [make_one(job, driver, survey, n) for n in range(job["variants"])]
 
 
 def edits(job: JobSpec, driver: Driver) -> tuple[Survey, list[Timeline]]:
@@ -231,7 +231,12 @@ def edits(job: JobSpec, driver: Driver) -> tuple[Survey, list[Timeline]]:
     return survey, timelines
 
 
-def _one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
+def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
+    """Edit and render the variant of that number of a job whose footage and music are surveyed.
+
+    Raises:
+        MontageError: it cannot be made; nothing stands at its output path that did not before.
+    """
     output, run_dir = job.output, job.run_dir
     if job["variants"] > 1:
         output = output.with_stem(f"{output.stem}-{number + 1}")

@@ -17,6 +17,7 @@ from montage_dask.records import to_json
 
 FLAGS: Mapping[str, str] = {
     "beats-file": "beats",
+    "scenes-weights": "weights",
     **{
         f"kubernetes-{name}": name
         for name in (

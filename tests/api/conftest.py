@@ -6,15 +6,12 @@ from pathlib import Path
 
 import pytest
 from jobs import Material, make_clip, make_track
+from made_small import SMALL
 
 from montage_dask import Cluster, Footage, Job
 
-SMALL = {
-    "size": "160x90", "fps": 25, "quality": "preview", "duration": 3, "performance_report": False,
-}  # fmt: skip
 
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Material:
     """Three clips of 2.5 s, one of them with a hostile name, and a track of 5 s."""
     folder = tmp_path_factory.mktemp("small")
@@ -26,13 +23,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Material:
     return Material(footage, folder / "track.wav", make_track(folder / "track.wav", 5))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster():
     with Cluster(n_workers=2) as opened:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def footage(small, cluster, tmp_path_factory):
     return Footage(small.footage).analyse(store=tmp_path_factory.mktemp("store"))
 

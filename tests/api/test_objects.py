@@ -9,8 +9,8 @@ from pathlib import Path
 
 import opentimelineio as otio
 import pytest
-from conftest import SMALL
 from distributed import Client
+from made_small import SMALL
 
 import montage_dask
 from montage_dask import (
