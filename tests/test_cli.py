@@ -15,9 +15,9 @@ from montage_dask.config import ENVIRONMENT
 from montage_dask.edit.styles import style_names
 
 COMMANDS = (
-    ["run"], ["plan"], ["styles"], ["analyse"], ["frames"], ["transcode"], ["upscale"], ["doctor"], ["config"],
-    ["config", "show"], ["config", "styles"], ["cluster"], ["cluster", "up"], ["cluster", "status"], ["cluster", "scale"],
-    ["cluster", "down"], ["cluster", "logs"],
+    ["run"], ["plan"], ["styles"],
+    ["styles", "clips", "--music", "a.mp3", "--style", "none"], ["styles", "clips"],
+    ["styles", "clips", "--music", "a.mp3", "--style", "noir", "--style", "noir"],
 )  # fmt: skip
 
 
@@ -66,8 +66,9 @@ WRONG = (
     ["transcode", "a.mp4", "-o", "x", "--size", "big"], ["transcode", "a.mp4", "-o", "x", "--codec", "mpeg1"], ["nonsense"],
     ["config", "nonsense"], ["upscale"], ["upscale", "a.mp4", "-o", "x", "--scale", "3"],
     ["upscale", "a.mp4", "-o", "x", "--model", "best"], ["upscale", "a.mp4", "-o", "x", "--model", "none.pth"],
-    ["run", "clips", "--music", "a.mp3", "--upscale", "maybe"], ["styles"],
-    ["styles", "clips", "--music", "a.mp3", "--style", "none"], ["styles", "clips", "--music", "a.mp3", "--style", "noir", "--style", "noir"], ["styles", "clips"],
+    ["run", "clips", "--music", "a.mp3", "--upscale", "maybe"],
+    ["styles"], ["styles", "clips", "--music", "a.mp3", "--style", "none"], ["styles", "clips"],
+    ["styles", "clips", "--music", "a.mp3", "--style", "noir", "--style", "noir"],
 )  # fmt: skip
 
 
