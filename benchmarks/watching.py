@@ -1,8 +1,10 @@
 """What the page and the metrics cost the scheduler while a job of many clips runs, people look at it and Prometheus reads.
 
 The survey of `graph`: made-up clips, operations that do nothing, so that the scheduler has as much to do with each second of a
-job as it ever can. Runs with and without the page take turns in one process. The share is the CPU time of the event loop's
-thread inside our handlers (messages of the job, state for the browsers, metrics) of the time that the job took.
+job as it ever can. Runs with and without the page take turns in one process; inside our handlers the CPU time of the event
+loop's thread is counted. Afterwards, with the boards as the job left them, each kind of request is repeated: what one costs the
+event loop in all, connection and parsing included, less what the loop does when nobody asks. From that and how often they come
+follows the share of the scheduler's time.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from typing import Any
 from benchmarks.graph import RATE, _made_up, _thread_time, idle
 from benchmarks.measure import say, table
 
+REPEATED = 100
+
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, and print markdown tables."""
@@ -33,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args(arguments)
     rows = [_round(options, n, watched) for n in range(options.rounds) for watched in (False, True)]
-    print(_tables(rows))
+    print(_tables(rows, options.browsers))
     return 0
 
 
@@ -79,8 +83,8 @@ def _round(options: argparse.Namespace, number: int, watched: bool) -> dict[str,
         idle()
         client.run(idle)
         survey = _made_up(options.clips, options.seconds * RATE, folder)
-        each = settings["in-flight-per-slot"].value
-        driver = Driver(client, Store(folder), Silent(), in_flight_per_slot=each)
+        in_flight = settings["in-flight-per-slot"].value
+        driver = Driver(client, Store(folder), Silent(), in_flight_per_slot=in_flight)
         if watched:
             kept = MontagePlugin.tell, pages._State.get, metrics.MontageCollector.collect
             stack.callback(_put_back, kept)
@@ -99,10 +103,45 @@ def _round(options: argparse.Namespace, number: int, watched: bool) -> dict[str,
         wall = time.monotonic() - began
         main_seconds = time.thread_time() - before
         loop_seconds = client.sync(_thread_time) - loop_before
+        each = _all_in(client, page_link(client), driver.progress.job) if watched else {}
     return {
-        "watched": watched, "wall": wall, "loop": loop_seconds, "client": main_seconds, "spent": spent,
+        "watched": watched, "wall": wall, "loop": loop_seconds, "client": main_seconds, "spent": spent, "each": each,
         "tasks": options.clips * (1 + -(-options.seconds * RATE // 1000)),
     }  # fmt: skip
+
+
+def _all_in(client: Any, link: str, job: str) -> dict[str, float]:
+    """CPU seconds of the event loop for one request of each kind."""
+    state = f"{link}/state?job={job}"
+    with urllib.request.urlopen(state, timeout=60) as answer:
+        view = json.load(answer)
+    items = {k: v for k, v in view["items"].items() if k.partition("/")[0] in ("stage", "count")}
+    tell = {"job": "copy", "client": client.id, "items": items, "pictures": []}
+    asked = {
+        "a message of a job": lambda: client.sync(client.scheduler.montage_tell, **tell),
+        "what changed, for a page": lambda: _fetch(
+            f"{state}&since={view['revision']}&epoch={view['epoch']}"
+        ),
+        "the whole state, for a new page": lambda: _fetch(state),
+        "all metrics, with Dask's own": lambda: _fetch(link.replace("/montage", "/metrics")),
+    }
+    before, began = client.sync(_thread_time), time.monotonic()
+    time.sleep(3.0)
+    idle_share = (client.sync(_thread_time) - before) / (time.monotonic() - began)
+    costs = {}
+    for name, ask in asked.items():
+        ask()
+        before, began = client.sync(_thread_time), time.monotonic()
+        for _ in range(REPEATED):
+            ask()
+        spent = client.sync(_thread_time) - before
+        costs[name] = max(0.0, spent - idle_share * (time.monotonic() - began)) / REPEATED
+    return costs
+
+
+def _fetch(address: str) -> None:
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        answer.read()
 
 
 def _put_back(kept: tuple[Any, Any, Any]) -> None:
@@ -140,7 +179,7 @@ def _watchers(link: str, browsers: int) -> Iterator[None]:
             thread.join()
 
 
-def _tables(rows: Sequence[dict[str, Any]]) -> str:
+def _tables(rows: Sequence[dict[str, Any]], browsers: int) -> str:
     def middle(name: str, watched: bool) -> float:
         return statistics.median(r[name] for r in rows if r["watched"] == watched)
 
@@ -176,18 +215,28 @@ def _tables(rows: Sequence[dict[str, Any]]) -> str:
         for of in ("wall", "loop")
     ]
     inside.append(["**all**", "", *(f"**{100 * share:.2f} %**" for share in shares), ""])
+    per_second = {
+        "a message of a job": 2.0,
+        "what changed, for a page": float(browsers),
+        "the whole state, for a new page": 0.0,
+        "all metrics, with Dask's own": 0.2,
+    }
+    one = {n: statistics.median(r["each"][n] for r in seen) for n in per_second}
+    each = [
+        [n, f"{1000 * one[n]:.2f} ms", f"{often:g}", f"{100 * often * one[n]:.2f} %"]
+        for n, often in per_second.items()
+    ]
+    whole = sum(often * one[n] for n, often in per_second.items())
+    each.append(["**all**", "", "", f"**{100 * whole:.2f} %**"])
     return "\n\n".join(
         [
             table(["", "unwatched: whole, each task", "watched", "ratio"], compared),
             table(
-                [
-                    "in the scheduler's event loop",
-                    "CPU",
-                    "of the job's time",
-                    "of the loop's CPU",
-                    "longest",
-                ],
+                ["in our handlers", "CPU", "of the job's time", "of the loop's CPU", "longest"],
                 inside,
+            ),
+            table(
+                ["one request, all in", "event loop", "a second", "of the scheduler's time"], each
             ),
         ]
     )

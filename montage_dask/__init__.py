@@ -1,7 +1,14 @@
 """Automatic, beat-synced video montage on one Dask graph.
 
-The public API: every function takes the options of the command of the same name as keywords (dashes as underscores), runs on
-the cluster that `cluster=` names (an embedded one by default) and returns plain records.
+The public API (`docs/api.md`). The words of the domain are objects:
+
+    from montage_dask import Cluster, Footage, Job, Music
+    with Cluster() as cluster:
+        footage = Footage("footage/").analyse()
+        timeline = Job(footage, "track.mp3", style="travel").edit()
+        montage = timeline.exclude("shaky*").render("montage.mp4")
+
+and every command is a function, which takes its options as keywords (dashes as underscores) and returns plain records:
 
     import montage_dask
     summary = montage_dask.run("footage/", music="track.mp3", output="montage.mp4")
@@ -12,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from montage_dask.errors import (
+    Cancelled,
     ClusterError,
     FFmpegError,
     MediaError,
@@ -25,12 +33,25 @@ from montage_dask.errors import (
 
 if TYPE_CHECKING:
     from montage_dask.api import (
+        Batch,
+        Clip,
+        Cluster,
+        Footage,
+        Job,
+        Montage,
+        Music,
+        Plan,
+        Run,
+        Runs,
+        Style,
+        Timeline,
         analyse,
         frames,
         grade,
         plan,
         run,
         stabilise,
+        start_all,
         styles,
         train,
         transcode,
@@ -40,13 +61,26 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Batch",
+    "Cancelled",
+    "Clip",
+    "Cluster",
     "ClusterError",
     "FFmpegError",
+    "Footage",
+    "Job",
     "MediaError",
+    "Montage",
     "MontageError",
+    "Music",
     "NothingToDoError",
+    "Plan",
+    "Run",
+    "Runs",
     "StoreError",
+    "Style",
     "TargetFailed",
+    "Timeline",
     "UsageError",
     "VerificationError",
     "analyse",
@@ -55,6 +89,7 @@ __all__ = [
     "plan",
     "run",
     "stabilise",
+    "start_all",
     "styles",
     "train",
     "transcode",

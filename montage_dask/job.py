@@ -20,7 +20,7 @@ PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
 NOT_IN_JOB_FILES = (
     # A received file must not send file names and the user's key to a server of its choice.
-    *("roots", "store", "embedding-model", "director-url"),
+    *("roots", "store", "embedding-model", "scenes-weights", "director-url"),
     # Nor weaken what the user set, or use the user's certificate.
     *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
 )
@@ -28,7 +28,7 @@ NOT_IN_JOB_FILES = (
 
 
 @dataclass(frozen=True)
-class Job:
+class JobSpec:
     """One montage to make. Build it with `make_job`, which checks it."""
 
     footage: tuple[str, ...]
@@ -70,7 +70,7 @@ class Job:
         return self["fps"]
 
 
-def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> Job:
+def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> JobSpec:
     """A checked job from options by their long names ("footage", "music", "output", "style", …).
 
     Args:
@@ -83,7 +83,7 @@ def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> Job:
     return _build({k: v for k, v in options.items() if v is not None}, {}, base or Path.cwd())
 
 
-def read_job(path: Path, options: Mapping[str, Any]) -> Job:
+def read_job(path: Path, options: Mapping[str, Any]) -> JobSpec:
     """The job of a YAML file, with options from the command line on top.
 
     Paths in the file start at its folder and must stay below it, or below one of the folders of the setting `roots`
@@ -136,7 +136,7 @@ def _inside(key: str, value: str, base: Path, roots: Sequence[Path], job: str) -
     return str(path)
 
 
-def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: Path) -> Job:
+def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: Path) -> JobSpec:
     own = {*LISTS, *PATHS}
     settings = resolve(
         {k: v for k, v in command_line.items() if k not in own},
@@ -178,7 +178,7 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
         raise UsageError(f"--output {printable(str(output))} is a folder; name a file in it")
     run_dir = path("run-dir")
     store = settings["store"].value
-    return Job(
+    return JobSpec(
         footage=footage,
         music=None if music is None else os.path.abspath(music),
         output=output,

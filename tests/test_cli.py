@@ -66,8 +66,8 @@ WRONG = (
     ["transcode", "a.mp4", "-o", "x", "--size", "big"], ["transcode", "a.mp4", "-o", "x", "--codec", "mpeg1"], ["nonsense"],
     ["config", "nonsense"], ["upscale"], ["upscale", "a.mp4", "-o", "x", "--scale", "3"],
     ["upscale", "a.mp4", "-o", "x", "--model", "best"], ["upscale", "a.mp4", "-o", "x", "--model", "none.pth"],
-    ["run", "clips", "--music", "a.mp3", "--upscale", "maybe"],
-    ["styles"], ["styles", "clips", "--music", "a.mp3", "--style", "none"], ["styles", "clips"],
+    ["run", "clips", "--music", "a.mp3", "--upscale", "maybe"], ["styles"],
+    ["styles", "clips", "--music", "a.mp3", "--style", "none"], ["styles", "clips"],
     ["styles", "clips", "--music", "a.mp3", "--style", "noir", "--style", "noir"],
 )  # fmt: skip
 

@@ -37,6 +37,7 @@ def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
         kube = background.run(Kube(launch.namespace).open())
         name = launch.attach or new_name()
         cluster = None
+        log.info("cluster %s is asked for in namespace %s", name, kube.namespace)
         try:
             cluster = background.run(start(kube, launch, name))
             log.info("cluster %s in namespace %s: %s", name, kube.namespace, cluster.dashboard_link)
@@ -62,6 +63,10 @@ def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
                         background.run(scaler.stop(scaling))
                     if launch.keep or launch.attach:
                         background.run(_leave(scaler))
+        except ClusterError as error:
+            # Told again when all is cleaned up; that may take a while.
+            log.info("cluster %s: %s", name, error)
+            raise
         finally:
             if cluster is not None:
                 background.run(hang_up(cluster))

@@ -26,7 +26,7 @@ def transcode(files: tuple[str, ...], output: str, as_json: bool, **given: Any) 
 @click.option(
     "--detector",
     metavar="NAME",
-    help="Of shots: fast, accurate, content, adaptive, hash, histogram.",
+    help="Of shots: auto, fast, accurate, content, adaptive, hash, histogram.",
 )
 @shared
 def stabilise(files: tuple[str, ...], output: str, as_json: bool, **given: Any) -> int:

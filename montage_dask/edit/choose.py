@@ -142,7 +142,9 @@ def _holds(shot: Shot, meant: Selector, identities: Sequence[str]) -> bool:
     if shot.source not in identities:
         return False
     at = meant.at_seconds
-    return at is None or shot.start_seconds <= at < shot.stop_seconds
+    # A time within a transition means the shot that it leads to.
+    begin = shot.start_seconds if shot.boundary_seconds is None else shot.boundary_seconds
+    return at is None or begin <= at < shot.stop_seconds
 
 
 def filter_shots(

@@ -12,7 +12,7 @@ from montage_dask.edit.styles import load_style
 from montage_dask.errors import UsageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import make_one, prepare
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.report.strip import draw_strip
 from montage_dask.report.summary import cuts_of
 
@@ -29,7 +29,7 @@ def check_styles(styles: Sequence[str]) -> None:
         raise UsageError(f"--style {twice}: named twice")
 
 
-def gallery(job: Job, driver: Driver, styles: Sequence[str], folder: Path) -> dict[str, Any]:
+def gallery(job: JobSpec, driver: Driver, styles: Sequence[str], folder: Path) -> dict[str, Any]:
     """Make them; the footage is analysed once.
 
     Args:

@@ -141,11 +141,13 @@ def _pack_beats(request: Request, store: Store, folder: Path) -> Parcel:
     heard = folder / "track.flac"
     pack_sound(request.paths["path"], heard)
     shipment = _Shipment(request, store)
-    beats = request.paths.get("beats_file")
     paths = {
         "packed": True,
         "path": shipment.add(heard),
-        "beats_file": shipment.add(beats) if beats else None,
+        **{
+            k: shipment.add(p) if (p := request.paths[k]) else None
+            for k in ("beats_file", "weights", "checkpoint")
+        },
     }
     return Parcel(replace(request, paths=paths, label=""), shipment.files)
 

@@ -17,7 +17,7 @@ from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import Clip, Settings, Survey
 from montage_dask.graph.targets import Work, place_on
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, to_json
 from montage_dask.render.grade import identity_of
 from montage_dask.render.segments import Segment, plan_segments
@@ -27,7 +27,7 @@ ENCODE_PRIORITY = 10
 
 
 def encode_requests(
-    job: Job,
+    job: JobSpec,
     timeline: Timeline,
     clips: Mapping[str, Clip],
     stand_ins: Mapping[str, Mapping[str, Any]],
@@ -71,7 +71,7 @@ def encode_requests(
     return requests
 
 
-def audio_request(job: Job, timeline: Timeline, sources: Mapping[str, Source]) -> Request:
+def audio_request(job: JobSpec, timeline: Timeline, sources: Mapping[str, Source]) -> Request:
     """The request for the sound of the whole montage."""
     from montage_dask.media.probe import stat_key
 
@@ -101,7 +101,7 @@ def audio_request(job: Job, timeline: Timeline, sources: Mapping[str, Source]) -
 
 
 def render(
-    job: Job, driver: Driver, survey: Survey, timeline: Timeline, output: Path
+    job: JobSpec, driver: Driver, survey: Survey, timeline: Timeline, output: Path
 ) -> tuple[tuple[Placement, ...], tuple[Mapping[str, Any], ...]]:
     """Run the effects, encode the segments, render the sound, and assemble all into the output.
 
@@ -159,7 +159,7 @@ def render(
     return (*survey.placements, *improved.placements, *places.values()), tuple(improved.told)
 
 
-def encode_work(job: Job, survey: Survey, timeline: Timeline) -> Work:
+def encode_work(job: JobSpec, survey: Survey, timeline: Timeline) -> Work:
     """What it takes to encode a timeline in software, or elsewhere."""
     pixels = timeline.frames * timeline.width * timeline.height
     used = sum(

@@ -16,7 +16,7 @@ from montage_dask.graph.targets import Targets, Work, place_on
 from montage_dask.media.discover import AUDIO, IMAGE, Candidate, Skipped, discover
 from montage_dask.media.probe import fingerprint
 from montage_dask.store import key_of, write_json, writing
-from montage_dask.training import recipe as recipe_of
+from montage_dask.training import recipe_named
 from montage_dask.training.loss_plot import draw_losses
 from montage_dask.training.recipe import SPLITS, Input, Part
 
@@ -65,7 +65,7 @@ def train(driver: Driver, settings: Settings, how: Training, folder: Path) -> Tr
         NothingToDoError: data was named, but none of it can be used.
         MontageError: a part, a leg or the evaluation failed.
     """
-    made = recipe_of(how.recipe)
+    made = recipe_named(how.recipe)
     skipped: list[Skipped] = []
     inputs = gather(driver, settings, how.data, made.reads, skipped) if how.data else ()
     parts = made.parts(how.seed, how.size, inputs)
@@ -134,6 +134,8 @@ def gather(
             skipped.append(Skipped(str(candidate.path), f"a {kind} is no data for this network"))
         elif kind == "video":
             videos.append(candidate)
+        elif kind == "picture" and not _readable(candidate.path):
+            skipped.append(Skipped(str(candidate.path), "is no picture that can be read"))
         else:
             path = candidate.path
             found.append(Input(_content(path), path.name, kind, str(path)))
@@ -143,6 +145,16 @@ def gather(
         reasons = "; ".join(f"{s.path}: {s.reason}" for s in skipped[:3])
         raise NothingToDoError(f"no data that can be used: {reasons}")
     return tuple(sorted({i.identity: i for i in found}.values(), key=lambda i: i.identity))
+
+
+def _readable(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as opened:
+            return min(opened.size) >= 120
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def _content(path: Path) -> str:
@@ -179,7 +191,7 @@ def _strips(
 
 
 def _identity(how: Training) -> dict[str, Any]:
-    return {"recipe": how.recipe, "recipe_version": recipe_of(how.recipe).version}
+    return {"recipe": how.recipe, "recipe_version": recipe_named(how.recipe).version}
 
 
 def _towards(targets: Targets, target: str) -> Targets:
@@ -221,7 +233,7 @@ def _legs(
     driver: Driver, targets: Targets, how: Training, parts: Sequence[Request]
 ) -> tuple[Request, list[dict[str, Any]]]:
     """All legs, each from the state of the one before it; the last one's request, and the records of all."""
-    legs = recipe_of(how.recipe).legs[how.size]
+    legs = recipe_named(how.recipe).legs[how.size]
     content = key_of("parts", 1, {"keys": [r.key for r in parts]})
     start = None if how.start is None else str(how.start.absolute())
     shared = {

@@ -7,19 +7,19 @@ from typing import Any
 
 from montage_dask.graph.operation import Context, Operation, Request, register
 from montage_dask.store import writing
-from montage_dask.training import recipe
+from montage_dask.training import recipe_named
 
 
 def _synthesise(request: Request, context: Context) -> dict[str, Any]:
     p = request.parameters
     with writing(context.file(request, ".npz")) as part:
-        return recipe(p["recipe"]).synthesise(p["part"], request.paths["inputs"], part)
+        return recipe_named(p["recipe"]).synthesise(p["part"], request.paths["inputs"], part)
 
 
 def _train(request: Request, context: Context) -> dict[str, Any]:
     p, paths = request.parameters, request.paths
     with writing(context.file(request, ".pt")) as part:
-        return recipe(p["recipe"]).train(
+        return recipe_named(p["recipe"]).train(
             p,
             [Path(x) for x in paths["parts"]],
             Path(paths["state"]) if paths["state"] else None,
@@ -31,7 +31,7 @@ def _train(request: Request, context: Context) -> dict[str, Any]:
 
 
 def _evaluate(request: Request, context: Context) -> dict[str, Any]:
-    paths, made = request.paths, recipe(request.parameters["recipe"])
+    paths, made = request.paths, recipe_named(request.parameters["recipe"])
     with writing(context.file(request, ".npz")) as part:
         chosen = made.export(Path(paths["state"]), [Path(x) for x in paths["validation"]], part)
         figures = made.evaluate(part, [Path(x) for x in paths["test"]])

@@ -18,7 +18,7 @@ from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import TAGS, Placement
 from montage_dask.graph.survey import Clip, Settings
 from montage_dask.graph.targets import Work, place_on
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, from_json, to_json
 
 PIECE_FRAMES = 50
@@ -261,7 +261,7 @@ def accelerated(driver: Driver) -> bool:
 
 
 def enlargements(
-    job: Job,
+    job: JobSpec,
     driver: Driver,
     clips: Mapping[str, Clip],
     timeline: Timeline,

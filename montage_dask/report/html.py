@@ -124,8 +124,8 @@ def write_report(
 
 def page(summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | None = None) -> str:
     """The page as text; takes of the folder only the pictures (see `write_report`)."""
-    script, style = (
-        (PAGE / name).read_text(encoding="utf-8") for name in ("report.js", "report.css")
+    script, style, chart_style = (
+        (PAGE / n).read_text(encoding="utf-8") for n in ("report.js", "report.css", "chart.css")
     )
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     events = _events(summary) if "cuts" in summary else []
@@ -135,7 +135,7 @@ def page(summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | No
         s={**dict.fromkeys(MAY_LACK, ()), **summary},
         later=later,
         script=Markup(script),
-        style=Markup(style),
+        style=Markup(style + chart_style),
         script_hash=digest,
         title=output.name,
         video=quote(os.path.relpath(output, folder), errors="surrogateescape"),

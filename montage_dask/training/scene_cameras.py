@@ -21,12 +21,18 @@ PICTURE_WIDTH = 420
 Path_ = NDArray[np.float64]
 
 
-def camera(rng: np.random.Generator, frames: int) -> Path_:
-    """Where a camera looks: [frames, 4] of centre x and y (0 … 1), share of the picture's width, and angle in degrees."""
-    style = rng.choice(6, p=(0.2, 0.32, 0.22, 0.08, 0.08, 0.1))
+def camera(rng: np.random.Generator, frames: int, tempo: float = 1.0) -> Path_:
+    """Where a camera looks: [frames, 4] of centre x and y (0 … 1), share of the picture's width, and angle in degrees.
+
+    Args:
+        rng: decides everything.
+        frames: how many.
+        tempo: how much happens from frame to frame; 1 is what does at 25 frames a second.
+    """
+    style = rng.choice(6, p=(0.3, 0.26, 0.2, 0.08, 0.06, 0.1))
     share = rng.uniform(0.3, 0.8)
     start = np.array([*rng.uniform(share / 2, 1 - share / 2, 2), share, rng.normal(0, 2)])
-    t = np.arange(frames) / 25.0
+    t = np.arange(frames) * tempo / 25.0
     path = np.repeat(start[None], frames, 0)
     if style == 1:  # a slow pan, tilt or zoom
         speed = rng.normal(0, 0.035, 2) * share
@@ -202,29 +208,43 @@ def crowded(rng: np.random.Generator) -> Bytes:
     return canvas
 
 
+def woven(rng: np.random.Generator) -> Bytes:
+    """Stripes and checks before a soft ground."""
+    canvas = cloudy(rng).astype(np.float32)
+    y, x = np.mgrid[0 : canvas.shape[0], 0 : canvas.shape[1]]
+    for colour in _colours(rng, int(rng.integers(1, 4))):
+        angle, wave = rng.uniform(0, np.pi), rng.uniform(8, 70)
+        stripes = np.sin((np.cos(angle) * x + np.sin(angle) * y) * 2 * np.pi / wave) > 0.2
+        canvas[stripes] = canvas[stripes] * 0.4 + colour * 0.6
+    return canvas.astype(np.uint8)
+
+
 DRAWN: Mapping[str, Callable[[np.random.Generator], Bytes]] = {
     "cloudy": cloudy,
     "furnished": furnished,
     "crowded": crowded,
+    "woven": woven,
 }
 
 
 # What moves before the camera -------------------------------------------------------------------
 
 
-def add_movers(rng: np.random.Generator, frames: Bytes) -> None:
+def add_movers(rng: np.random.Generator, frames: Bytes, tempo: float = 1.0) -> None:
     """Draw things that move: people, cars, hands, now and then one so large that it hides the view."""
     count, height, width = len(frames), frames.shape[1], frames.shape[2]
     t = np.arange(count)
     for _ in range(int(rng.choice(7, p=(0.3, 0.24, 0.16, 0.1, 0.08, 0.06, 0.06)))):
         colour = [float(c) for c in rng.uniform(0, 255, 3)]
-        large = rng.random() < 0.12
+        large = rng.random() < 0.15
         size = rng.uniform(0.35, 0.8) * width if large else rng.lognormal(2.2, 0.6)
         tall = size * rng.uniform(0.5, 2.2)
-        speed = rng.normal(0, 2.4 if large else 1.0, 2) * (1, 0.35)
+        speed = rng.normal(0, 2.4 if large else 1.0, 2) * (tempo, 0.35 * tempo)
         start = rng.uniform(0, 1, 2) * (width, height)
         if large:  # passes at some time
             start = np.array([width / 2, height / 2]) - speed * rng.uniform(0, count)
+        elif rng.random() < 0.4:  # comes in from outside, as on a road
+            start = start - speed * rng.uniform(0, count)
         sway = _wander(rng, count, 2, rng.uniform(0, 4))
         places = start + t[:, None] * speed + sway
         angle, box = float(rng.uniform(0, 180)), rng.random() < 0.4

@@ -10,7 +10,7 @@ import torch
 from distributed import Client, LocalCluster
 from makers import film, network_file
 
-from montage_dask import api
+from montage_dask.config import resolve
 from montage_dask.errors import TargetFailed, UsageError
 from montage_dask.graph import batch
 from montage_dask.graph import operation as room
@@ -67,7 +67,7 @@ HOW = batch.Transcoding(
 
 
 def run(driver, files, folder, model, limit_minutes=None, scale=2, target="cpu"):
-    settings = api.resolve({"placement": {"upscale": target}})
+    settings = resolve({"placement": {"upscale": target}})
     return batch.upscale(
         driver, Settings.of(settings), [str(f) for f in files], folder, HOW,
         upscaling(model, scale, memory_limit_mb=4096), limit_minutes,

@@ -105,8 +105,8 @@ def test_it_tells_what_the_run_did(tmp_path):
     read = Read(page(summary, run_dir))
     for told in (
         "8 events", "no worker offers GPU", "shaky.mp4", "shakes by 0.4 %", "what the words stand for", "pace: 1.41",
-        "no unicorn", "travel", "pod-1", "5.0 s (40 %)", "pod-<b>2", "3 of 4 segments", "4.0 ×", "3.12.1",
-        summary["command"], "three.mov", "part 3", "command line", "120.0 BPM",
+        "no unicorn", "travel", "pod-1", "5.0 s (40 %)", "pod-<b>2", "3 of 4 segments", "4.0 ×",
+        "3.12.1", summary["command"], "three.mov", "part 3", "command line", "120.0 BPM",
     )[1:]:  # fmt: skip
         assert told in read.text, told
     rows = [a for a in read.of("tr") if (a.get("id") or "").startswith("e")]
