@@ -112,15 +112,15 @@ def _beats(request: Request, context: Context) -> dict[str, Any]:
         bpm=p["bpm"],
         beats_file=request.paths.get("beats_file"),
         beats_per_bar=p["beats_per_bar"],
-        weights=_path(request.paths["weights"]),
-        checkpoint=_path(request.paths["checkpoint"]),
+        weights=_optional(request.paths["weights"]),
+        checkpoint=_optional(request.paths["checkpoint"]),
         packed=request.paths.get("packed", False),
         device=context.device,
     )
     return {"music": to_json(music)}
 
 
-def _path(given: str | None) -> Path | None:
+def _optional(given: str | None) -> Path | None:
     return Path(given) if given else None
 
 
