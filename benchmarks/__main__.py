@@ -15,6 +15,7 @@ NAMES = {
     "gpu": "what a GPU does for scenes, beats, upscaling, encoding and montages",
     "cgpu": "calls and megabytes a second of the line to a Colab runtime",
     "graph": "tasks, scheduler and client time for many clips",
+    "scale": "how busy the driver keeps 200 workers whose operations sleep",
 }
 
 

@@ -27,7 +27,7 @@ from montage_dask.job import Job, make_job, read_job
 from montage_dask.progress_file import ProgressFile
 from montage_dask.render.grade import check_grade
 from montage_dask.report.summary import analysis_summary
-from montage_dask.store import Store
+from montage_dask.store import Place, Store, Url, objects, place_of
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,22 @@ def _logged(run_dir: Path) -> Iterator[None]:
         handler.close()
 
 
+@contextmanager
+def _published(job: Job) -> Iterator[None]:
+    """The run folder of a job whose output is in a bucket goes there, too, however the job ends."""
+    try:
+        yield
+    except BaseException:
+        if job.published is not None:
+            try:
+                finish.publish(job.run_dir, job.published)
+            except MontageError:
+                log.warning("the run folder %s was not copied", job.run_dir, exc_info=True)
+        raise
+    if job.published is not None:
+        finish.publish(job.run_dir, job.published)
+
+
 def run(
     footage: str | Path | Sequence[str | Path] = (),
     *,
@@ -95,6 +111,7 @@ def run(
     job = job_of(footage, options)
     montage.check_output(job)
     with (
+        _published(job),
         _logged(job.run_dir),
         ProgressFile(job.run_dir, progress or Silent(), job.output) as told,
         connect(job.settings) as client,
@@ -125,15 +142,15 @@ def plan(
 
 @contextmanager
 def _batch(
-    options: dict[str, Any], folder: Path, progress: Progress | None
+    options: dict[str, Any], folder: Place, progress: Progress | None
 ) -> Iterator[tuple[Driver, Settings]]:
     given = _given(options)
     settings = resolve(given)
-    store = Path(settings["store"].value or folder / ".montage")
+    store = place_of(settings["store"].value or folder / ".montage")
     with connect(settings) as client:
         driver = Driver(
             client,
-            Store(store.absolute()),
+            Store(store),
             progress or Silent(),
             in_flight_per_slot=settings["in-flight-per-slot"].value,
             retries=settings["retries"].value,
@@ -146,7 +163,7 @@ def analyse(
     files: Sequence[str | Path],
     *,
     music: Sequence[str | Path] = (),
-    output: str | Path | None = None,
+    output: str | Place | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -167,10 +184,10 @@ def analyse(
     """
     from montage_dask.analysis.similarity import group_duplicates
 
-    folder = Path(output) if output is not None else Path.cwd()
+    folder = Path.cwd() if output is None else place_of(output)
     with _batch(options, folder, progress) as (driver, settings):
         survey = Survey()
-        tracks = [str(Path(m).absolute()) for m in music]
+        tracks = [str(place_of(m)) for m in music]
         candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
         survey.skipped.extend(skipped)
         candidates = [c for c in candidates if str(c.path) not in tracks]
@@ -200,15 +217,22 @@ def analyse(
 def _audio_only(survey: Survey) -> list[str]:
     """Files that the probe refused because they have sound but no picture: music."""
     from montage_dask.media.audio import has_audio
+    from montage_dask.media.discover import AUDIO
 
-    found = [s.path for s in survey.skipped if Path(s.path).is_file() and has_audio(s.path)]
+    found = []
+    for path in (s.path for s in survey.skipped):
+        place = place_of(path)
+        # Of an object only the name is at hand here.
+        named_so = isinstance(place, Url) and place.suffix.lower().lstrip(".") in AUDIO
+        if named_so or (isinstance(place, Path) and place.is_file() and has_audio(path)):
+            found.append(path)
     survey.skipped = [s for s in survey.skipped if s.path not in found]
     return found
 
 
 def transcode(
     files: Sequence[str | Path],
-    output: str | Path,
+    output: str | Place,
     *,
     size: str | None = None,
     audio: str = "copy",
@@ -249,7 +273,7 @@ def transcode(
 
 def stabilise(
     files: Sequence[str | Path],
-    output: str | Path,
+    output: str | Place,
     *,
     audio: str = "copy",
     container: str = ".mp4",
@@ -282,7 +306,7 @@ def stabilise(
 
 def upscale(
     files: Sequence[str | Path],
-    output: str | Path,
+    output: str | Place,
     *,
     scale: int = 2,
     model: str | None = None,
@@ -350,7 +374,7 @@ def _encoding(
 
 def grade(
     files: Sequence[str | Path],
-    output: str | Path,
+    output: str | Place,
     *,
     grade: str,
     progress: Progress | None = None,
@@ -374,7 +398,7 @@ def grade(
 
 def frames(
     files: Sequence[str | Path],
-    output: str | Path,
+    output: str | Place,
     *,
     every: str | float | None = None,
     per_shot: int = 1,
@@ -430,10 +454,13 @@ def _written(written: batch.Written, driver: Driver, name: str) -> dict[str, Any
     return {name: written.outputs, "skipped": skipped, **driver.told()}
 
 
-def _output_folder(output: str | Path) -> Path:
+def _output_folder(output: str | Place) -> Place:
     from montage_dask.store.artefacts import storage_error
 
-    folder = Path(output).absolute()
+    folder = place_of(output)
+    if isinstance(folder, Url):
+        objects.check_writable(folder)
+        return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:

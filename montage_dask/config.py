@@ -303,6 +303,8 @@ CHECKS: Mapping[str, Check] = {
     "in-flight-per-slot": whole(1, 100),
     "retries": whole(0, 20),
     "store": optional(text),
+    "cache-folder": optional(absolute_folder),
+    "cache-limit": byte_size,
     "placement": placements,
     "gpu-encode": automatic,
     "gpu-opencv": automatic,

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from montage_dask.errors import MontageError, StoreError, UsageError, printable
-from montage_dask.store import write_json
+from montage_dask.store import Place, write_json
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class ProgressFile:
     """
 
     def __init__(
-        self, run_dir: Path, inner: Told, output: Path, every_seconds: float = EVERY_SECONDS
+        self, run_dir: Path, inner: Told, output: Place, every_seconds: float = EVERY_SECONDS
     ) -> None:
         self._path, self._inner, self._output = run_dir / NAME, inner, output
         self._every_seconds = every_seconds

@@ -8,15 +8,16 @@ scheduler grows with the number of clips. Results are small records.
 from __future__ import annotations
 
 import logging
+import queue
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 import dask
-from distributed import Client, get_worker, span, wait
+from distributed import Client, as_completed, get_worker, span
 from distributed.client import Future
 from distributed.utils import CancelledError
 
@@ -26,15 +27,22 @@ from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
 from montage_dask.graph.placement import OFFER, TAGS, Capacity, Placement, promised
 from montage_dask.graph.remote import LineState, ask_remotely, line_state, perform_remotely
+from montage_dask.graph.staging import perform_staged
 from montage_dask.records import to_json
-from montage_dask.store import Store
+from montage_dask.store import Store, place_of
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+DEVICES = {"cpu": "cpu", "gpu": "cuda"}
+"""What torch calls a target."""
+
 CAPACITY_SECONDS = 1.0
 """How long a look at the workers counts: asking costs the scheduler a message."""
+
+CAPACITY_SHARE = 0.05
+"""And no more than this share of the time goes into looking: hundreds of workers have a lot to tell."""
 
 JOINING_SECONDS = 20.0
 """Workers of a cluster that was just started may still be on their way."""
@@ -167,13 +175,9 @@ def task(
     ):  # pragma: no cover - a wrong graph; says so instead of running in the wrong place
         raise ClusterError(f"{request.operation} was sent to a worker without {tag}")
     limit_memory(gpu_memory_limit_mb)
-    store = Store(Path(store_root))
+    run = perform_remotely if target == "cgpu" else partial(perform, device=DEVICES[target])
     try:
-        if target == "cgpu":
-            record = perform_remotely(request, store)
-        else:
-            record = perform(request, store, "cuda" if target == "gpu" else "cpu")
-        return {"record": record}
+        return {"record": perform_staged(request, Store(place_of(store_root)), run)}
     except MontageError as error:
         return {"error": error}
 
@@ -209,18 +213,24 @@ class Driver:
         self._retries = retries
         self._gpu_memory_limit_mb = gpu_memory_limit_mb
         self._line: LineState | None = None
-        self._seen: tuple[float, Capacity] = (float("-inf"), Capacity())
+        self._seen = Capacity()
+        self._seen_until = float("-inf")
 
     def capacity(self) -> Capacity:
-        """What the workers offer, as of at most a second ago."""
-        if time.monotonic() - self._seen[0] > CAPACITY_SECONDS:
+        """What the workers offer, as of a moment ago."""
+        if time.monotonic() > self._seen_until:
             while True:
+                began = time.monotonic()
                 try:
-                    self._seen = (time.monotonic(), capacity_of(self.client))
+                    self._seen = capacity_of(self.client)
                     break
                 except (OSError, TimeoutError) as error:
                     self._reconnected(error)
-        return self._seen[1]
+            took = time.monotonic() - began
+            self._seen_until = began + min(
+                WORKER_WAIT_SECONDS / 6, max(CAPACITY_SECONDS, took / CAPACITY_SHARE)
+            )
+        return self._seen
 
     def _reconnected(self, error: BaseException | None = None) -> None:
         """Wait until the client, which tries by itself, has its scheduler again.
@@ -291,6 +301,8 @@ class Driver:
         attempts: dict[tuple[str, str], int] = defaultdict(int)
         again: deque[Request] = deque()
         source = iter(requests)
+        # Results are fetched as they come, many at once: one at a time, a large cluster waits for the client.
+        completed = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
         while True:
             limit = self.capacity().slots * self._in_flight_per_slot
             while len(waiting) < limit:
@@ -304,15 +316,18 @@ class Driver:
                     continue
                 placement = self._reachable(routes, request)
                 attempt = attempts[request.key, placement.target]
-                waiting[self._submit(request, placement, priority, attempt)] = (request, placement)
+                future = self._submit(request, placement, priority, attempt)
+                waiting[future] = (request, placement)
+                completed.add(future)
             if not waiting:
                 return
-            future = self._next(waiting)
-            if future is None:
+            found = self._next(waiting, completed)
+            if found is None:
                 again.extend(self._recalled(waiting, routes))
                 continue
+            future, result = found
             request, placement = waiting.pop(future)
-            outcome, failure = self._outcome(future, request)
+            outcome, failure = self._outcome(future, result, request)
             if isinstance(failure, CancelledError):
                 # Not its fault: the way to the scheduler broke, or a new scheduler knows nothing of it.
                 again.append(request)
@@ -463,33 +478,31 @@ class Driver:
                 )
                 return self.client.compute(delayed, optimize_graph=False)
 
-    def _next(self, waiting: Mapping[Future, tuple[Request, Placement]]) -> Future | None:
-        """A finished future; None when requests wait for a target that has no worker left and others can take them."""
+    def _next(
+        self, waiting: Mapping[Future, tuple[Request, Placement]], completed: as_completed
+    ) -> tuple[Future, Any] | None:
+        """A finished future and its result; None when requests wait for a target without workers, and others can take them."""
         while True:
             try:
-                return next(
-                    iter(wait(list(waiting), timeout=5, return_when="FIRST_COMPLETED").done)
-                )
-            except TimeoutError:
+                # Its own `next` has no timeout; `wait` would start a coroutine for every future each time.
+                future, result = completed.queue.get(timeout=5)
+                if future in waiting:  # not one that was called back
+                    return future, result
+            except queue.Empty:
                 for placement in {p for _, p in waiting.values()}:
                     if placement.fallbacks and self._lacking(placement):
                         return None
                     self._check(placement)
-            except CancelledError:
-                return next(f for f in waiting if f.cancelled())
 
     def _outcome(
-        self, future: Future, request: Request
+        self, future: Future, result: Any, request: Request
     ) -> tuple[Outcome | None, BaseException | None]:
         """The outcome, or the unforeseen failure, which is worth another try."""
         try:
-            if future.status == "finished":
-                result: Mapping[str, Any] = future.result()
+            if isinstance(result, Mapping):
                 return Outcome(request, result.get("record"), result.get("error")), None
-            try:
-                failure = future.exception()
-            except CancelledError as cancelled:
-                failure = cancelled
+            # What `as_completed` gives for a task that raised: type, error, traceback.
+            failure = result[1] if isinstance(result, tuple) else result
             log.warning("%s: %r", request.task_name, failure)
             return None, failure
         finally:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from montage_dask.graph.operation import Context, Operation, Request, register
 from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
-from montage_dask.store import writing
+from montage_dask.store import objects, writing
 
 if TYPE_CHECKING:
     from montage_dask.media.encoders import Encoding
@@ -168,8 +168,7 @@ def _assemble(request: Request, context: Context) -> dict[str, Any]:
         fps=Fraction(p["fps"]),
         metadata=p["metadata"],
     )
-    stat = output.stat()
-    return {**record, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    return {**record, **objects.state_of(output)}
 
 
 def _pictures(request: Request, context: Context) -> dict[str, Any]:
@@ -259,8 +258,7 @@ def _join(request: Request, context: Context) -> dict[str, Any]:
         output,
         audio=p["audio"],
     )
-    stat = output.stat()
-    return {**record, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    return {**record, **objects.state_of(output)}
 
 
 def _tremor(request: Request, context: Context) -> dict[str, Any]:
@@ -399,9 +397,9 @@ for _op in (
     Operation("beats", "analysis.music", _beats, gpu_speedup=2),
     Operation("encode", "render.segments", _encode, gpu_speedup=6, files=(".mp4",)),
     Operation("audio", "render.audio", _audio, files=(".m4a",)),
-    Operation("assemble", "render.assemble", _assemble),
-    Operation("pictures", "report.pictures", _pictures),
-    Operation("stills", "render.stills", _stills),
+    Operation("assemble", "render.assemble", _assemble, outputs=("output",)),
+    Operation("pictures", "report.pictures", _pictures, outputs=("outputs",)),
+    Operation("stills", "render.stills", _stills, outputs=("outputs",)),
     Operation("transcode", "render.transcode", _transcode, gpu_speedup=6, files=(".mp4",)),
     Operation("grade", "render.transcode", _grade, gpu_speedup=1.5, files=(".mp4",)),
     Operation("tremor", "analysis.tremor", _tremor),
@@ -409,7 +407,7 @@ for _op in (
     Operation("path", "analysis.steady", _path, files=(".npz",)),
     Operation("stabilise", "render.stabilise", _stabilise, gpu_speedup=1.2, files=(".mp4",)),
     Operation("upscale", "render.upscale", _upscale, gpu_speedup=50, files=(".mp4",)),
-    Operation("join", "render.transcode", _join),
+    Operation("join", "render.transcode", _join, outputs=("output",)),
 ):
     register(_op)
 """How much faster a GPU is was not measured yet: the speed-ups are guesses on the safe side, good enough to choose by."""

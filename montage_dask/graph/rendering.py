@@ -20,7 +20,7 @@ from montage_dask.job import Job
 from montage_dask.records import Source, Timeline, to_json
 from montage_dask.render.grade import identity_of
 from montage_dask.render.segments import Segment, plan_segments
-from montage_dask.store import Store
+from montage_dask.store import Place, Store, objects
 
 ENCODE_PRIORITY = 10
 
@@ -100,7 +100,7 @@ def audio_request(job: Job, timeline: Timeline, sources: Mapping[str, Source]) -
 
 
 def render(
-    job: Job, driver: Driver, survey: Survey, timeline: Timeline, output: Path
+    job: Job, driver: Driver, survey: Survey, timeline: Timeline, output: Place
 ) -> tuple[tuple[Placement, ...], tuple[Mapping[str, Any], ...]]:
     """Run the effects, encode the segments, render the sound, and assemble all into the output.
 
@@ -197,15 +197,14 @@ def _encode_all(
     return failed
 
 
-def forget_unless_there(store: Store, request: Request, output: Path) -> None:
+def forget_unless_there(store: Store, request: Request, output: Place) -> None:
     """An output stands outside the store, where people move it: its record counts only while the file is the same."""
     record = store.load(request.operation, request.key)
     if record is None:
         return
     try:
-        stat = output.stat()
-        same = (stat.st_size, stat.st_mtime_ns) == (record["size_bytes"], record["mtime_ns"])
-    except OSError:
+        same = objects.state_of(output).items() <= record.items()
+    except (OSError, objects.Vanished):
         same = False
     if not same:
-        store.record_path(request.operation, request.key).unlink(missing_ok=True)
+        store.forget(request.operation, request.key)
