@@ -199,6 +199,16 @@ def byte_size(value: Any) -> int:
     return result
 
 
+def cache_size(value: Any) -> int:
+    """As `byte_size`, from 1 MB on."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError('must look like "20GB"')
+    result = int(dask.utils.parse_bytes(value))
+    if not 10**6 <= result <= 1 << 50:
+        raise ValueError("must lie between 1 MB and 1 PiB")
+    return result
+
+
 def placements(value: Any) -> dict[str, str]:
     """Operation names and where each is to run."""
     if not isinstance(value, Mapping):
@@ -304,7 +314,7 @@ CHECKS: Mapping[str, Check] = {
     "retries": whole(0, 20),
     "store": optional(text),
     "cache-folder": optional(absolute_folder),
-    "cache-limit": byte_size,
+    "cache-limit": cache_size,
     "placement": placements,
     "gpu-encode": automatic,
     "gpu-opencv": automatic,

@@ -7,6 +7,7 @@ Every function here only unpacks, calls and packs. A parameter belongs into `par
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,10 +176,12 @@ def _pictures(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.report.pictures import draw_run
 
     paths = request.paths
+    music = from_json(Music, paths["music"])
     waveform = draw_run(
-        from_json(Timeline, request.parameters["timeline"]),
+        # Parameters say where the music was found, paths where it is.
+        replace(from_json(Timeline, request.parameters["timeline"]), music_path=music.path),
         paths["sources"],
-        from_json(Music, paths["music"]),
+        music,
         Path(paths["output"]),
         contact_sheet_path=Path(paths["outputs"]["contact_sheet"]),
         timeline_path=Path(paths["outputs"]["timeline"]),
