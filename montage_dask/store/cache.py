@@ -52,7 +52,14 @@ class Wanted:
 
 
 class _NoRoom(Exception):
-    """What others hold leaves no room."""
+    """What is held leaves no room."""
+
+    def __init__(self, url: Url, size: int, limit: int) -> None:
+        super().__init__(
+            f"no room for {printable(str(url))} ({_megabytes(size)}): copies in use fill the cache of this machine, which may "
+            f"hold {_megabytes(limit)}: raise DASK_MONTAGE__CACHE_LIMIT there, or use fewer workers on it"
+        )
+        self.url, self.size = url, size
 
 
 class Cache:
@@ -78,9 +85,14 @@ class Cache:
         unique = list(dict.fromkeys(wanted))
         while True:
             with ExitStack() as held:
+                paths: dict[Url, Path] = {}
                 try:
-                    paths = {w.url: self._held(w, held) for w in unique}
+                    for one in unique:
+                        paths[one.url] = self._held(one, held)
                 except _NoRoom as error:
+                    own = error.size + sum(p.stat().st_size for p in paths.values())
+                    if own > self.limit_bytes:
+                        raise self._too_large(error.url, own) from None
                     if time.monotonic() > deadline:
                         raise StoreError(str(error)) from None
                 else:
@@ -178,10 +190,7 @@ class Cache:
             _NoRoom: not now.
         """
         if size > self.limit_bytes:
-            raise StoreError(
-                f"{printable(str(url))} has {_megabytes(size)}, the cache of this machine may hold "
-                f"{_megabytes(self.limit_bytes)}: raise DASK_MONTAGE__CACHE_LIMIT there"
-            )
+            raise self._too_large(url, size)
         with _Lock(self._made() / "room.lock", exclusive=True):
             self._make_room(size, url)
             file = open(part, "wb")  # noqa: SIM115 - closed, and so unlocked, by the caller
@@ -210,12 +219,15 @@ class Cache:
             if self._dropped(path):
                 taken, free = taken - freed, free + freed
         if taken + size > self.limit_bytes:
-            raise _NoRoom(
-                f"no room for {printable(str(url))} ({_megabytes(size)}): copies in use fill the cache of this machine, which "
-                f"may hold {_megabytes(self.limit_bytes)}: raise DASK_MONTAGE__CACHE_LIMIT there, or use fewer workers on it"
-            )
+            raise _NoRoom(url, size, self.limit_bytes)
         if size > free:
             raise self._full(url, size)
+
+    def _too_large(self, url: Url, size: int) -> StoreError:
+        return StoreError(
+            f"{printable(str(url))} has, with what is needed at the same time, {_megabytes(size)}; the cache of this machine may "
+            f"hold {_megabytes(self.limit_bytes)}: raise DASK_MONTAGE__CACHE_LIMIT there"
+        )
 
     def _full(self, url: Url, size: int) -> StoreError:
         return StoreError(

@@ -85,6 +85,8 @@ def test_what_does_not_fit_is_refused(bucket, tmp_path, monkeypatch):
     with pytest.raises(StoreError, match="raise DASK_MONTAGE__CACHE_LIMIT"):
         Cache(tmp_path, KILOBYTE).holding([Wanted(urls[0])]).__enter__()
     cache = Cache(tmp_path, 5 * KILOBYTE)
+    with pytest.raises(StoreError, match="needed at the same time"):
+        cache.holding([Wanted(u) for u in urls]).__enter__()
     with cache.holding([Wanted(urls[0])]), pytest.raises(StoreError, match="copies in use"):
         cache.holding([Wanted(urls[1])]).__enter__()
     monkeypatch.setattr("montage_dask.store.cache.SPARE_BYTES", 1 << 60)
