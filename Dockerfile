@@ -6,11 +6,10 @@
 ARG VARIANT=cpu
 
 FROM python:3.11-slim-bookworm AS python
-# libgl1 and libglib2.0-0: opencv's wheels are linked with them. tini: ends with its child, and buries the ffmpeg children of
-# workers that were killed.
+# tini: ends with its child, and buries the ffmpeg children of workers that were killed.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 tini \
+    && apt-get install --yes --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/*
 
 FROM python AS build
@@ -31,10 +30,13 @@ wanted = tomllib.loads(Path("pyproject.toml").read_text())["project"]["dependenc
 print(*(w for w in wanted if w.startswith(("torch>", "torchaudio>"))), sep="\n")' > torch.txt
 RUN test "$VARIANT" = gpu || pip install --index-url "$CPU_TORCH_INDEX" --requirement torch.txt
 RUN mkdir montage_dask && touch montage_dask/__init__.py
+# OpenCV opens no windows here: its headless build does without 250 MB of libGL and Qt.
 # hadolint ignore=DL3013
 RUN if test "$VARIANT" = gpu; then EXTRAS="$EXTRAS,gpu"; fi \
     && pip install ".[$EXTRAS]" \
-    && pip uninstall --yes montage-dask
+    && opencv=$(pip list --format=freeze | sed -n 's/^opencv-python==//p') \
+    && pip uninstall --yes montage-dask opencv-python \
+    && pip install --no-deps "opencv-python-headless==$opencv"
 COPY montage_dask montage_dask
 COPY specs specs
 # What runs needs no pip.

@@ -99,9 +99,10 @@ def _measured(count: int, windows: int, mean: float, folder: Path) -> str:
     import distributed
 
     from montage_dask.config import resolve
-    from montage_dask.graph.drive import Driver, Silent
+    from montage_dask.graph.drive import Driver
     from montage_dask.graph.survey import Settings, strip_requests
     from montage_dask.graph.targets import place_on
+    from montage_dask.graph.telling import Silent
     from montage_dask.store import Store
 
     settings = resolve({})

@@ -22,10 +22,19 @@ SELECTORS = ("include", "exclude", "pin", "first", "last")
 LISTS = ("footage", *SELECTORS)
 PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
+NOT_IN_JOB_FILES = (
+    # A received file must not send file names and the user's key to a server of its choice.
+    *("roots", "store", "embedding-model", "scenes-weights", "director-url"),
+    # Nor weaken what the user set, or use the user's certificate.
+    *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
+    # They belong to a machine.
+    *("cache-folder", "cache-limit"),
+)
+"""Settings that only the user can set."""
 
 
 @dataclass(frozen=True)
-class Job:
+class JobSpec:
     """One montage to make. Build it with `make_job`, which checks it."""
 
     footage: tuple[str, ...]
@@ -69,7 +78,7 @@ class Job:
         return self["fps"]
 
 
-def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> Job:
+def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> JobSpec:
     """A checked job from options by their long names ("footage", "music", "output", "style", …).
 
     Args:
@@ -82,7 +91,7 @@ def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> Job:
     return _build({k: v for k, v in options.items() if v is not None}, {}, base or Path.cwd())
 
 
-def read_job(path: Path, options: Mapping[str, Any]) -> Job:
+def read_job(path: Path, options: Mapping[str, Any]) -> JobSpec:
     """The job of a YAML file, with options from the command line on top.
 
     Paths in the file start at its folder and must stay below it, or below one of the folders of the setting `roots`
@@ -100,15 +109,7 @@ def read_job(path: Path, options: Mapping[str, Any]) -> Job:
         raise UsageError(f"{name}: not a YAML file: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
-    # A received file must not send file names and the user's key to a server of its choice.
-    own = (
-        *("roots", "store", "embedding-model", "director-url"),
-        # Nor weaken what the user set, or use the user's certificate.
-        *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
-        # They belong to the machine.
-        *("cache-folder", "cache-limit"),
-    )
-    for key in own:
+    for key in NOT_IN_JOB_FILES:
         if key in data:
             raise UsageError(f"{name}: {key} cannot be set by a job file")
     base = path.resolve().parent
@@ -152,7 +153,7 @@ def _inside(key: str, value: str, base: Path, roots: Sequence[Place], job: str) 
     return str(place)
 
 
-def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: Path) -> Job:
+def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: Path) -> JobSpec:
     own = {*LISTS, *PATHS}
     settings = resolve(
         {k: v for k, v in command_line.items() if k not in own},
@@ -199,7 +200,7 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
     run_dir = named or output.with_suffix(".montage")
     store = settings["store"].value
     beside = named / "store" if named else output.parent / ".montage"
-    return Job(
+    return JobSpec(
         footage=footage,
         music=None if music is None else str(music),
         output=output,

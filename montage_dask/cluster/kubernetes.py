@@ -37,6 +37,7 @@ def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
         kube = background.run(Kube(launch.namespace).open())
         name = launch.attach or new_name()
         cluster = None
+        log.info("cluster %s is asked for in namespace %s", name, kube.namespace)
         try:
             cluster = background.run(start(kube, launch, name))
             log.info("cluster %s in namespace %s: %s", name, kube.namespace, cluster.dashboard_link)
@@ -62,6 +63,10 @@ def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
                         background.run(scaler.stop(scaling))
                     if launch.keep or launch.attach:
                         background.run(_leave(scaler))
+        except ClusterError as error:
+            # Told again when all is cleaned up; that may take a while.
+            log.info("cluster %s: %s", name, error)
+            raise
         finally:
             if cluster is not None:
                 background.run(hang_up(cluster))
@@ -88,7 +93,13 @@ def quiet() -> Iterator[None]:
 @contextmanager
 def _client(address: str, name: str, security: Security | None) -> Iterator[Client]:
     try:
-        client = Client(address, timeout=RECONNECT_SECONDS, name="montage-dask", security=security)
+        client = Client(
+            address,
+            timeout=RECONNECT_SECONDS,
+            name="montage-dask",
+            security=security,
+            set_as_default=False,
+        )
     except (OSError, TimeoutError) as error:
         raise ClusterError(f"the scheduler of {name} does not answer: {error}") from error
     with client:

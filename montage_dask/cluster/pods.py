@@ -116,7 +116,7 @@ def _last_seen(event: Mapping[str, Any]) -> str:
 
 
 def _advised(text: str) -> str:
-    line = " ".join(text.split())[:300].rstrip(": ")
+    line = " ".join(text.split())[:300].rstrip(": .")
     for mark, advice in ADVICE.items():
         if mark.lower() in line.lower():
             return f"{line}; {advice}"

@@ -45,7 +45,10 @@ def check_folder(client: Client, folder: str, claim: str) -> None:
             f"{folder} is another folder in the pods (claim {claim}) than here: what stands here cannot be read there"
         )
     if answer:
-        raise ClusterError(f"the pods cannot write to {folder} (claim {claim}): {answer}")
+        raise ClusterError(
+            f"the pods cannot write to {folder} (claim {claim}): {answer}; mount it read-write, and let their user (10001 in the "
+            "specs) write there"
+        )
 
 
 def look(mark: str) -> str:

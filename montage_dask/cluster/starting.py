@@ -28,8 +28,8 @@ from montage_dask.graph.placement import TAGS
 
 log = logging.getLogger(__name__)
 
-ACTED_SECONDS = 25.0
-"""So soon an operator that is there has taken note of a new cluster."""
+ACTED_SECONDS = 22.0
+"""So soon an operator that is there has taken note of a new cluster; one that is just restarted needs 12 s on a small machine."""
 
 RACE_SECONDS = 1.0
 """So long a cluster may be Pending although its Service is there (dask-kubernetes issue 968)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from montage_dask.cluster.leaving import PRELOAD
 from montage_dask.cluster.local import CGPU_SLOTS, usable_cores
 from montage_dask.devices import MEGABYTE
 from montage_dask.errors import UsageError
@@ -47,11 +48,11 @@ def worker_command(
     if kind == "cgpu":
         count = slots or CGPU_SLOTS
         threads = ["--nworkers", "1", "--nthreads", str(count), "--resources", f"{tag}={count}"]
-        return _dask("worker", *scheduler, *threads, *memory, *more)
+        return _dask("worker", *scheduler, *threads, *memory, *PRELOAD, *more)
     one_each = [
         "--nworkers", str(slots or usable_cores()), "--nthreads", "1", "--resources", f"{tag}=1",
     ]  # fmt: skip
-    return _dask("worker", *scheduler, *one_each, *memory, *more)
+    return _dask("worker", *scheduler, *one_each, *memory, *PRELOAD, *more)
 
 
 def _dask(*arguments: str) -> list[str]:

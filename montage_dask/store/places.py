@@ -150,5 +150,5 @@ def local_only(text: str, what: str) -> str:
         UsageError: it is one.
     """
     if is_url(text) and not text.lower().startswith("file://"):
-        raise UsageError(f"{what} {scrubbed(text)}: must be a file of this machine")
+        raise UsageError(f"{what} {scrubbed(text)}: must be a file or folder of this machine")
     return text

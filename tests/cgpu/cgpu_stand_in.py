@@ -2,7 +2,7 @@
 """A stand-in for the `cgpu` CLI 0.1.4, traps included, for tests against `colab`.
 
 It was written from the documented behaviour and holds nothing of cgpu's code. It speaks the same protocol in the same
-environment, so that the real one can take its place (`CGPU_BIN`). It reaches 127.0.0.1 only.
+environment, so that the real one can take its place (`CGPU_BIN`). It reaches loopback and private addresses only.
 
 Differences: it never asks questions on a terminal (no set-up wizard) and never completes a login; keep-alives of
 `connect` come every STAND_IN_KEEP_ALIVE_SECONDS (60).

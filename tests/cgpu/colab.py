@@ -198,7 +198,12 @@ class Colab:
 
 @contextlib.contextmanager
 def loopback_colab(
-    folder: Path, python: str = sys.executable, environment: Mapping[str, str] | None = None
+    folder: Path,
+    python: str = sys.executable,
+    environment: Mapping[str, str] | None = None,
+    *,
+    listen: tuple[str, int] = ("127.0.0.1", 0),
+    url: str = "",
 ) -> Iterator[Colab]:
     """Run a loopback Colab in a thread of this process.
 
@@ -207,6 +212,8 @@ def loopback_colab(
         python: what `python3` is on the runtimes.
         environment: of the runtimes' shells, over a minimal one (nothing of os.environ is inherited); a PATH here
             replaces theirs.
+        listen: host and port; 0 is any free port.
+        url: where clients reach it, unless that is where it listens (a Service of Kubernetes).
     """
     folder.mkdir(parents=True, exist_ok=True)
     authority, tls = make_authority(folder)
@@ -215,9 +222,9 @@ def loopback_colab(
     thread.start()
 
     async def start() -> tuple[Service, Backend]:
-        backend = Backend(folder, python, dict(environment or {}))
+        backend = Backend(folder, python, dict(environment or {}), url)
         service = Service(backend, tls)
-        await service.start()
+        await service.start(*listen)
         return service, backend
 
     try:

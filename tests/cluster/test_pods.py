@@ -45,7 +45,7 @@ def event(reason, message, kind="Warning", name="p", at="2026-01-01T00:00:05Z"):
         (
             pod(conditions=[unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")]),
             [],
-            "3 Insufficient nvidia.com/gpu.; no node has a free GPU",
+            "3 Insufficient nvidia.com/gpu; no node has a free GPU",
             False,
         ),
         (

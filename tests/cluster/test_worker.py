@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
@@ -13,31 +17,86 @@ from montage_dask.cluster.local import CGPU_SLOTS
 from montage_dask.cluster.worker import worker_command
 from montage_dask.errors import UsageError
 
+Workers = dict[str, subprocess.Popen[bytes]]
 
-def test_workers_of_two_types_join_and_take_their_tasks():
+
+@pytest.fixture(scope="module")
+def joined() -> Iterator[tuple[Client, Workers]]:
+    """A scheduler and three worker commands: two slots, one slot, cgpu."""
     cluster = LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0")
+    started: Workers = {}
     with ExitStack() as stack:
         client = Client(stack.enter_context(cluster))
         stack.enter_context(client)
-        for options in (["--slots", "2"], ["--type", "cgpu", "--name", "far"]):
+        for options in (["--slots", "2"], ["--slots", "1"], ["--type", "cgpu"]):
+            name = "-".join(options[-2:]).strip("-")
             command = [sys.executable, "-m", "montage_dask", "worker", "--scheduler"]
-            started = subprocess.Popen(
-                [*command, cluster.scheduler_address, "--no-dashboard", *options],
+            process = subprocess.Popen(
+                [*command, cluster.scheduler_address, "--no-dashboard", "--name", name, *options],
                 stderr=subprocess.DEVNULL,
             )
-            stack.callback(started.wait)
-            stack.callback(started.terminate)
-        client.wait_for_workers(3, timeout=60)
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        assert sorted((w["nthreads"], dict(w["resources"])) for w in workers) == [
-            (1, {"CPU": 1.0}),
-            (1, {"CPU": 1.0}),
-            (CGPU_SLOTS, {"CGPU": float(CGPU_SLOTS)}),
-        ]
-        where = client.submit(
-            lambda: __import__("distributed").get_worker().name, resources={"CGPU": 1}
-        )
-        assert where.result(timeout=30) == "far"
+            started[name] = process
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+        client.wait_for_workers(4, timeout=90)
+        yield client, started
+
+
+def test_workers_of_two_types_join_and_take_their_tasks(joined: tuple[Client, Workers]):
+    client, _ = joined
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    assert sorted((w["nthreads"], dict(w["resources"])) for w in workers) == [
+        *[(1, {"CPU": 1.0})] * 3,
+        (CGPU_SLOTS, {"CGPU": float(CGPU_SLOTS)}),
+    ]
+    where = client.submit(
+        lambda: __import__("distributed").get_worker().name, resources={"CGPU": 1}
+    )
+    assert where.result(timeout=30) == "type-cgpu"
+
+
+def test_a_worker_that_is_told_to_go_finishes_what_it_runs_and_hands_back_the_rest(
+    joined: tuple[Client, Workers], tmp_path: Path
+):
+    client, started = joined
+
+    def work(number: int, folder: str) -> str:
+        """Two seconds, noted at its begin and its end."""
+        import os
+        import time
+
+        from distributed import get_worker
+
+        name = str(get_worker().name)
+        for what in ("begun", "done"):
+            with open(os.path.join(folder, what), "a") as file:
+                file.write(f"{number} {name}\n")
+            time.sleep(2 if what == "begun" else 0)
+        return name
+
+    def noted(what: str) -> list[tuple[str, str]]:
+        file = tmp_path / what
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [(number, name) for number, name in map(str.split, lines)]
+
+    # Two for each slot: one runs, one waits behind it.
+    tasks = client.map(work, range(6), folder=str(tmp_path), resources={"CPU": 1}, pure=False)
+    deadline = time.monotonic() + 30
+    while "slots-1" not in {name for _, name in noted("begun")}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    leaving = started["slots-1"]
+    leaving.terminate()
+    names = client.gather(tasks)
+    assert leaving.wait(30) == 0
+    # What had begun was finished there, nothing was begun twice, and the rest was done by the others.
+    assert names.count("slots-1") == 1
+    assert len(noted("begun")) == 6
+    assert sorted(noted("begun")) == sorted(noted("done"))
+    # Its result outlived it.
+    assert client.gather(tasks) == names
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    assert "slots-1" not in {w["name"] for w in workers}
 
 
 def test_unknown_types_are_refused():
@@ -65,4 +124,14 @@ def test_a_worker_that_cannot_start_says_why(arguments, said, monkeypatch):
     )
     assert done.returncode == 2
     assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_gpu_worker_without_a_gpu_says_so():
+    done = subprocess.run(
+        [sys.executable, "-m", "montage_dask", "worker", "--type", "gpu", "--scheduler", "tcp://127.0.0.1:1"],
+        capture_output=True, text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no NVIDIA GPU" in done.stderr
     assert len(done.stderr.splitlines()) == 1

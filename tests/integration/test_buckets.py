@@ -247,5 +247,5 @@ def test_what_is_wrong_is_said_before_anything_runs(bucket, tmp_path):
         api.job_of(job, {})
     with dask.config.set({"montage.roots": [bucket.url]}):
         assert api.job_of(job, {}).footage == (f"{bucket.url}/raw",)
-    with pytest.raises(MontageError, match="must be a file of this machine"):
+    with pytest.raises(MontageError, match="must be a file or folder of this machine"):
         api.run(f"{bucket.url}/raw", music="t.wav", beats_file=f"{bucket.url}/beats.txt")

@@ -19,8 +19,10 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
 
-from jobs import Material, make_clip, make_track
-from server import Namespace, Server
+from jobs import Material, make_clip, make_track, montage
+from server import SHORT, Namespace, Server
+
+from montage_dask.render.verify import frames_hash
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,3 +76,21 @@ def material(shared: Path) -> Material:
     make_clip(footage / "b mandel.mp4", "mandelbrot=size=320x240:rate=30", 5, "30")
     make_clip(footage / "c bars.mp4", "smptehdbars=size=180x320:rate=50,hue=H=t*2", 4, "50")
     return Material(footage, shared / "track.wav", make_track(shared / "track.wav", 8))
+
+
+@pytest.fixture(scope="session")
+def reference(material: Material, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The frames of the montage as this machine makes it alone."""
+    output = tmp_path_factory.mktemp("local") / "out.mp4"
+    done = montage("run", material.footage, "--music", material.music, "-o", output, *SHORT, "--n-workers", 2)  # fmt: skip
+    assert done.code == 0, done.stderr
+    return frames_hash(output)
+
+
+@pytest.fixture
+def out(shared: Path, request: pytest.FixtureRequest) -> Path:
+    """Where a test's montage goes: a folder that the pods may write to."""
+    folder = shared / request.node.name.replace("[", "-").rstrip("]")
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder / "out.mp4"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import re
@@ -18,10 +20,13 @@ from typing import Any
 from jobs import Done, Material, environment
 
 from montage_dask.cluster.background import Background
-from montage_dask.cluster.kube import APPS, CORE, DASK, Kube
+from montage_dask.cluster.kube import APPS, CORE, DASK, Kube, Refused
 from montage_dask.cluster.kubernetes import quiet
 
 PART = "app.kubernetes.io/part-of=montage-dask"
+BESIDE = {"tests.montage-dask/beside": "true"}
+"""Label of what a test itself puts beside the clusters."""
+
 SHORT = ("--size", "192x108", "--fps", "25", "--quality", "preview", "--duration", "4")
 
 
@@ -101,12 +106,28 @@ class Namespace:
     def remains(self) -> list[str]:
         """What clusters have left behind."""
         kinds = [(DASK, "daskclusters"), (DASK, "daskworkergroups"), (APPS, "deployments")]
-        kinds += [(CORE, "services"), (CORE, "pods")]
-        return [
+        kinds += [(APPS, "replicasets"), (CORE, "services"), (CORE, "pods"), (self.policy, "poddisruptionbudgets")]  # fmt: skip
+        found = [
             f"{plural}/{i['metadata']['name']}"
             for version, plural in kinds
             for i in self.list(version, plural)
+            if not (i["metadata"].get("labels") or {}).keys() & BESIDE.keys()
         ]
+        return found + [f"secrets/{name}" for name in self.certificates()]
+
+    def certificates(self) -> list[str]:
+        """Names of the Secrets of clusters."""
+        found = self.list(CORE, "secrets")
+        return [s["metadata"]["name"] for s in found if s["metadata"]["name"].endswith("-tls")]
+
+    @functools.cached_property
+    def policy(self) -> str:
+        """The version of the API of PodDisruptionBudgets: another one before Kubernetes 1.21."""
+        for version in ("policy/v1", "policy/v1beta1"):
+            with contextlib.suppress(Refused):
+                self.list(version, "poddisruptionbudgets")
+                return version
+        raise AssertionError("no PodDisruptionBudgets")
 
     def environment(self, **extra: str) -> dict[str, str]:
         own = {

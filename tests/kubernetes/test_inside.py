@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
-from jobs import Material, montage
-from server import SHORT, Namespace, eventually
+from faults import Unreachable, main_process
+from inside import launched_inside, plural
+from jobs import Material
+from server import Namespace, eventually
 
-from montage_dask.cluster.kube import CORE, Refused
+from montage_dask.cluster.pods import restarts
 from montage_dask.cluster.specs import PACKAGED, Specs, Wanted
 from montage_dask.render.verify import frames_hash
 
-PLURALS = {
-    "NetworkPolicy": "networkpolicies",
-    "Ingress": "ingresses",
-}
 NO_OBJECTS = ("kustomization.yaml", "image-fields.yaml")
 
 
@@ -25,32 +27,17 @@ def objects() -> list[dict]:
     return [d for f in files for d in yaml.safe_load_all(f.read_text())]
 
 
-def plural(manifest: dict) -> str:
-    return PLURALS.get(manifest["kind"], manifest["kind"].lower() + "s")
-
-
 @pytest.mark.parametrize(
     "manifest", objects(), ids=lambda m: f"{m['kind']}-{m['metadata']['name']}"
 )
 def test_the_server_accepts_each_object(namespace: Namespace, manifest: dict) -> None:
     if manifest["kind"] == "PersistentVolumeClaim":
         manifest = {**manifest, "metadata": {"name": "another"}}  # the tests' own has this name
-    versions = [manifest["apiVersion"]]
+    version = manifest["apiVersion"]
     if manifest["kind"] == "PodDisruptionBudget":
-        versions.append("policy/v1beta1")  # before Kubernetes 1.21
-    for version in versions:
-        try:
-            namespace.server.call(
-                namespace.kube.create(
-                    version, plural(manifest), {**manifest, "apiVersion": version}, dry_run=True
-                )
-            )
-            return
-        except Refused as error:
-            refusal = error
-            if error.status != 404:
-                break
-    raise refusal
+        version = namespace.policy
+    manifest = {**manifest, "apiVersion": version}
+    namespace.server.call(namespace.kube.create(version, plural(manifest), manifest, dry_run=True))
 
 
 def test_each_groups_manifest_as_the_launcher_makes_it(namespace: Namespace) -> None:
@@ -61,51 +48,48 @@ def test_each_groups_manifest_as_the_launcher_makes_it(namespace: Namespace) -> 
         )
 
 
-def test_a_run_inside_the_cluster(
-    namespace: Namespace, material: Material, shared: Path, tmp_path: Path
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+def test_kubectl_applies_the_kustomization_and_makes_of_it_what_the_launcher_makes(
+    namespace: Namespace, tmp_path: Path
 ) -> None:
-    """As job.yaml has it: own ServiceAccount, own specs from a ConfigMap, DNS instead of a port-forward."""
-    create = namespace.kube.create
-    for manifest in yaml.safe_load_all((PACKAGED / "rbac.yaml").read_text()):
-        namespace.server.call(create(manifest["apiVersion"], plural(manifest), manifest))
-    names = ("cluster.yaml", "workers-gpu.yaml", "workers-cgpu.yaml", "disruption-budget.yaml", "kustomization.yaml")  # fmt: skip
-    data = {name: (PACKAGED / name).read_text() for name in names}
-    config = {"metadata": {"name": "montage-specs"}, "data": data}
-    namespace.server.call(create(CORE, "configmaps", config))
-    out = shared / "inside"
-    out.mkdir()
-    out.chmod(0o777)
-    job = yaml.safe_load((PACKAGED / "job.yaml").read_text())
-    pod = job["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    container["args"] = [
-        "python", "-m", "montage_dask", "run", str(material.footage), "--music", str(material.music),
-        "-o", str(out / "out.mp4"), *SHORT, "--cluster", "kubernetes", "--cpu-workers", "0:2", "-v",
-    ]  # fmt: skip
-    container["env"].append({"name": "DASK_MONTAGE__KUBERNETES_FOLDER", "value": str(shared)})
-    for mount in container["volumeMounts"]:
-        if mount["name"] == "montage":
-            mount["mountPath"] = str(shared)
-    namespace.server.call(create("batch/v1", "jobs", job))
-    local = montage(
-        "run", material.footage, "--music", material.music, "-o", tmp_path / "out.mp4", *SHORT, "--n-workers", 1
-    )  # fmt: skip
-    assert local.code == 0, local.stderr
+    specs = tmp_path / "specs"
+    shutil.copytree(PACKAGED, specs)
+    sizes = specs / "kustomization.yaml"
+    everything = sizes.read_text().replace("\n  # - ", "\n  - ")
+    sizes.write_text(everything.replace("namespace: montage ", f"namespace: {namespace.name} "))
 
-    def ended() -> dict:
-        found = namespace.server.call(namespace.kube.get("batch/v1", "jobs/montage"))
-        status = found.get("status", {})
-        return status if status.get("succeeded") or status.get("failed") else {}
+    def kubectl(*words: str) -> str:
+        command = ["kubectl", *words, str(specs)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    def said() -> str:
-        (one,) = namespace.list(CORE, "pods", labelSelector="job-name=montage")
-        return namespace.server.call(namespace.kube.text(f"pods/{one['metadata']['name']}/log"))
+    made = list(yaml.safe_load_all(kubectl("kustomize")))
+    assert {m["metadata"]["namespace"] for m in made} == {namespace.name}
+    dask = {m["metadata"]["name"]: m for m in made if m["kind"].startswith("Dask")}
+    for kind, name in (("cpu", "montage"), ("gpu", "montage-gpu"), ("cgpu", "montage-cgpu")):
+        assert dask[name]["spec"] == Specs(specs).manifest(kind)["spec"]
+    sizes.write_text(
+        sizes.read_text().replace("  - storage.yaml\n", "")
+    )  # the tests have their own
+    told = kubectl("apply", "--dry-run=server", "-k").splitlines()
+    assert len(told) == len(made) - 1 >= 10
+    assert all(line.endswith("created (server dry run)") for line in told)
 
-    try:
-        status = eventually(ended, 150)
-    except AssertionError:
-        raise AssertionError(said()) from None
-    assert status.get("succeeded"), said()
-    assert frames_hash(out / "out.mp4") == frames_hash(tmp_path / "out.mp4")
-    namespace.server.call(namespace.kube.delete("batch/v1", "jobs/montage"))
+
+def test_a_run_inside_the_cluster_whose_client_is_killed_on_the_way(
+    namespace: Namespace, material: Material, out: Path, reference: str
+) -> None:
+    with launched_inside(namespace, material, out, "--cpu-workers", "0:2") as job:
+        records = out.parent / ".montage" / "records" / "probe"
+        eventually(lambda: list(records.rglob("*.json")), 120)
+        try:
+            process = main_process(job.client())
+        except Unreachable as error:
+            pytest.skip(str(error))
+        assert process is not None
+        os.kill(process, signal.SIGKILL)
+        # Its pod starts it again, it removes what it has left behind, and goes on.
+        job.succeed()
+        assert restarts(job.client()) == 1
+        assert "has lost its client" in job.said()
+        assert frames_hash(out) == reference
     eventually(lambda: namespace.remains() == [], 60)

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from distributed import Client, Security
-from jobs import Material
-from server import Namespace, eventually
+from server import Namespace
 from test_scaler import GPU_WORKER
 
 from montage_dask.cluster.certificates import make
@@ -28,14 +27,9 @@ def settings(namespace: Namespace, shared: Path, **more: Any) -> Any:
         "kubernetes-folder": str(shared),
         "kubernetes-env": GPU_WORKER,
         **{f"kubernetes-{kind}-workers": span for kind, span in GROUPS.items()},
-        **{f"kubernetes-{k}": v for k, v in more.items()},
+        **{f"kubernetes-{k.replace('_', '-')}": v for k, v in more.items()},
     }
     return resolve(given)
-
-
-def secrets_of(namespace: Namespace) -> list[str]:
-    found = namespace.list(CORE, "secrets")
-    return [s["metadata"]["name"] for s in found if s["metadata"]["name"].endswith("-tls")]
 
 
 def only(namespace: Namespace) -> str:
@@ -76,31 +70,4 @@ def test_every_part_speaks_tls_and_strangers_are_refused(
         logs = namespace.command("cluster", "logs", name, name)
         assert ours.key.splitlines()[1] not in logs.stdout + logs.stderr
     assert namespace.remains() == []
-    assert secrets_of(namespace) == []
-
-
-def test_attaching_reads_the_secret(namespace: Namespace, shared: Path) -> None:
-    up = namespace.command("cluster", "up", "--cpu-workers", "1:1")
-    assert up.code == 0, up.stderr
-    name = up.stdout.strip()
-    assert secrets_of(namespace) == [f"{name}-tls"]
-    # What started with TLS keeps to it, whatever the client would like; a group that is added later too.
-    with connect(settings(namespace, shared, attach=name, tls=False)) as client:
-        assert client.scheduler.address.startswith("tls://")
-        client.wait_for_workers(2, timeout=90)
-        workers = client.scheduler_info(n_workers=-1)["workers"]
-        assert {a.partition("://")[0] for a in workers} == {"tls"}
-    assert namespace.command("cluster", "down", name).code == 0
-    assert secrets_of(namespace) == []
-
-
-def test_switched_off(namespace: Namespace, material: Material, shared: Path) -> None:
-    out = shared / "plain"
-    out.mkdir()
-    out.chmod(0o777)
-    run = namespace.start(material, out / "out.mp4", "--cpu-workers", "1:1", DASK_MONTAGE__KUBERNETES_TLS="false")  # fmt: skip
-    (pod,) = eventually(lambda: namespace.pods("scheduler"))
-    assert "certificates" not in str(pod["spec"]["volumes"])
-    assert secrets_of(namespace) == []
-    run.result()
-    assert namespace.remains() == []
+    assert namespace.certificates() == []

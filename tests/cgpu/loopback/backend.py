@@ -46,15 +46,18 @@ class Backend:
         folder: the runtimes' folders are made below it.
         python: the Python of the runtimes.
         environment: of the runtimes' shells, over the usual one.
+        url: where clients reach it, unless that is where it listens.
     """
 
-    def __init__(self, folder: Path, python: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, python: str, environment: Mapping[str, str], url: str = ""
+    ) -> None:
         self.knobs = Knobs()
         self.folder, self.environment = folder, environment
         self.programs = _python_folder(folder / "programs", python)
         self.prefix = f"{uuid.uuid4().hex[:12]}-"
         """Of the ids of all its machines."""
-        self.url = ""
+        self.url = url
         """`http://127.0.0.1:PORT`, once it listens."""
         self.accounts: dict[str, Account] = {}
         self.machines: list[Machine] = []

@@ -54,14 +54,12 @@ class Service:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        """Listen on a free port of 127.0.0.1."""
-        self._server = await asyncio.start_server(
-            self._connected, "127.0.0.1", 0, limit=_READ_LIMIT
-        )
+    async def start(self, host: str, port: int) -> None:
+        """Listen on an address of this machine; 0 is any free port."""
+        self._server = await asyncio.start_server(self._connected, host, port, limit=_READ_LIMIT)
         self._idle = asyncio.create_task(self._backend.watch_idle())
         port = self._server.sockets[0].getsockname()[1]
-        self._backend.url = f"http://127.0.0.1:{port}"
+        self._backend.url = self._backend.url or f"http://{host}:{port}"
 
     async def close(self) -> None:
         """Stop listening and end all connections and runtimes."""
