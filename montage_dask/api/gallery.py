@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.batch import STORE, output_folder
+from montage_dask.api.batch import STORE, local_folder
 from montage_dask.api.montages import specify
 from montage_dask.api.working import driving, logged, separate, shown, watched
 from montage_dask.config import resolve
@@ -44,7 +44,7 @@ def styles(
         MontageError: nothing could be made.
     """
     check_styles(style)
-    folder = output_folder(output)
+    folder = local_folder(output)
     chosen = {name for name, setting in resolve().items() if setting.origin != "default"}
     draft = {k: v for k, v in DRAFT.items() if k not in chosen}
     given, cluster = separate(options)
