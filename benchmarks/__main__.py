@@ -8,12 +8,14 @@ import sys
 NAMES = {
     "montage": "the whole job against decoding all footage and encoding the result once",
     "scenes": "shot detection against PySceneDetect",
+    "transitions": "how well transitions are found, against TransNetV2, on made and on uncut footage",
     "beats": "beat tracking against librosa",
     "transcode": "windowed transcoding against one ffmpeg",
     "memory": "memory of workers and client as the source grows",
     "effects": "CPU time of stabilising and grading, per frame",
     "gpu": "what a GPU does for scenes, beats, upscaling, encoding and montages",
     "cgpu": "calls and megabytes a second of the line to a Colab runtime",
+    "watching": "what the page and the metrics cost the scheduler",
     "kubernetes": "starting on Kubernetes, and recovering from what breaks there",
     "graph": "tasks, scheduler and client time for many clips",
 }

@@ -1,7 +1,14 @@
 """Automatic, beat-synced video montage on one Dask graph.
 
-The public API: every function takes the options of the command of the same name as keywords (dashes as underscores), runs on
-the cluster that `cluster=` names (an embedded one by default) and returns plain records.
+The public API (`docs/api.md`). The words of the domain are objects:
+
+    from montage_dask import Cluster, Footage, Job, Music
+    with Cluster() as cluster:
+        footage = Footage("footage/").analyse()
+        timeline = Job(footage, "track.mp3", style="travel").edit()
+        montage = timeline.exclude("shaky*").render("montage.mp4")
+
+and every command is a function, which takes its options as keywords (dashes as underscores) and returns plain records:
 
     import montage_dask
     summary = montage_dask.run("footage/", music="track.mp3", output="montage.mp4")
@@ -12,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from montage_dask.errors import (
+    Cancelled,
     ClusterError,
     FFmpegError,
     MediaError,
@@ -24,18 +32,55 @@ from montage_dask.errors import (
 )
 
 if TYPE_CHECKING:
-    from montage_dask.api import analyse, frames, grade, plan, run, stabilise, transcode, upscale
+    from montage_dask.api import (
+        Batch,
+        Clip,
+        Cluster,
+        Footage,
+        Job,
+        Montage,
+        Music,
+        Plan,
+        Run,
+        Runs,
+        Style,
+        Timeline,
+        analyse,
+        frames,
+        grade,
+        plan,
+        run,
+        stabilise,
+        start_all,
+        styles,
+        train,
+        transcode,
+        upscale,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Batch",
+    "Cancelled",
+    "Clip",
+    "Cluster",
     "ClusterError",
     "FFmpegError",
+    "Footage",
+    "Job",
     "MediaError",
+    "Montage",
     "MontageError",
+    "Music",
     "NothingToDoError",
+    "Plan",
+    "Run",
+    "Runs",
     "StoreError",
+    "Style",
     "TargetFailed",
+    "Timeline",
     "UsageError",
     "VerificationError",
     "analyse",
@@ -44,6 +89,9 @@ __all__ = [
     "plan",
     "run",
     "stabilise",
+    "start_all",
+    "styles",
+    "train",
     "transcode",
     "upscale",
 ]
@@ -51,7 +99,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # The API pulls in Dask; workers and `op` import this package and must start fast.
-    if name in ("analyse", "frames", "grade", "plan", "run", "stabilise", "transcode", "upscale"):
+    if name in __all__:
         from montage_dask import api
 
         return getattr(api, name)

@@ -13,9 +13,10 @@ from montage_dask.commands.cluster import cluster
 from montage_dask.commands.converting import grade, stabilise, transcode, upscale
 from montage_dask.commands.looking import analyse, frames
 from montage_dask.commands.machine import config, doctor
-from montage_dask.commands.montage import plan, run
+from montage_dask.commands.montage import plan, run, styles
 from montage_dask.commands.report import report, status
 from montage_dask.commands.shared import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from montage_dask.commands.training import train
 from montage_dask.commands.worker import op, worker
 from montage_dask.errors import MontageError, UsageError
 
@@ -27,8 +28,8 @@ def cli() -> None:
 
 
 for _command in (
-    run, plan, analyse, frames, transcode, stabilise, upscale, grade, report, status, doctor,
-    config, cluster, worker, cgpu, op,
+    run, plan, styles, analyse, frames, transcode, stabilise, upscale, grade, report, status, doctor,
+    config, cluster, worker, cgpu, op, train,
 ):  # fmt: skip
     cli.add_command(_command)
 

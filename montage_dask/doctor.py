@@ -133,7 +133,7 @@ def _disk() -> Iterator[dict[str, Any]]:
 
 def _cluster(where: str | None) -> Iterator[dict[str, Any]]:
     from montage_dask.cluster.connect import connect
-    from montage_dask.graph.drive import capacity_of
+    from montage_dask.graph.workers import capacity_of
 
     settings = resolve({"cluster": where} if where else None)
     name = settings["cluster"].value
@@ -148,4 +148,10 @@ def _cluster(where: str | None) -> Iterator[dict[str, Any]]:
     tags = ", ".join(f"{k}={v:g}" for k, v in found.resources.items()) or "no resources"
     ok = found.offers("cpu")
     advice = 'start its workers with --resources "CPU=1"'
-    yield _row(f"cluster {name}", ok, f"{found.workers} workers, {tags}", advice, needed=True)
+    yield _row(
+        f"cluster {name}",
+        ok,
+        f"{found.workers} worker{'' if found.workers == 1 else 's'}, {tags}",
+        advice,
+        needed=True,
+    )

@@ -8,6 +8,7 @@ MontageError
 ├── NothingToDoError      no usable footage or music is left
 ├── StoreError            the run folder or the output cannot be written
 ├── ClusterError          no cluster, or it lacks a resource that the graph needs
+├── Cancelled             the work was called off; what is done is kept
 ├── DirectorUnavailable   no usable answer from a language model; rules read the brief instead
 ├── TargetFailed          a target (GPU, cgpu) could not do it; another one may
 │   └── RemoteError       the runtime behind cgpu; `retryable` says whether to try again there
@@ -92,6 +93,10 @@ class StoreError(MontageError):
 
 class ClusterError(MontageError):
     """There is no cluster, or it lacks what the graph needs."""
+
+
+class Cancelled(MontageError):
+    """The work was called off by `Run.cancel`; what is done is kept."""
 
 
 class DirectorUnavailable(MontageError):

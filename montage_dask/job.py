@@ -18,10 +18,17 @@ SELECTORS = ("include", "exclude", "pin", "first", "last")
 LISTS = ("footage", *SELECTORS)
 PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
+NOT_IN_JOB_FILES = (
+    # A received file must not send file names and the user's key to a server of its choice.
+    *("roots", "store", "embedding-model", "scenes-weights", "director-url"),
+    # Nor weaken what the user set, or use the user's certificate.
+    *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
+)
+"""Settings that only the user can set."""
 
 
 @dataclass(frozen=True)
-class Job:
+class JobSpec:
     """One montage to make. Build it with `make_job`, which checks it."""
 
     footage: tuple[str, ...]
@@ -63,7 +70,7 @@ class Job:
         return self["fps"]
 
 
-def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> Job:
+def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> JobSpec:
     """A checked job from options by their long names ("footage", "music", "output", "style", …).
 
     Args:
@@ -76,7 +83,7 @@ def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> Job:
     return _build({k: v for k, v in options.items() if v is not None}, {}, base or Path.cwd())
 
 
-def read_job(path: Path, options: Mapping[str, Any]) -> Job:
+def read_job(path: Path, options: Mapping[str, Any]) -> JobSpec:
     """The job of a YAML file, with options from the command line on top.
 
     Paths in the file start at its folder and must stay below it, or below one of the folders of the setting `roots`
@@ -94,13 +101,7 @@ def read_job(path: Path, options: Mapping[str, Any]) -> Job:
         raise UsageError(f"{name}: not a YAML file: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
-    # A received file must not send file names and the user's key to a server of its choice.
-    own = (
-        *("roots", "store", "embedding-model", "director-url"),
-        # Nor weaken what the user set, or use the user's certificate.
-        *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
-    )
-    for key in own:
+    for key in NOT_IN_JOB_FILES:
         if key in data:
             raise UsageError(f"{name}: {key} cannot be set by a job file")
     base = path.resolve().parent
@@ -135,7 +136,7 @@ def _inside(key: str, value: str, base: Path, roots: Sequence[Path], job: str) -
     return str(path)
 
 
-def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: Path) -> Job:
+def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: Path) -> JobSpec:
     own = {*LISTS, *PATHS}
     settings = resolve(
         {k: v for k, v in command_line.items() if k not in own},
@@ -177,7 +178,7 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
         raise UsageError(f"--output {printable(str(output))} is a folder; name a file in it")
     run_dir = path("run-dir")
     store = settings["store"].value
-    return Job(
+    return JobSpec(
         footage=footage,
         music=None if music is None else os.path.abspath(music),
         output=output,

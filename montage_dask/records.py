@@ -99,6 +99,20 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Boundary:
+    """Where one shot of a source gives way to the next."""
+
+    kind: str
+    """cut, dissolve, fade or wipe."""
+    start_frame: int
+    """First frame that no longer shows the old shot alone; of a cut, the first frame of the new one."""
+    stop_frame: int
+    """First frame that shows the new shot alone; equal to start_frame for a cut."""
+    score: float
+    """How sure the detector is, 0 … 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shot:
     """Frames [start_frame, stop_frame) of one source between two cuts, and what is in them.
 
@@ -138,6 +152,10 @@ class Shot:
     """Quality, 0 … 1, per step; as long as motion_profile."""
     colour: tuple[float, ...] = ()
     """Mean of R', G', B' (0 … 1) and their covariances (rr, rg, rb, gg, gb, bb), of the key frames; empty when not known."""
+    boundary: Boundary | None = None
+    """What begins the shot; None for the first of a source. Frames within a boundary belong to no shot."""
+    boundary_seconds: Fraction | None = None
+    """Time of the boundary's first frame."""
     duplicate_group: int = -1
     """Shots of one group (over all sources) look alike; -1 when nothing looks like it."""
 
@@ -198,7 +216,7 @@ class Music:
     true_peak_db: float
     """dBTP."""
     tracker: str
-    """Which tracker made the beats: "flux", "librosa", "file", "bpm"."""
+    """Which tracker made the beats: "network", "flux", "librosa", "beat-this", "file", "bpm"."""
     warnings: tuple[str, ...] = ()
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 import montage_dask.graph.operations  # noqa: F401 - all are known before a test adds its own
 from montage_dask.devices import count_gpus
+
+CHROMIUM = shutil.which("chromium")
 
 # Health checks and deadlines measure the machine, not the product.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -15,9 +20,23 @@ settings.load_profile("steady")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, with the reason, what this machine cannot show."""
-    if count_gpus():
-        return
-    lacking = pytest.mark.skip(reason="needs an NVIDIA GPU, its driver and dask-cuda")
+    lacking = {}
+    if not count_gpus():
+        lacking["gpu"] = pytest.mark.skip(reason="needs an NVIDIA GPU, its driver and dask-cuda")
+    if CHROMIUM is None or importlib.util.find_spec("playwright") is None:
+        lacking["browser"] = pytest.mark.skip(reason="needs chromium on PATH, and playwright")
     for item in items:
-        if item.get_closest_marker("gpu"):
-            item.add_marker(lacking)
+        for marker, skip in lacking.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The system's chromium without a window, one for all tests of a process."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()

@@ -15,7 +15,7 @@ from montage_dask.config import ENVIRONMENT
 from montage_dask.edit.styles import style_names
 
 COMMANDS = (
-    ["run"], ["plan"], ["analyse"], ["frames"], ["transcode"], ["upscale"], ["doctor"], ["config"],
+    ["run"], ["plan"], ["styles"], ["analyse"], ["frames"], ["transcode"], ["upscale"], ["doctor"], ["config"],
     ["config", "show"], ["config", "styles"], ["cluster"], ["cluster", "up"], ["cluster", "status"], ["cluster", "scale"],
     ["cluster", "down"], ["cluster", "logs"],
 )  # fmt: skip
@@ -66,7 +66,9 @@ WRONG = (
     ["transcode", "a.mp4", "-o", "x", "--size", "big"], ["transcode", "a.mp4", "-o", "x", "--codec", "mpeg1"], ["nonsense"],
     ["config", "nonsense"], ["upscale"], ["upscale", "a.mp4", "-o", "x", "--scale", "3"],
     ["upscale", "a.mp4", "-o", "x", "--model", "best"], ["upscale", "a.mp4", "-o", "x", "--model", "none.pth"],
-    ["run", "clips", "--music", "a.mp3", "--upscale", "maybe"],
+    ["run", "clips", "--music", "a.mp3", "--upscale", "maybe"], ["styles"],
+    ["styles", "clips", "--music", "a.mp3", "--style", "none"], ["styles", "clips"],
+    ["styles", "clips", "--music", "a.mp3", "--style", "noir", "--style", "noir"],
 )  # fmt: skip
 
 

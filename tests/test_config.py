@@ -9,8 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from montage_dask import config
-from montage_dask.config import CHECKS, ENVIRONMENT, defaults, rate, resolve, seconds, size
+from montage_dask.config import (
+    ENVIRONMENT,
+    KINDS,
+    defaults,
+    descriptions,
+    rate,
+    resolution,
+    resolve,
+    seconds,
+    sections,
+    size,
+)
 from montage_dask.errors import UsageError
 
 
@@ -22,7 +32,7 @@ def _bare(monkeypatch):
 
 def test_every_default_is_valid_and_says_so():
     settings = resolve()
-    assert settings.keys() == CHECKS.keys() == defaults().keys()
+    assert settings.keys() == KINDS.keys() == defaults().keys()
     assert {s.origin for s in settings.values()} == {"default"}
 
 
@@ -110,7 +120,7 @@ def test_sizes_are_written_one_way():
 
 @given(
     st.text(max_size=12) | st.floats() | st.integers() | st.none() | st.lists(st.none()),
-    st.sampled_from(sorted(CHECKS)),
+    st.sampled_from(sorted(KINDS)),
 )
 def test_any_value_is_taken_or_refused_in_one_line(value, name):
     message = name
@@ -136,8 +146,23 @@ def test_a_placement_that_is_none_is_an_error(monkeypatch, text):
 
 
 def test_defaults_outlive_a_context_of_dask(monkeypatch):
-    config._announce.cache_clear()
+    resolution._announce.cache_clear()
     monkeypatch.delitem(dask.config.config, "montage", raising=False)
     with dask.config.set({"distributed.version": 2}):
         assert resolve()["seed"].value == 0
     assert resolve()["seed"].value == 0
+
+
+def test_every_setting_is_explained_and_says_its_form():
+    assert descriptions().keys() == KINDS.keys()
+    assert sorted(n for names in sections().values() for n in names) == sorted(KINDS)
+    assert all(k.form for k in KINDS.values())
+
+
+@pytest.mark.parametrize("name", [n for n, k in KINDS.items() if k.form.startswith("`")])
+def test_the_words_that_a_form_names_are_all_taken(name):
+    words = KINDS[name].form.removesuffix("; or null").split()
+    for word in words:
+        assert str(KINDS[name](word.strip("`"))).lower() == word.strip("`")
+    with pytest.raises(ValueError, match="must be"):
+        KINDS[name]("something else")

@@ -9,7 +9,7 @@ from pathlib import Path
 import dask.config
 import pytest
 
-from montage_dask.config import CHECKS
+from montage_dask.config import KINDS
 from montage_dask.errors import UsageError
 from montage_dask.job import LISTS, make_job, read_job
 
@@ -126,7 +126,7 @@ def test_every_key_of_the_example_is_one(folder):
     """Those in comments too."""
     keys = re.findall(r"^(?:# )?([a-z-]+):(?= |$)", EXAMPLE.read_text(encoding="utf-8"), re.M)
     assert len(keys) > 20
-    assert set(keys) <= {*CHECKS, *LISTS, "music", "output"}
+    assert set(keys) <= {*KINDS, *LISTS, "music", "output"}
 
 
 @pytest.mark.parametrize(

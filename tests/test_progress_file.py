@@ -15,13 +15,13 @@ from click.testing import CliRunner
 from montage_dask import progress_file
 from montage_dask.commands.report import ending, line, report, status
 from montage_dask.errors import StoreError, UsageError
-from montage_dask.graph.drive import Silent
+from montage_dask.graph.telling import Silent
 from montage_dask.progress_file import ProgressFile, read_progress
 
 CHILD = """
 import sys, time
 from pathlib import Path
-from montage_dask.graph.drive import Silent
+from montage_dask.graph.telling import Silent
 from montage_dask.progress_file import ProgressFile
 with ProgressFile(Path(sys.argv[1]), Silent(), Path("out.mp4"), 0.05) as told:
     told.stage("encode", 4, "segments")

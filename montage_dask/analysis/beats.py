@@ -28,8 +28,8 @@ ATTACK_FRAMES = 0.35
 """Where the peak of the flux lies behind the attack, in frames; measured on exact truth."""
 NEIGHBOURS = 6
 """Beats on each side that vote where a weak beat must be."""
-STEADY_SECONDS = 0.02
-"""A beat further than this from where its neighbours expect it is noise, not rhythm."""
+STEADY_FRAMES = 0.02 * FRAME_RATE
+"""A beat further than this (20 ms) from where its neighbours expect it is noise, not rhythm."""
 
 
 def track_beats(strength: Doubles, bpm: Doubles, samples: int) -> Doubles:
@@ -47,7 +47,7 @@ def track_beats(strength: Doubles, bpm: Doubles, samples: int) -> Doubles:
         return np.zeros(0)
     chain = _chain(strength, 60.0 * FRAME_RATE / bpm)
     attacks, weights = refine(strength, chain)
-    steady = _steadied(attacks, weights) / FRAME_RATE
+    steady = steadied(attacks, weights) / FRAME_RATE
     return extended(steady, samples / ANALYSIS_RATE)
 
 
@@ -111,11 +111,18 @@ def refine(strength: Doubles, chain: Indices) -> tuple[Doubles, Doubles]:
     return attack, middle
 
 
-def _steadied(positions: Doubles, weights: Doubles) -> Doubles:
+def steadied(positions: Doubles, weights: Doubles) -> Doubles:
     """Beats without an attack of their own are placed where their neighbours expect them."""
-    count = len(positions)
-    if count < 4:
+    if len(positions) < 4:
         return positions
+    expected = expected_places(positions, weights)
+    trust = np.clip(weights / 0.5, 0, 1) * (np.abs(positions - expected) < STEADY_FRAMES)
+    return np.asarray(np.maximum.accumulate(expected + trust * (positions - expected)))
+
+
+def expected_places(positions: Doubles, weights: Doubles) -> Doubles:
+    """Where the neighbours of each beat expect it, in the unit of `positions`: frames."""
+    count = len(positions)
     offsets = np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
     index = np.arange(count)[:, None] + offsets
     inside = (index >= 0) & (index < count)
@@ -132,12 +139,8 @@ def _steadied(positions: Doubles, weights: Doubles) -> Doubles:
         slope = (weight * (offsets - x[:, None]) * (near - y[:, None])).sum(1) / spread
         expected = y - slope * x
         line = expected[:, None] + slope[:, None] * offsets
-        error = np.abs(near - line) / (STEADY_SECONDS * FRAME_RATE)
-        weight = weight / (1 + error**2)
-    trust = np.clip(weights / 0.5, 0, 1) * (
-        np.abs(positions - expected) < STEADY_SECONDS * FRAME_RATE
-    )
-    return np.asarray(np.maximum.accumulate(expected + trust * (positions - expected)))
+        weight = weight / (1 + (np.abs(near - line) / STEADY_FRAMES) ** 2)
+    return np.asarray(expected)
 
 
 def extended(beats: Doubles, duration_seconds: float) -> Doubles:

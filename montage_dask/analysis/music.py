@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from montage_dask.analysis.bars import Bars, between, find_bars, strength_at
+from montage_dask.analysis.beat_network import network
+from montage_dask.analysis.beat_this import beat_this_logits
 from montage_dask.analysis.beatfile import read_beats
 from montage_dask.analysis.beats import extended, regular_grid, to_samples
+from montage_dask.analysis.decoding import METRES, decode_bars, decode_beats, sureness, tempo_of
 from montage_dask.analysis.octave import settle_octave
-from montage_dask.analysis.onset import Envelopes, onset_envelopes
+from montage_dask.analysis.onset import Envelopes, Floats, onset_envelopes
 from montage_dask.analysis.structure import energy_curve, find_sections, frame_energy
-from montage_dask.analysis.tempo import Doubles, pulse, tempo_path
+from montage_dask.analysis.tempo import Doubles, pulse, tempo_along, tempo_path
 from montage_dask.errors import UsageError
 from montage_dask.media.audio import ANALYSIS_RATE, Samples, mono_blocks
 from montage_dask.media.loudness import measure_loudness
@@ -25,9 +28,11 @@ from montage_dask.media.packed_sound import packed_blocks
 from montage_dask.media.probe import fingerprint
 from montage_dask.records import Music, TempoAlternative
 
-VERSION = 3
+VERSION = 4
 
-TRACKERS = ("auto", "flux", "librosa")
+TRACKERS = ("auto", "network", "flux", "librosa", "beat-this")
+AUTO = "network"
+"""What "auto" is."""
 FALLBACK_BPM = 120.0
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
 SHORTEST_SECONDS = 3.0
@@ -48,8 +53,8 @@ class _Tracked:
     tracker: str
     confidence: float
     alternatives: tuple[TempoAlternative, ...] = ()
-    positions: tuple[int, ...] = ()
-    """Place of each beat in its bar from 1, when a file says so."""
+    bars: Bars | None = None
+    """When a file or a network says so; else they are found in the sound."""
     warnings: tuple[str, ...] = ()
 
 
@@ -60,6 +65,8 @@ def analyse_music(
     bpm: float | None = None,
     beats_file: str | Path | None = None,
     beats_per_bar: int | None = None,
+    weights: Path | None = None,
+    checkpoint: Path | None = None,
     packed: bool = False,
     device: str = "cpu",
 ) -> Music:
@@ -67,10 +74,12 @@ def analyse_music(
 
     Args:
         path: an audio file, or a video with audio.
-        tracker: "flux" (the own one), "librosa", or "auto" (flux).
+        tracker: "network" (the project's own), "flux" (no network: onsets and rules), "librosa", "beat-this", or "auto" (AUTO).
         bpm: a known constant tempo; the beats are then a regular grid that fits the onsets best.
         beats_file: a text file of beats: seconds, and optionally the place in the bar, per line.
-        beats_per_bar: 3 or 4, when known.
+        beats_per_bar: when known: 2 to 7; the trackers without a network know 3 and 4.
+        weights: of the network, made by `train beats`; None: the package's.
+        checkpoint: of Beat This, the user's own.
         packed: the file is one of `media.packed_sound`, which stands in for a track: see `at_home`.
         device: where torch works.
 
@@ -87,14 +96,23 @@ def analyse_music(
     strength = pulse(envelopes)
     if given is not None:
         inside = given.seconds < float(duration)
-        positions = tuple(p for p, i in zip(given.positions, inside, strict=False) if i)
+        positions = [p for p, i in zip(given.positions, inside, strict=False) if i]
+        bars = _given_bars(positions, beats_per_bar) if positions else None
         outside = int((~inside).sum())
         warnings = (f"{outside} beats of the file lie behind the end of the music",) * (outside > 0)
-        tracked = _Tracked(given.seconds[inside], "file", 1.0, (), positions, warnings)
+        tracked = _Tracked(given.seconds[inside], "file", 1.0, (), bars, warnings)
     elif bpm is not None:
         tracked = _Tracked(regular_grid(strength, bpm, float(duration)), "bpm", 1.0)
     else:
-        tracked = _track(lambda: hear(full), tracker, envelopes, strength)
+        name = AUTO if tracker == "auto" else tracker
+        if name in ("network", "beat-this"):
+            if name == "network":
+                logits = network(weights)(envelopes.mel)
+            else:
+                logits = beat_this_logits(np.concatenate(list(hear(full))), checkpoint, device)
+            tracked = _decoded(logits, name, envelopes, strength, beats_per_bar)
+        else:
+            tracked = _track(lambda: hear(full), name, envelopes, strength)
     if len(tracked.beats) < 2:
         tracked = _fallback(float(duration), tracked.tracker, "there are fewer than two beats")
     return _music(full, envelopes, strength, tracked, beats_per_bar)
@@ -122,20 +140,48 @@ def _check(tracker: str, bpm: float | None, beats_per_bar: int | None) -> None:
         raise UsageError(f"tracker {tracker!r}: choose one of {', '.join(TRACKERS)}")
     if bpm is not None and not SLOWEST_BPM <= bpm <= FASTEST_BPM:
         raise UsageError(f"bpm {bpm!r}: must be {SLOWEST_BPM:g} to {FASTEST_BPM:g}")
-    if beats_per_bar not in (None, 3, 4):
-        raise UsageError(f"beats per bar {beats_per_bar!r}: must be 3 or 4")
+    if beats_per_bar is not None and beats_per_bar not in METRES:
+        raise UsageError(f"beats per bar {beats_per_bar!r}: must be {min(METRES)} to {max(METRES)}")
+
+
+def _unfit(envelopes: Envelopes, tracker: str) -> _Tracked | None:
+    """The fallback for what can hold no beat."""
+    duration = envelopes.samples / ANALYSIS_RATE
+    if math.sqrt(float(envelopes.power.max(initial=0.0))) < QUIET_PEAK:
+        return _fallback(duration, tracker, "the music is silent")
+    if duration < SHORTEST_SECONDS:
+        return _fallback(duration, tracker, "the music is too short to show a beat")
+    return None
+
+
+def _decoded(
+    logits: Floats, name: str, envelopes: Envelopes, strength: Doubles, beats_per_bar: int | None
+) -> _Tracked:
+    """Beats and bars from the activations of a network, or the fallback when the music shows none."""
+    unfit = _unfit(envelopes, name)
+    if unfit is not None:
+        return unfit
+    beats = decode_beats(logits[:, 0], strength, envelopes.samples)
+    confidence = sureness(logits, beats) * _distinct(envelopes)
+    if len(beats) < 3 or confidence < NO_BEAT:
+        return _fallback(envelopes.samples / ANALYSIS_RATE, name, "no beat was found")
+    bars = decode_bars(logits, beats, beats_per_bar)
+    tempo = tempo_along(strength, tempo_of(beats, len(strength)))
+    return _Tracked(beats, name, confidence, tempo.alternatives, bars, _doubts(confidence))
+
+
+def _doubts(confidence: float) -> tuple[str, ...]:
+    return ("the beat is unclear; give a tempo or a file of beats",) * (confidence < UNCLEAR)
 
 
 def _track(
-    hear: Callable[[], Iterable[Samples]], tracker: str, envelopes: Envelopes, strength: Doubles
+    hear: Callable[[], Iterable[Samples]], name: str, envelopes: Envelopes, strength: Doubles
 ) -> _Tracked:
-    """Beats by a tracker, or the fallback when the music shows none."""
+    """Beats by a tracker without a network, or the fallback when the music shows none."""
+    unfit = _unfit(envelopes, name)
+    if unfit is not None:
+        return unfit
     duration = envelopes.samples / ANALYSIS_RATE
-    name = "librosa" if tracker == "librosa" else "flux"
-    if math.sqrt(float(envelopes.power.max(initial=0.0))) < QUIET_PEAK:
-        return _fallback(duration, name, "the music is silent")
-    if duration < SHORTEST_SECONDS:
-        return _fallback(duration, name, "the music is too short to show a beat")
     tempo = tempo_path(strength)
     if name == "librosa":
         from montage_dask.analysis.librosa_beats import librosa_beats
@@ -146,8 +192,7 @@ def _track(
     confidence = _confidence(strength, beats, tempo.clarity) * _distinct(envelopes)
     if len(beats) < 2 or confidence < NO_BEAT:
         return _fallback(duration, name, "no beat was found")
-    warnings = ("the beat is unclear; give a tempo or a file of beats",) * (confidence < UNCLEAR)
-    return _Tracked(beats, name, confidence, tempo.alternatives, (), warnings)
+    return _Tracked(beats, name, confidence, tempo.alternatives, None, _doubts(confidence))
 
 
 def _confidence(strength: Doubles, beats: Doubles, clarity: float) -> float:
@@ -169,7 +214,7 @@ def _distinct(envelopes: Envelopes) -> float:
 def _fallback(duration: float, tracker: str, reason: str) -> _Tracked:
     beats = np.arange(0.0, max(duration, 1e-3), 60.0 / FALLBACK_BPM)
     said = f"{reason}: a grid of {FALLBACK_BPM:g} BPM is used instead"
-    return _Tracked(beats, tracker, 0.0, (), (), (said,))
+    return _Tracked(beats, tracker, 0.0, (), None, (said,))
 
 
 def _music(
@@ -210,11 +255,15 @@ def _music(
 
 
 def _bars(envelopes: Envelopes, tracked: _Tracked, beats_per_bar: int | None) -> Bars:
-    """Bars as the beats file says, on a fallback every four beats, else from the sound."""
-    if tracked.positions:
-        downbeats = np.flatnonzero(np.array(tracked.positions) == 1).astype(np.int64)
-        metre = beats_per_bar or max(tracked.positions)
-        return Bars(metre if metre in (3, 4) else 0, downbeats)
+    """Bars as a file or a network says, on a fallback every four beats, else from the sound."""
+    if tracked.bars is not None:
+        return tracked.bars
     if tracked.confidence == 0:
         return Bars(0, np.arange(0, len(tracked.beats), beats_per_bar or 4, dtype=np.int64))
     return find_bars(envelopes, tracked.beats, beats_per_bar)
+
+
+def _given_bars(positions: list[int], beats_per_bar: int | None) -> Bars:
+    metre = beats_per_bar or max(positions)
+    downbeats = np.flatnonzero(np.array(positions) == 1).astype(np.int64)
+    return Bars(metre if metre in METRES else 0, downbeats)

@@ -18,6 +18,7 @@ from montage_dask.devices import hold_to_limit
 from montage_dask.media.audio import ANALYSIS_RATE
 
 Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
 
 HOP = 256
 """Samples from one frame to the next."""
@@ -42,6 +43,9 @@ LOW_HZ = 150.0
 FLOOR = 1e-3
 """Added before the logarithm: amplitudes far below it are noise and make no onsets."""
 
+MEL_STEPS = 32.0
+"""A step is 0.27 dB where it is loud; full scale is about 7."""
+
 TIMBRES = 12
 """Cosine coefficients of the log spectrum that describe the sound of a frame."""
 
@@ -65,6 +69,8 @@ class Envelopes:
     """Cosine coefficients 1 … TIMBRES of the log spectrum, shape (frames, TIMBRES)."""
     chroma: Floats
     """Amplitude of each of the 12 pitch classes from A, shape (frames, 12)."""
+    mel: Bytes
+    """Log mel spectrum in steps of 1 / MEL_STEPS, shape (frames, BANDS): 20 MB per hour."""
     samples: int
     """Length of the music in samples."""
 
@@ -86,7 +92,12 @@ def onset_envelopes(blocks: Iterable[Floats], device: str = "cpu") -> Envelopes:
     try:
         extract = _Extractor(device)
         counter = _Counter(blocks)
-        parts = [extract(block) for block in _grid(counter)]
+        parts = []
+        mels = []
+        for block in _grid(counter):
+            values, mel = extract(block)
+            parts.append(values)
+            mels.append(mel)
     finally:
         torch.set_num_threads(threads)
     frames = counter.samples // HOP + 1
@@ -98,6 +109,7 @@ def onset_envelopes(blocks: Iterable[Floats], device: str = "cpu") -> Envelopes:
         low_power=joined[:, 3].copy(),
         timbre=joined[:, 4 : 4 + TIMBRES].copy(),
         chroma=joined[:, 4 + TIMBRES :].copy(),
+        mel=np.concatenate(mels)[:frames],
         samples=counter.samples,
     )
 
@@ -143,7 +155,7 @@ def _grid(blocks: Iterable[Floats]) -> Iterator[Floats]:
 
 
 class _Extractor:
-    """One block of samples to one array of (BLOCK, 4 + TIMBRES + 12) values."""
+    """One block of samples to one array of (BLOCK, 4 + TIMBRES + 12) values, and its mel spectrum of (BLOCK, BANDS) steps."""
 
     def __init__(self, device: str) -> None:
         import torch
@@ -166,7 +178,7 @@ class _Extractor:
         self._chroma = ((1 - apart.abs()).clamp_min(0) * heard[:, None]).to(device)
         self._low = round(LOW_HZ * WINDOW / ANALYSIS_RATE) + 1
 
-    def __call__(self, samples: Floats) -> Floats:
+    def __call__(self, samples: Floats) -> tuple[Floats, Bytes]:
         import torch
 
         with torch.inference_mode():
@@ -181,7 +193,8 @@ class _Extractor:
             timbre = (mel[LAG:] @ self._cosines)[:, 1:]
             chroma = spectrum[LAG:] @ self._chroma
             found: Floats = torch.cat([torch.stack(columns, 1), timbre, chroma], 1).cpu().numpy()
-        return found
+            steps = (mel[LAG:] * MEL_STEPS).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        return found, steps
 
 
 def _spread(mel: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Where shots begin: a cheap rule on the strip, TransNetV2, or one of PySceneDetect's detectors.
+"""Where shots begin: the project's own network, a cheap rule, TransNetV2, or one of PySceneDetect's detectors.
 
 All of them read the strip of the whole source in order, a chunk at a time, so the result cannot
-depend on how the source was divided. A cut is the first frame of the new shot.
+depend on how the source was divided. A cut is the first frame of the new shot. Only the network ("auto") knows the kind and the
+extent of gradual transitions.
 """
 
 from __future__ import annotations
@@ -14,17 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montage_dask.analysis import transnet
+from montage_dask.analysis import scene_network, transnet
+from montage_dask.analysis.boundaries import find_boundaries
 from montage_dask.analysis.features import Bytes, Floats, likeness, shifted_likeness
 from montage_dask.errors import UsageError
+from montage_dask.records import Boundary
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from montage_dask.analysis.strip import Strip
 
-VERSION = 1
-"""Raised when the same strip gives other cuts."""
+VERSION = 2
+"""Raised when the same strip gives other boundaries."""
 
-DETECTORS = ("fast", "accurate", "content", "adaptive", "hash", "histogram")
+DETECTORS = ("auto", "fast", "accurate", "content", "adaptive", "hash", "histogram")
 
 THRESHOLDS = {
     "fast": 2.2,
@@ -34,8 +39,8 @@ THRESHOLDS = {
     "hash": 0.35,
     "histogram": 0.2,
 }
-"""Defaults. fast: how many times stronger than the motion around it a change must be. accurate:
-score, 0 … 1. The others are PySceneDetect's own."""
+"""Defaults; those of auto come with its weights. fast: how many times stronger than the motion around it a change must be.
+accurate: score, 0 … 1. The others are PySceneDetect's own."""
 
 MINIMUM_SHOT_SECONDS = 0.4
 """Shots shorter than this are joined with a neighbour."""
@@ -53,7 +58,7 @@ _APART_SECONDS = 0.5
 """Distance at which the pictures before and after a gradual transition are compared."""
 
 
-def detect_cuts(
+def detect_boundaries(
     strip: Strip,
     *,
     detector: str,
@@ -61,27 +66,82 @@ def detect_cuts(
     frame_rate: Fraction,
     minimum_shot_seconds: float = MINIMUM_SHOT_SECONDS,
     precision: str | None = None,
-) -> tuple[int, ...]:
-    """The first frames of all shots but the first: sorted, within (0, frames).
+    weights: Path | None = None,
+) -> tuple[Boundary, ...]:
+    """What lies between the shots: sorted, apart from each other, within the source.
 
     Args:
         strip: complete; for "accurate" with its scores (`transnet.write_scores`).
-        detector: one of DETECTORS.
+        detector: one of DETECTORS. "auto" knows all kinds of boundaries, the others only cuts.
         threshold: see THRESHOLDS, which are the defaults.
         frame_rate: average rate of the source.
-        minimum_shot_seconds: shorter shots are joined with a neighbour.
+        minimum_shot_seconds: what is shorter between two boundaries is no shot of its own.
         precision: of the scores that "accurate" reads; what this machine would choose when None.
+        weights: of the network of "auto"; None: those that come with the package.
 
     Raises:
-        UsageError: an unknown detector.
+        UsageError: an unknown detector, or a file that holds no weights.
         StoreError: a window of the strip or of the scores is missing.
     """
     if detector not in DETECTORS:
         raise UsageError(f"scene detector {detector!r} is not one of {', '.join(DETECTORS)}")
-    limit = THRESHOLDS[detector] if threshold is None else threshold
     shortest = max(1, round(minimum_shot_seconds * float(frame_rate)))
     if strip.frames <= shortest:
         return ()
+    if detector != "auto":
+        limit = THRESHOLDS[detector] if threshold is None else threshold
+        cuts = _cuts(strip, detector, limit, frame_rate, shortest, precision)
+        return tuple(Boundary("cut", cut, cut, 1.0) for cut in cuts)
+    network = scene_network.network(weights)
+    best, all_ = network.thresholds
+    if threshold is not None:
+        best, all_ = threshold, min(threshold, all_)
+    change = strip.feature("motion")
+    found = find_boundaries(scene_network.scores(strip, network), change, (best, all_))
+    return joined(found, shortest, strip.frames)
+
+
+def joined(found: Sequence[Boundary], shortest: int, frames: int) -> tuple[Boundary, ...]:
+    """Boundaries with shots of at least `shortest` frames between them.
+
+    What is shorter belongs to the boundaries around it, which become one of the stronger's kind: nobody wants a shot of three
+    frames, nor two cuts within one shot.
+
+    Args:
+        found: in order.
+        shortest: frames.
+        frames: of the source.
+    """
+    kept: list[Boundary] = []
+    for one in found:
+        before = kept[-1] if kept else None
+        if before is None or one.start_frame - before.stop_frame >= shortest:
+            kept.append(one)
+            continue
+        stronger = max(before, one, key=lambda b: b.score)
+        kept[-1] = Boundary(
+            stronger.kind,
+            before.start_frame,
+            max(before.stop_frame, one.stop_frame),
+            stronger.score,
+        )
+    # Less than a shot before the first or behind the last one: there is no boundary, as there is no second shot.
+    while kept and kept[0].start_frame < shortest:
+        del kept[0]
+    while kept and frames - kept[-1].stop_frame < shortest:
+        del kept[-1]
+    return tuple(kept)
+
+
+def _cuts(
+    strip: Strip,
+    detector: str,
+    limit: float,
+    frame_rate: Fraction,
+    shortest: int,
+    precision: str | None,
+) -> tuple[int, ...]:
+    """The first frames of all shots but the first: sorted, within (0, frames)."""
     if detector == "fast":
         return spaced(_fast(strip, limit, frame_rate, shortest), shortest, strip.frames)
     if detector == "accurate":

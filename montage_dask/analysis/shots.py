@@ -7,7 +7,7 @@ in memory at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from montage_dask.analysis import embedding, features
 from montage_dask.analysis.features import Floats
 from montage_dask.analysis.strip import SHARPNESS_STEP, Strip
-from montage_dask.records import Shot, Source
+from montage_dask.records import Boundary, Shot, Source
 
 if TYPE_CHECKING:
     from montage_dask.media.index import FrameIndex
 
 Doubles: TypeAlias = NDArray[np.float64]
 
-VERSION = 2
-"""Raised when the same strip and cuts give other shots."""
+VERSION = 3
+"""Raised when the same strip and boundaries give other shots."""
 
 PROFILE_STEP_SECONDS = 0.25
 
@@ -39,19 +39,19 @@ def describe_shots(
     source: Source,
     index: FrameIndex,
     strip: Strip,
-    cuts: Sequence[int],
+    boundaries: Sequence[Boundary],
     *,
     kind: str = "strip",
     model: str | None = None,
     device: str = "cpu",
 ) -> tuple[Shot, ...]:
-    """The shots between the cuts; together they are the whole source.
+    """The shots between the boundaries; together with these they are the whole source.
 
     Args:
         source: the source.
         index: its frame times.
         strip: complete.
-        cuts: from `scenes.detect_cuts`.
+        boundaries: from `scenes.detect_boundaries`.
         kind: which embedding: strip, or a network's (clip, dino), for which the key frames are decoded in full.
         model: the weights of the network; see `embedding.embed_pictures`.
         device: that the network runs on.
@@ -63,7 +63,8 @@ def describe_shots(
     columns = {name: strip.feature(name) for name in features.COLUMNS}
     columns["motion"] = _per_25th(columns["motion"], source, index)
     step = max(1, round(PROFILE_STEP_SECONDS * float(source.frame_rate)))
-    bounds = [0, *cuts, strip.frames]
+    starts = [0, *(b.stop_frame for b in boundaries)]
+    stops = [*(b.start_frame for b in boundaries), strip.frames]
 
     def look(start: int, stop: int) -> Floats:
         frames = _key_frames(start, stop)
@@ -73,8 +74,14 @@ def describe_shots(
         return embedding.embed_pictures(pictures, kind=kind, model=model, device=device)
 
     return tuple(
-        _describe(source, index, strip, columns, number, start, stop, step, look(start, stop))
-        for number, (start, stop) in enumerate(pairwise(bounds))
+        replace(
+            _describe(source, index, strip, columns, number, start, stop, step, look(start, stop)),
+            boundary=begins,
+            boundary_seconds=None if begins is None else index.time_seconds(begins.start_frame),
+        )
+        for number, (start, stop, begins) in enumerate(
+            zip(starts, stops, [None, *boundaries], strict=True)
+        )
     )
 
 

@@ -110,9 +110,19 @@ def tempo_path(strength: Doubles) -> TempoPath:
 
 def scaled(strength: Doubles, tempo: TempoPath, factor: float) -> TempoPath:
     """The same course of the tempo, read as half (0.5) or double (2.0)."""
+    return tempo_along(strength, tempo.bpm * factor)
+
+
+def tempo_along(strength: Doubles, bpm: Doubles) -> TempoPath:
+    """A known course of the tempo, with its clarity and alternatives.
+
+    Args:
+        strength: of `pulse`, shape (frames,).
+        bpm: tempo per frame, shape (frames,).
+    """
     salience, repetition = _tempogram(strength)
-    centres = np.minimum(np.arange(len(salience)) * HOP_FRAMES, len(tempo.bpm) - 1)
-    path = np.abs(np.log(tempo.bpm[centres] * factor)[:, None] - np.log(TEMPI)).argmin(1)
+    centres = np.minimum(np.arange(len(salience)) * HOP_FRAMES, len(bpm) - 1)
+    path = np.abs(np.log(bpm[centres])[:, None] - np.log(TEMPI)).argmin(1)
     return _described(salience, repetition, path, len(strength))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import threading
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +44,37 @@ CONFIGURATION = {
 }
 
 
+_configured: list[Any] = []
+"""The one change of Dask's configuration that all connections share, and how many there are."""
+_configuring = threading.Lock()
+
+
+@contextmanager
+def configured() -> Iterator[None]:
+    """Dask's configuration for our clusters. It is global: the first of several connections sets it, the last takes it back."""
+    with _configuring:
+        _configured.append(dask.config.set(CONFIGURATION) if not _configured else None)
+    try:
+        yield
+    finally:
+        with _configuring:
+            change = _configured[0]
+            _configured.pop()
+            if not _configured:
+                change.__exit__(None, None, None)
+
+
+@contextmanager
+def attach(address: str, security: Any = None) -> Iterator[Client]:
+    """A client of the scheduler at an address, with the security object of another client or cluster of it.
+
+    Raises:
+        ClusterError: as `connect`.
+    """
+    with configured(), _remote(address, security) as client:
+        yield client
+
+
 @contextmanager
 def connect(settings: Mapping[str, Setting]) -> Iterator[Client]:
     """A client of the cluster that the settings name; closes on exit what it started.
@@ -58,8 +89,7 @@ def connect(settings: Mapping[str, Setting]) -> Iterator[Client]:
         and settings["coordinator-url"].value
     ):
         where = settings["coordinator-url"].value
-    with dask.config.set(CONFIGURATION), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Port .* is already in use")
+    with configured():
         if where == "local":
             with local(settings) as client:
                 yield client
@@ -100,7 +130,9 @@ def _security(settings: Mapping[str, Setting]) -> Security | None:
 @contextmanager
 def _remote(where: str, security: Security | None) -> Iterator[Client]:
     name = printable(where)
-    options: dict[str, Any] = {"timeout": CONNECT_SECONDS, "security": security}
+    options: dict[str, Any] = {
+        "timeout": CONNECT_SECONDS, "security": security, "set_as_default": False,
+    }  # fmt: skip
     if where.startswith(("http://", "https://")):
         options["address"] = scheduler_of(where)
     elif "://" in where:

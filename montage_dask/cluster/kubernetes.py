@@ -93,7 +93,13 @@ def quiet() -> Iterator[None]:
 @contextmanager
 def _client(address: str, name: str, security: Security | None) -> Iterator[Client]:
     try:
-        client = Client(address, timeout=RECONNECT_SECONDS, name="montage-dask", security=security)
+        client = Client(
+            address,
+            timeout=RECONNECT_SECONDS,
+            name="montage-dask",
+            security=security,
+            set_as_default=False,
+        )
     except (OSError, TimeoutError) as error:
         raise ClusterError(f"the scheduler of {name} does not answer: {error}") from error
     with client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -42,13 +43,16 @@ def local(settings: Mapping[str, Setting]) -> Iterator[Client]:
     gpus = count_gpus() if wanted is None else wanted
     memory = settings["memory-limit"].value
     limit = settings["gpu-memory-limit"].value * MEGABYTE
-    cluster = _with_gpus(gpus, workers, memory, limit) if gpus else None
-    if cluster is None:
-        cluster = _without(workers, memory)
+    with warnings.catch_warnings():
+        # Of the dashboard: it takes another one.
+        warnings.filterwarnings("ignore", message="Port .* is already in use")
+        cluster = _with_gpus(gpus, workers, memory, limit) if gpus else None
+        if cluster is None:
+            cluster = _without(workers, memory)
     try:
         if settings["cgpu-enabled"].value == "true":
             _add_cgpu(cluster, settings)
-        with Client(cluster) as client:
+        with Client(cluster, set_as_default=False) as client:
             yield client
     finally:
         # What became of the job is known by now: a worker that is slow to end must not hide it.
@@ -100,7 +104,7 @@ def _add_cgpu(cluster: Any, settings: Mapping[str, Setting]) -> None:
     own = {"resources": {"CGPU": CGPU_SLOTS}, "nthreads": CGPU_SLOTS, "env": told}
     _add(cluster, {"cgpu": own})
     try:
-        with Client(cluster) as client:
+        with Client(cluster, set_as_default=False) as client:
             client.wait_for_workers(len(cluster.worker_spec), timeout=STARTING_SECONDS)
     except TimeoutError:
         log.warning("the cgpu worker did not start; the others go on")
@@ -122,7 +126,7 @@ def _with_gpus(gpus: int, workers: int, memory_limit: int, gpu_memory_limit: int
             **_shared(memory_limit),
         )
         _add(cluster, {f"cpu-{number}": {"resources": {"CPU": 1}} for number in range(workers)})
-        with Client(cluster) as client:
+        with Client(cluster, set_as_default=False) as client:
             client.wait_for_workers(gpus + workers, timeout=STARTING_SECONDS)
         return cluster
     except Exception:  # NVML's and CUDA's errors have no common base

@@ -26,7 +26,7 @@ def transcode(files: tuple[str, ...], output: str, as_json: bool, **given: Any) 
 @click.option(
     "--detector",
     metavar="NAME",
-    help="Of shots: fast, accurate, content, adaptive, hash, histogram.",
+    help="Of shots: auto, fast, accurate, content, adaptive, hash, histogram.",
 )
 @shared
 def stabilise(files: tuple[str, ...], output: str, as_json: bool, **given: Any) -> int:
@@ -47,16 +47,26 @@ def stabilise(files: tuple[str, ...], output: str, as_json: bool, **given: Any) 
 )
 @click.option(
     "--model",
+    "upscale_model",
     metavar="NAME|FILE.pth",
     help="fidelity (default): true to what is there; detail: cleans old footage and draws detail; or a compact network.",
 )
 @click.option("--yes", is_flag=True, help="Begin, however long it takes.")
 @shared
-def upscale(files: tuple[str, ...], output: str, as_json: bool, scale: str, **given: Any) -> int:
+def upscale(
+    files: tuple[str, ...],
+    output: str,
+    as_json: bool,
+    scale: str,
+    upscale_model: str | None,
+    **given: Any,
+) -> int:
     """Enlarge the pictures of many files by a neural network. Says how long it takes before it begins."""
     from montage_dask import api
 
-    return _convert(api.upscale, files, output, as_json, {**given, "scale": int(scale)})
+    return _convert(
+        api.upscale, files, output, as_json, {**given, "scale": int(scale), "model": upscale_model}
+    )
 
 
 def _convert(

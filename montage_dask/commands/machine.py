@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import click
 
 from montage_dask.commands.shared import EXIT_DONE, EXIT_FAILED, print_json
@@ -18,16 +21,28 @@ def doctor(as_json: bool, cluster: str | None) -> int:
     if as_json:
         print_json({"checks": findings})
     else:
-        for f in findings:
-            click.echo(f"{'ok  ' if f['ok'] else 'LACK'} {f['check']}: {f['detail']}")
-            if f["advice"]:
-                click.echo(f"       → {f['advice']}")
+        _show(findings)
     return EXIT_FAILED if any(f["needed"] and not f["ok"] for f in findings) else EXIT_DONE
+
+
+def _show(findings: Sequence[Mapping[str, Any]]) -> None:
+    """Every check on a line, advice below what is not there, and what it comes to."""
+    told = ""
+    for f in findings:
+        mark = "ok  " if f["ok"] else "LACK" if f["needed"] else "no  "
+        click.echo(f"{mark} {f['check']}: {f['detail']}")
+        if f["advice"] and f["advice"] != told:  # said once for many encoders
+            click.echo(f"       → {f['advice']}")
+        told = f["advice"] or told
+    lacking = [f["check"] for f in findings if f["needed"] and not f["ok"]]
+    click.echo(
+        f"needed and not there: {', '.join(lacking)}" if lacking else "all that is needed is there"
+    )
 
 
 @click.group()
 def config() -> None:
-    """Settings."""
+    """Settings and styles: what they are, and where their values come from."""
 
 
 @config.command()
@@ -48,6 +63,23 @@ def show(as_json: bool) -> int:
         alias = f"  [{names[name]}]" if name in names else ""
         value = "null" if setting.value is None else setting.value
         click.echo(f"{name} = {value}  ({setting.origin}){alias}")
+    return EXIT_DONE
+
+
+@config.command()
+@click.option("--styles", "of_styles", is_flag=True, help="Every style instead (docs/styles.md).")
+@click.pass_context
+def reference(context: click.Context, of_styles: bool) -> int:
+    """Every setting explained, as a page in Markdown (docs/configuration.md)."""
+    from montage_dask.commands.gallery_page import gallery_page
+    from montage_dask.commands.reference import reference as page
+
+    if of_styles:
+        click.echo(gallery_page(), nl=False)
+        return EXIT_DONE
+    commands = context.find_root().command
+    assert isinstance(commands, click.Group)
+    click.echo(page(commands), nl=False)
     return EXIT_DONE
 
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from montage_dask.commands.shared import call, montage_options, print_json, tell_skipped
+from montage_dask.commands.shared import (
+    analysis,
+    call,
+    montage_options,
+    print_json,
+    shared,
+    tell_skipped,
+)
 from montage_dask.errors import UsageError, printable
 
 
@@ -20,27 +27,31 @@ def run(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> in
 
     if demo:
         footage, given = _demo(footage, given)
+    quiet = given["quiet"]
     result = call(api.run, given, footage)
     if as_json:
         print_json(result)
-    elif not given.get("quiet"):
-        cuts, errors = (
-            result["cuts"],
-            [abs(c["error_ms"]) for c in result["cuts"] if c["error_ms"] is not None],
-        )
-        worst = f", at most {max(errors):.1f} ms off their beats" if errors else ""
-        for line in direction_lines(result["director"]) if result["director"] else ():
+    else:
+        for line in () if quiet else _told(result):
             click.echo(line, err=True)
-        click.echo(f"{len(cuts)} cuts{worst}; {result['frames']} frames", err=True)
         for made in result.get("variants", [result]):
             click.echo(made["output"])
     return tell_skipped(result)
+
+
+def _told(result: Mapping[str, Any]) -> list[str]:
+    """What came of a run, for people."""
+    errors = [abs(c["error_ms"]) for c in result["cuts"] if c["error_ms"] is not None]
+    worst = f", at most {max(errors):.1f} ms off their beats" if errors else ""
+    lines = direction_lines(result["director"]) if result["director"] else []
+    return [*lines, f"{len(result['cuts'])} cuts{worst}; {result['frames']} frames"]
 
 
 def _demo(
     footage: tuple[str, ...], given: dict[str, Any]
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Footage and music of our own, in a folder beside the output."""
+    from montage_dask.config import resolve
     from montage_dask.media.demo import make_demo
 
     if footage or given.get("music"):
@@ -50,7 +61,8 @@ def _demo(
         click.echo("making demo footage and music …", err=True)
     media = make_demo(output.absolute().with_name(output.stem + "-media"))
     given = {**given, "output": str(output), "music": str(media.music)}
-    given["size"] = given.get("size") or "1280x720"
+    if given.get("size") is None and resolve()["size"].origin == "default":
+        given["size"] = "1280x720"
     return tuple(str(p) for p in media.footage), given
 
 
@@ -67,6 +79,41 @@ def plan(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> i
         print_json(result)
     else:
         _show_plan(result)
+    return tell_skipped(result)
+
+
+@click.command()
+@click.argument("footage", nargs=-1)
+@click.option("--music", metavar="FILE", help="Audio file, or a video whose sound to use.")
+@click.option("-o", "--output", default="styles", show_default=True, metavar="DIR")
+@click.option("--demo", is_flag=True, help="Make footage and music to try it with.")
+@click.option("--style", multiple=True, metavar="NAME|FILE", help="Only these; default: all.")
+@click.option("--duration", metavar="TIME", help="Length of each; default 20 seconds.")
+@click.option("--start", metavar="TIME", help="Where in the music to begin.")
+@click.option("--size", metavar="WxH", help="Default 640x360.")
+@click.option("--fit", metavar="HOW", help="contain, cover or blur: for other aspect ratios.")
+@click.option("--seed", metavar="N", help="Another seed, other montages.")
+@analysis
+@shared
+def styles(footage: tuple[str, ...], output: str, demo: bool, as_json: bool, **given: Any) -> int:
+    """Try the styles on FOOTAGE: a short draft of each (NAME.mp4) and its pictures in one strip (NAME.jpg)."""
+    from montage_dask import api
+
+    quiet = given["quiet"]
+    if demo:
+        size = given["size"]
+        footage, given = _demo(footage, {**given, "output": str(Path(output) / "demo.mp4")})
+        given = {k: v for k, v in given.items() if k != "output"} | {"size": size}
+    result = call(api.styles, given, footage, output)
+    if as_json:
+        print_json(result)
+    else:
+        for made in result["styles"]:
+            if not quiet:
+                click.echo(
+                    f"{made['name']}: {len(made['cuts'])} cuts. {made['description']}", err=True
+                )
+            click.echo(made["output"])
     return tell_skipped(result)
 
 
@@ -104,16 +151,17 @@ def _show_plan(result: Mapping[str, Any]) -> None:
         for line in direction_lines(result["director"]):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]
+    workers = f"{cluster['workers']} worker{'' if cluster['workers'] == 1 else 's'}"
     console.print(
         f"montage: {montage['duration_seconds']:.1f} s, {montage['frames']} frames of {montage['size']} "
         f"at {montage['fps']:g} fps in {montage['segments']} segments or more"
     )
     console.print(
-        f"estimate: about {estimate['wall_seconds']:.0f} s on {cluster['workers']} workers, "
+        f"estimate: about {estimate['wall_seconds']:.0f} s on {workers}, "
         f"{estimate['disk_bytes'] / 1e6:.0f} MB of {estimate['disk_free_bytes'] / 1e9:.1f} GB free"
     )
     offered = ", ".join(f"{k}={v:g}" for k, v in cluster["resources"].items()) or "no resources"
-    console.print(f"cluster: {cluster['where']}, {cluster['workers']} workers, {offered}")
+    console.print(f"cluster: {cluster['where']}, {workers}, {offered}")
 
 
 def direction_lines(director: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -28,6 +29,14 @@ def grouped(*decorators: Function) -> Function:
     return apply
 
 
+def _weights(context: click.Context, _: click.Parameter, files: tuple[str, ...]) -> None:
+    """Weights say themselves which network they are of."""
+    from montage_dask.training import recipe_of_weights
+
+    for file in files:
+        context.params[f"{recipe_of_weights(file)}_weights"] = os.path.abspath(file)
+
+
 shared = grouped(
     click.option(
         "--cluster",
@@ -47,13 +56,24 @@ shared = grouped(
 
 analysis = grouped(
     click.option(
-        "--detector", metavar="NAME", help="fast, accurate, content, adaptive, hash, histogram."
+        "--detector",
+        metavar="NAME",
+        help="auto, fast, accurate, content, adaptive, hash, histogram.",
     ),
     click.option("--threshold", metavar="X", help="Of the detector."),
-    click.option("--tracker", metavar="NAME", help="auto, flux or librosa."),
+    click.option(
+        "--weights",
+        multiple=True,
+        metavar="FILE",
+        expose_value=False,
+        callback=_weights,
+        help="Of a network that `train` made.",
+    ),
+    click.option("--tracker", metavar="NAME", help="auto, network, flux, librosa or beat-this."),
+    click.option("--beat-this-checkpoint", metavar="FILE", help="Weights of tracker beat-this."),
     click.option("--bpm", metavar="X", help="Tempo, when you know it."),
     click.option("--beats", "beats_file", metavar="FILE", help="Beat times, one a line."),
-    click.option("--beats-per-bar", metavar="N", help="3 or 4."),
+    click.option("--beats-per-bar", metavar="N", help="2 to 7."),
 )
 
 converted = grouped(
@@ -131,7 +151,7 @@ montage_options = grouped(
 def progress_for(quiet: bool) -> AbstractContextManager[Any]:
     from contextlib import nullcontext
 
-    from montage_dask.graph.drive import Silent
+    from montage_dask.graph.telling import Silent
     from montage_dask.progress import Bars, Lines
 
     if quiet:

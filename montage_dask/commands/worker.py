@@ -10,14 +10,20 @@ from pathlib import Path
 
 import click
 
-from montage_dask.errors import UsageError
+from montage_dask.devices import count_gpus
+from montage_dask.errors import ClusterError, UsageError
 
 PASSED_ON = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
 
 @click.command(context_settings=PASSED_ON)
-@click.option("--type", "kind", metavar="cpu|gpu|cgpu", help="Default: WORKER_TYPE, or cpu.")
-@click.option("--scheduler", metavar="ADDRESS", help="tcp://host:8786; default: COORDINATOR_URL.")
+@click.option("--type", "worker_type", metavar="cpu|gpu|cgpu", help="Default: WORKER_TYPE, or cpu.")
+@click.option(
+    "--scheduler",
+    "coordinator_url",
+    metavar="ADDRESS",
+    help="tcp://host:8786; default: COORDINATOR_URL.",
+)
 @click.option("--scheduler-file", metavar="FILE", help="Instead of an address.")
 @click.option(
     "--slots",
@@ -27,8 +33,8 @@ PASSED_ON = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help
 @click.option("--memory-limit", metavar="SIZE", help="Per process, such as 4GB.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
 def worker(
-    kind: str | None,
-    scheduler: str | None,
+    worker_type: str | None,
+    coordinator_url: str | None,
     scheduler_file: str | None,
     slots: int | None,
     memory_limit: str | None,
@@ -40,7 +46,11 @@ def worker(
     from montage_dask.cluster.worker import worker_command
     from montage_dask.config import resolve
 
-    given = {"worker-type": kind, "memory-limit": memory_limit, "coordinator-url": scheduler}
+    given = {
+        "worker-type": worker_type,
+        "memory-limit": memory_limit,
+        "coordinator-url": coordinator_url,
+    }
     settings = resolve({k: v for k, v in given.items() if v is not None})
     where = settings["coordinator-url"].value
     if scheduler_file is not None:
@@ -54,6 +64,11 @@ def worker(
     kind = settings["worker-type"].value
     if slots is None and kind == "cpu":
         slots = settings["n-workers"].value
+    if kind == "gpu" and not count_gpus():
+        raise ClusterError(
+            "this machine has no NVIDIA GPU that a worker could use: `nvidia-smi` must work, "
+            "and dask-cuda be installed (pip install 'montage-dask[gpu]')"
+        )
     limit = settings["memory-limit"]
     command = worker_command(
         kind,

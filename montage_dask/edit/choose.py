@@ -105,16 +105,28 @@ def _resolved(selector: Selector, sources: Mapping[str, Source]) -> tuple[list[s
     return [k for k, s in sources.items() if _is(selector.name, s.path)], selector
 
 
+def _hint(name: str, names: Sequence[str]) -> str:
+    """What a name that no file has may have meant."""
+    stems = {Path(n).stem: n for n in names}
+    near = difflib.get_close_matches(name, names, 3, 0.5)
+    near += [stems[s] for s in difflib.get_close_matches(name, list(stems), 3, 0.5)]
+    word = name.strip("*").lower()
+    holding = [n for n in names if len(word) > 2 and word in n.lower()]
+    if holding:
+        at = holding[0].lower().index(word)
+        pattern = printable(f"*{holding[0][at : at + len(word)]}*")  # in the case that the file has
+        return f"did you mean {pattern!r} ({', '.join(map(printable, holding[:3]))})"
+    if near:
+        return "did you mean " + ", ".join(map(printable, dict.fromkeys(near)))
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return "there are " + ", ".join(map(printable, names[:5])) + more
+
+
 def _named(selector: Selector, sources: Mapping[str, Source]) -> tuple[list[str], Selector]:
     """As `_resolved`; a selector that names nothing, or a time after the end, is an error."""
     found, meant = _resolved(selector, sources)
     if not found:
-        names = sorted({Path(s.path).name for s in sources.values()})
-        stems = {Path(n).stem: n for n in names}
-        near = difflib.get_close_matches(meant.name, names, 3, 0.5)
-        near += [stems[s] for s in difflib.get_close_matches(meant.name, list(stems), 3, 0.5)]
-        listed = list(dict.fromkeys(near)) or names[:5]
-        hint = ("did you mean " if near else "there are ") + ", ".join(map(printable, listed))
+        hint = _hint(meant.name, sorted({Path(s.path).name for s in sources.values()}))
         raise UsageError(f"no clip is called {printable(meant.name)!r}: {hint}")
     if meant.at_seconds is not None:
         longest = max(sources[k].duration_seconds for k in found)
@@ -130,7 +142,9 @@ def _holds(shot: Shot, meant: Selector, identities: Sequence[str]) -> bool:
     if shot.source not in identities:
         return False
     at = meant.at_seconds
-    return at is None or shot.start_seconds <= at < shot.stop_seconds
+    # A time within a transition means the shot that it leads to.
+    begin = shot.start_seconds if shot.boundary_seconds is None else shot.boundary_seconds
+    return at is None or begin <= at < shot.stop_seconds
 
 
 def filter_shots(

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from montage_dask.edit.candidates import Floats, find_candidates
+from montage_dask.edit.candidates import Floats, Ints, find_candidates
 from montage_dask.edit.choose import Pin
 from montage_dask.edit.chronological import select_around
 from montage_dask.edit.inpoints import Use, settle
@@ -17,7 +17,7 @@ from montage_dask.edit.match import match_events
 from montage_dask.edit.pacing import Slot, beats_within, nearest_frame
 from montage_dask.edit.placing import make_places, misplaced
 from montage_dask.edit.reasons import explain, notes_on, scores_of
-from montage_dask.edit.selection import make_problem, select
+from montage_dask.edit.selection import Problem, make_problem, select
 from montage_dask.edit.styles import TRANSITIONS, Style
 from montage_dask.errors import NothingToDoError, UsageError
 from montage_dask.records import CUT, Event, Music, Shot, Source, Timeline, Transition
@@ -81,7 +81,7 @@ def edit(
     layout = lay_out(music, style, free or usable, fps=fps, start=start, frames=frames)
     slots, fixed = make_places(layout.slots, pins, music, start, fps)
     slots = make_room(slots, pins, fps, fixed)
-    candidates = find_candidates(free, sources, _needs(slots, [CUT] * len(slots), fps), pins)
+    candidates = find_candidates(free, sources, needs_of(slots, [CUT] * len(slots), fps), pins)
     in_order = style.order == "chronological"
     pinned = place_pins(slots, candidates, fps, pins, in_order, fixed)
     notes += misplaced(slots, pinned, pins)
@@ -92,7 +92,7 @@ def edit(
     anywhere = (max(s.duration_seconds for s in usable),) * 2
     room = [_room(pins[p], anywhere) if p >= 0 else anywhere for p in pinned]
     transitions = place_transitions(slots, style, transition, fps, longest, room, random)
-    problem = make_problem(slots, candidates, _needs(slots, transitions, fps), style, pinned)
+    problem = make_problem(slots, candidates, needs_of(slots, transitions, fps), style, pinned)
     own = [k for k, p in enumerate(pinned) if p in fixed]
     choice = select_around(problem, own, seed) if in_order else None
     if in_order and choice is None:
@@ -100,27 +100,12 @@ def edit(
     if choice is None:
         choice = select(problem, seed)
 
-    uses, speeds = [], []
-    for k, slot in enumerate(slots):
-        shot = candidates.shots[candidates.shot[choice[k]]]
-        rate = sources[shot.source].frame_rate
-        slow = slot.intensity < CALM and rate * style.slow_motion >= LEAST_SLOW_FPS
-        speed = style.slow_motion if slow else Fraction(1)
-        lead, tail = handles(transitions, k)
-        need = problem.needs[k]
-        uses.append(
-            Use(
-                slot=k,
-                shot=shot,
-                position_seconds=float(candidates.positions(need)[choice[k]]),
-                lead_seconds=lead / fps * speed,
-                length_seconds=(slot.frames + tail) / fps * speed,
-                shown_seconds=slot.frames / fps * speed,
-                beat_seconds=slot.beat_period_seconds * float(speed),
-                at_seconds=pins[pinned[k]].at_seconds if pinned[k] >= 0 else None,
-            )
-        )
-        speeds.append(speed)
+    moments = [pins[p].at_seconds if p >= 0 else None for p in pinned]
+    filled = [
+        use_of(problem, slots, transitions, choice, k, sources, style, fps, at_seconds=moments[k])
+        for k in range(len(slots))
+    ]
+    uses, speeds = [u for u, _ in filled], [s for _, s in filled]
     in_seconds = settle(uses, problem.weights)
     events = tuple(
         Event(
@@ -157,6 +142,51 @@ def edit(
     return replace(timeline, fade_out_frames=fade)
 
 
+def use_of(
+    problem: Problem,
+    slots: Sequence[Slot],
+    transitions: Sequence[Transition],
+    choice: Ints,
+    number: int,
+    sources: Mapping[str, Source],
+    style: Style,
+    fps: Fraction,
+    *,
+    at_seconds: Fraction | None = None,
+) -> tuple[Use, Fraction]:
+    """What a slot shows of the shot that was chosen for it, before its in-point is settled, and how fast.
+
+    Args:
+        problem: what was asked.
+        slots: all of them.
+        transitions: how each begins.
+        choice: [S] the candidate of each.
+        number: of the slot.
+        sources: by identity.
+        style: for slow motion.
+        fps: output frames per second.
+        at_seconds: source time that must be on screen.
+    """
+    slot, candidates = slots[number], problem.candidates
+    shot = candidates.shots[candidates.shot[choice[number]]]
+    rate = sources[shot.source].frame_rate
+    slow = slot.intensity < CALM and rate * style.slow_motion >= LEAST_SLOW_FPS
+    speed = style.slow_motion if slow else Fraction(1)
+    lead, tail = handles(transitions, number)
+    need = problem.needs[number]
+    use = Use(
+        slot=number,
+        shot=shot,
+        position_seconds=float(candidates.positions(need)[choice[number]]),
+        lead_seconds=lead / fps * speed,
+        length_seconds=(slot.frames + tail) / fps * speed,
+        shown_seconds=slot.frames / fps * speed,
+        beat_seconds=slot.beat_period_seconds * float(speed),
+        at_seconds=at_seconds,
+    )
+    return use, speed
+
+
 def _room(pin: Pin, anywhere: tuple[Fraction, Fraction]) -> tuple[Fraction, Fraction]:
     """Seconds of the pinned shot before and after the pinned moment."""
     at, shot = pin.at_seconds, pin.shots[0]
@@ -187,7 +217,7 @@ def _length(
     return max(1, nearest_frame(length, fps)), notes
 
 
-def _needs(slots: Sequence[Slot], transitions: Sequence[Transition], fps: Fraction) -> Floats:
+def needs_of(slots: Sequence[Slot], transitions: Sequence[Transition], fps: Fraction) -> Floats:
     """[S] source seconds that each slot shows at full speed, handles of crossfades included."""
     shown = [slot.frames + sum(handles(transitions, k)) for k, slot in enumerate(slots)]
     return np.array([float(frames / fps) for frames in shown])

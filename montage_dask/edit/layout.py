@@ -17,7 +17,8 @@ from montage_dask.edit.styles import Style
 from montage_dask.errors import UsageError
 from montage_dask.records import CUT, Music, Shot, Transition
 
-STRETCHES = (1.0, 1.5, 2.0, 3.0)
+STRETCHES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0)
+"""How much slower cuts may come. In small steps: a fast style with little footage must not become slower than a calm one."""
 SHOWN_PER_VIEW = 2.5
 """How often one picture may come before cutting slows down."""
 LEAST_LIMIT_SECONDS = 0.5
@@ -49,23 +50,25 @@ def lay_out(
     longest = max(s.duration_seconds for s in shots)
     fade = _fade_seconds(style, music)
     limit = min(float(longest), _limit(durations, style, float(frames / fps), fade))
-    slots: tuple[Slot, ...] = ()
-    stretch = STRETCHES[0]
-    for slower in STRETCHES:
-        planned = plan_slots(
+    plans: list[Layout] = []
+    for stretch in STRETCHES:
+        slots = plan_slots(
             music,
             style,
             fps=fps,
             start=start,
             frames=frames,
             limit_seconds=limit,
-            stretch=slower,
+            stretch=stretch,
         )
-        if slots and len(planned) > 0.9 * len(slots):
-            break  # slower is not possible: the shots are too short for it
-        slots, stretch = planned, slower
+        plans.append(Layout(slots, stretch))
         if len(slots) <= SHOWN_PER_VIEW * views:
             break
+    else:
+        # It is never enough: as slow as the shots are long enough for.
+        fewest = min(len(p.slots) for p in plans)
+        plans = [next(p for p in plans if 0.9 * len(p.slots) <= fewest)]
+    slots, stretch = plans[-1].slots, plans[-1].stretch
     allowed = math.floor(longest * fps)
     if allowed < 1:
         raise UsageError("the footage has no shot as long as one output frame: use other clips")

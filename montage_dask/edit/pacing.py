@@ -140,6 +140,48 @@ def plan_slots(
     return tuple(slots)
 
 
+def slots_between(
+    music: Music,
+    style: Style,
+    spans: Sequence[tuple[int, int]],
+    *,
+    fps: Fraction,
+    start: Fraction,
+) -> tuple[Slot, ...]:
+    """The slots of a montage that is cut already, as the music and the story see them.
+
+    Args:
+        music: beats, sections and energy.
+        style: the arc, and how it mixes with the energy.
+        spans: [start, stop) of each slot in output frames, contiguous from 0.
+        fps: output frames per second.
+        start: music time of output frame 0.
+    """
+    frames = spans[-1][1]
+    points = _points(music, start, frames, fps)[:-1]
+    slots = []
+    for first, stop in spans:
+        inside = [p for p in points if first <= p.frame < stop]
+        before = [p for p in points if p.frame <= first][-1]
+        opening = before if before.frame == first else None
+        energy = float(np.mean([p.energy for p in inside or [before]]))
+        tense = tension(style.arc, (first + stop) / 2 / frames)
+        slots.append(
+            Slot(
+                start_frame=first,
+                stop_frame=stop,
+                beat_seconds=opening.beat_seconds if opening else None,
+                label=music.sections[before.section].label if before.section >= 0 else "high",
+                opens_section=opening is not None and opening.opens_section,
+                energy=energy,
+                tension=tense,
+                intensity=_mixed(style, energy, tense),
+                beat_period_seconds=_period(music, before.beat),
+            )
+        )
+    return tuple(slots)
+
+
 def _mixed(style: Style, energy: float, tense: float) -> float:
     return style.energy_response * energy + (1 - style.energy_response) * tense
 

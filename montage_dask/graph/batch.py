@@ -83,9 +83,10 @@ def gather(driver: Driver, settings: Settings, patterns: Sequence[str]) -> Surve
     Raises:
         NothingToDoError: nothing can be used.
     """
-    survey = Survey()
+    survey = Survey(tell=driver.progress.left_out)
     candidates, skipped = find_footage(patterns, None)
-    survey.skipped.extend(skipped)
+    for one in skipped:
+        survey.skip(one.path, one.reason)
     probe_all(driver, settings, candidates, survey)
     if not survey.clips:
         raise NothingToDoError(nothing_usable(survey))

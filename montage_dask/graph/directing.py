@@ -33,7 +33,7 @@ from montage_dask.edit.styles import Style, load_style, style_names
 from montage_dask.errors import DirectorUnavailable, UsageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.survey import Survey
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.records import Shot, Timeline, to_json
 from montage_dask.store import Store, key_of
 
@@ -44,7 +44,9 @@ SETTINGS = ("style", "duration", "grade", "transition")
 """Settings that a decision gives, unless the user did."""
 
 
-def direct(job: Job, driver: Driver, survey: Survey, music_seconds: float | None = None) -> Job:
+def direct(
+    job: JobSpec, driver: Driver, survey: Survey, music_seconds: float | None = None
+) -> JobSpec:
     """The job as its brief wants it; what was decided is in `survey.direction`.
 
     Args:
@@ -83,7 +85,7 @@ def direct(job: Job, driver: Driver, survey: Survey, music_seconds: float | None
     return directed
 
 
-def catalogue_of(job: Job, survey: Survey, music_seconds: float | None = None) -> Catalogue:
+def catalogue_of(job: JobSpec, survey: Survey, music_seconds: float | None = None) -> Catalogue:
     """All that the director of a job may choose from."""
     include, exclude = ([parse_selector(s) for s in given] for given in (job.include, job.exclude))
     by_clip: dict[str, list[Shot]] = defaultdict(list)
@@ -112,7 +114,7 @@ def catalogue_of(job: Job, survey: Survey, music_seconds: float | None = None) -
     )
 
 
-def _by_user(job: Job, name: str) -> bool:
+def _by_user(job: JobSpec, name: str) -> bool:
     return job.settings[name].origin != "default"
 
 
@@ -121,7 +123,7 @@ def _shown(value: Any) -> str:
     return Path(value).stem if isinstance(value, str) else f"{float(value):g}"
 
 
-def _with_settings(job: Job, decision: Decision) -> tuple[Job, tuple[str, ...]]:
+def _with_settings(job: JobSpec, decision: Decision) -> tuple[JobSpec, tuple[str, ...]]:
     """The job with what was decided, and what does not count because the user set it."""
     decided = {
         "style": decision.style,
@@ -141,7 +143,7 @@ def _with_settings(job: Job, decision: Decision) -> tuple[Job, tuple[str, ...]]:
     return replace(job, settings=settings), tuple(overruled)
 
 
-def _asked_or_read(job: Job, driver: Driver, brief: str, catalogue: Catalogue) -> Direction:
+def _asked_or_read(job: JobSpec, driver: Driver, brief: str, catalogue: Catalogue) -> Direction:
     """The direction by a model, where there is one and it answers; else by rules."""
     notes: tuple[str, ...] = ()
     if job["director-url"] is not None:

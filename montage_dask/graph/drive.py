@@ -8,24 +8,28 @@ scheduler grows with the number of clips. Results are small records.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import dask
-from distributed import Client, get_worker, span, wait
-from distributed.client import Future
+from distributed import Client, get_worker, span
+from distributed.client import Future, _wait
 from distributed.utils import CancelledError
 
+from montage_dask.dashboard.state import ANNOTATION
 from montage_dask.devices import DEFAULT_LIMIT_MB, limit_memory
-from montage_dask.errors import ClusterError, MediaError, MontageError, TargetFailed
+from montage_dask.errors import Cancelled, ClusterError, MediaError, MontageError, TargetFailed
 from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
-from montage_dask.graph.placement import OFFER, TAGS, Capacity, Placement, promised
+from montage_dask.graph.placement import TAGS, Placement
 from montage_dask.graph.remote import LineState, ask_remotely, line_state, perform_remotely
+from montage_dask.graph.telling import Progress, Telling
+from montage_dask.graph.workers import Workers
 from montage_dask.records import to_json
 from montage_dask.store import Store
 
@@ -33,41 +37,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CAPACITY_SECONDS = 1.0
-"""How long a look at the workers counts: asking costs the scheduler a message."""
-
-JOINING_SECONDS = 20.0
-"""Workers of a cluster that was just started may still be on their way."""
-
-WORKER_WAIT_SECONDS = 60.0
-"""How long a job waits for a lost worker to come back before it gives up."""
-
-SCHEDULER_WAIT_SECONDS = 60.0
-"""How long a scheduler that does not answer may take to come back."""
-
-FALLBACK_WAIT_SECONDS = 10.0
-"""How long it waits where another target can do the work."""
-
-
-class Progress(Protocol):
-    """Where a job tells how far it is."""
-
-    def stage(self, name: str, total: int, unit: str = "") -> None:
-        """A stage begins; `total` steps are known so far."""
-
-    def step(self, name: str, label: str, media_seconds: float = 0.0) -> None:
-        """One step of a stage is done; `media_seconds` of video or music went through."""
-
-    def note(self, message: str) -> None:
-        """Something that people should know."""
-
-
-class Silent:
-    """A progress that tells nobody."""
-
-    def stage(self, name: str, total: int, unit: str = "") -> None: ...
-    def step(self, name: str, label: str, media_seconds: float = 0.0) -> None: ...
-    def note(self, message: str) -> None: ...
+_SUBMITTING = threading.Lock()
+"""Dask's configuration is one for all threads: two jobs must not change it at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,48 +48,6 @@ class Outcome:
     request: Request
     record: dict[str, Any] | None
     error: MontageError | None = None
-
-
-@dataclass(slots=True)
-class Tally:
-    """What ran, for the summary: counts and seconds by operation and target."""
-
-    counts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
-    cpu_seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
-    reused: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    began: float = field(default_factory=time.monotonic)
-    _troubles: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-
-    def add(self, name: str, target: str, record: Mapping[str, Any]) -> None:
-        """One operation ran and gave a record."""
-        self.counts[name, target] += 1
-        self.seconds[name, target] += record.get("seconds", 0.0)
-        self.cpu_seconds[name, target] += record.get("cpu_seconds", 0.0)
-        for reason in record.get("troubles", ()):
-            self._troubles[name, reason] += 1
-
-    def troubles(self) -> list[dict[str, Any]]:
-        """What went wrong on the way to a result, most frequent first."""
-        return [
-            {"operation": name, "reason": reason, "count": count}
-            for (name, reason), count in sorted(self._troubles.items(), key=lambda t: (-t[1], t[0]))
-        ]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The `operations` of the JSON contract; work that was reused counts under its own key."""
-        names = sorted({*self.counts, *((n, "cpu") for n in self.reused)})
-        return [
-            {
-                "name": name,
-                "target": target,
-                "count": self.counts.get((name, target), 0),
-                "seconds": round(self.seconds.get((name, target), 0.0), 3),
-                "cpu_seconds": round(self.cpu_seconds.get((name, target), 0.0), 3),
-                "reused": self.reused.get(name, 0),
-            }
-            for name, target in names
-        ]
 
 
 class Feed:
@@ -143,19 +72,6 @@ class Feed:
         return self._pushed.popleft() if self._pushed else next(self._rest)
 
 
-def capacity_of(client: Client) -> Capacity:
-    """The resource tags of all workers, as the scheduler knows them now, and of those that a scaler would start."""
-    total: dict[str, float] = defaultdict(float)
-    largest: dict[str, float] = defaultdict(float)
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    for worker in workers:
-        for tag, amount in worker["resources"].items():
-            total[tag] += amount
-            largest[tag] = max(largest[tag], amount)
-    there = Capacity(dict(total), dict(largest), len(workers))
-    return promised(there, client.get_metadata([OFFER], {}))
-
-
 def task(
     request: Request, store_root: str, target: str, gpu_memory_limit_mb: int
 ) -> dict[str, Any]:
@@ -167,15 +83,15 @@ def task(
     ):  # pragma: no cover - a wrong graph; says so instead of running in the wrong place
         raise ClusterError(f"{request.operation} was sent to a worker without {tag}")
     limit_memory(gpu_memory_limit_mb)
-    store = Store(Path(store_root))
+    store, worker = Store(Path(store_root)), str(get_worker().name)
     try:
         if target == "cgpu":
             record = perform_remotely(request, store)
         else:
             record = perform(request, store, "cuda" if target == "gpu" else "cpu")
-        return {"record": record}
+        return {"record": record, "worker": worker}
     except MontageError as error:
-        return {"error": error}
+        return {"error": error, "worker": worker}
 
 
 class Driver:
@@ -184,7 +100,7 @@ class Driver:
     Args:
         client: connected.
         store: where artefacts stand; the workers must see the same folder.
-        progress: told about every finished request.
+        progress: told about every finished request; `driver.progress` tells it, and the dashboard more.
         in_flight_per_slot: tasks submitted per slot of the cluster.
         retries: of a task that failed in an unforeseen way.
         gpu_memory_limit_mb: what a GPU worker may take of its GPU.
@@ -202,52 +118,35 @@ class Driver:
     ) -> None:
         self.client = client
         self.store = store
-        self.progress = progress
-        self.tally = Tally()
+        self.progress = Telling(progress)
+        self.tally = self.progress.tally
+        self.workers = Workers(client)
         self.breaker = Breaker()
         self._in_flight_per_slot = in_flight_per_slot
         self._retries = retries
         self._gpu_memory_limit_mb = gpu_memory_limit_mb
         self._line: LineState | None = None
-        self._seen: tuple[float, Capacity] = (float("-inf"), Capacity())
+        self._cancelled = threading.Event()
+        self._in_flight: Mapping[Future, Any] = {}
 
-    def capacity(self) -> Capacity:
-        """What the workers offer, as of at most a second ago."""
-        if time.monotonic() - self._seen[0] > CAPACITY_SECONDS:
-            while True:
-                try:
-                    self._seen = (time.monotonic(), capacity_of(self.client))
-                    break
-                except (OSError, TimeoutError) as error:
-                    self._reconnected(error)
-        return self._seen[1]
+    def cancel(self) -> None:
+        """Stop: from any thread, and for good. Tasks that wait are taken back; those that run end by themselves, and are kept."""
+        self._cancelled.set()
+        # A look at what is waited for now; what comes later is stopped before it is submitted.
+        for future in list(self._in_flight):
+            future.cancel()
 
-    def _reconnected(self, error: BaseException | None = None) -> None:
-        """Wait until the client, which tries by itself, has its scheduler again.
-
-        Raises:
-            ClusterError: it did not come back.
-        """
-        deadline = time.monotonic() + SCHEDULER_WAIT_SECONDS
-        time.sleep(0.2)
-        while self.client.status != "running":
-            if self.client.status in ("closed", "closing") or time.monotonic() > deadline:
-                raise ClusterError(
-                    "the scheduler was lost and did not come back; what is done is kept: run the same command again to go on"
-                ) from error
-            time.sleep(0.2)
-
-    def expect(self, target: str) -> Capacity:
-        """What the cluster offers, as soon as a worker of a target is there, or after `JOINING_SECONDS` without one."""
-        deadline = time.monotonic() + JOINING_SECONDS
-        while not self.capacity().offers(target) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        return self.capacity()
+    def _go_on(self) -> None:
+        """Raises `Cancelled` when the job was called off."""
+        if self._cancelled.is_set():
+            raise Cancelled("cancelled: what is done is kept")
 
     def told(self) -> dict[str, Any]:
         """What ran where, what went on with another target, and what had to be done again; ready for JSON."""
         return {
             "operations": self.tally.rows(),
+            "workers": self.tally.workers(),
+            "stages": self.progress.stages(),
             "fallbacks": [to_json(f) for f in self.breaker.fallbacks],
             "troubles": self.tally.troubles(),
             "wall_seconds": round(time.monotonic() - self.tally.began, 1),
@@ -262,6 +161,7 @@ class Driver:
         if self._line is None:
             future = self.client.submit(line_state, resources={TAGS["cgpu"]: 1}, pure=False)
             self._line = self._answer(future, Placement("line", "cgpu", ""))
+            self.progress.line(self._line)
         return self._line
 
     def run(
@@ -288,18 +188,20 @@ class Driver:
         """
         routes = Routes(placements, self.breaker)
         waiting: dict[Future, tuple[Request, Placement]] = {}
+        self._in_flight = waiting
         attempts: dict[tuple[str, str], int] = defaultdict(int)
         again: deque[Request] = deque()
         source = iter(requests)
         while True:
-            limit = self.capacity().slots * self._in_flight_per_slot
+            self._go_on()
+            limit = self.workers.capacity().slots * self._in_flight_per_slot
             while len(waiting) < limit:
                 request = again.popleft() if again else next(source, None)
                 if request is None:
                     break
                 done = finished(request, self.store)
                 if done is not None:
-                    self.tally.reused[request.operation] += 1
+                    self.progress.ran(request, done.get("target", "cpu"), "reused", done)
                     yield self._told(Outcome(request, done), media_seconds)
                     continue
                 placement = self._reachable(routes, request)
@@ -308,15 +210,16 @@ class Driver:
             if not waiting:
                 return
             future = self._next(waiting)
+            self._go_on()
             if future is None:
                 again.extend(self._recalled(waiting, routes))
                 continue
             request, placement = waiting.pop(future)
-            outcome, failure = self._outcome(future, request)
+            outcome, failure, worker = self._outcome(future, request)
             if isinstance(failure, CancelledError):
                 # Not its fault: the way to the scheduler broke, or a new scheduler knows nothing of it.
                 again.append(request)
-                self._reconnected(failure)
+                self.workers.reconnected(failure)
                 continue
             if outcome is None:
                 attempts[request.key, placement.target] += 1
@@ -338,16 +241,21 @@ class Driver:
                 continue
             if outcome.record is not None:
                 routes.worked(placement)
-                self.tally.add(request.operation, placement.target, outcome.record)
+            self.progress.ran(
+                request,
+                placement.target,
+                "failed" if outcome.record is None else "done",
+                outcome.record or {},
+                media_seconds(request),
+                worker,
+            )
             yield self._told(outcome, media_seconds)
 
     def _moved(self, routes: Routes, request: Request, placement: Placement, why: str) -> bool:
         """Whether a request whose target failed can go on with another one."""
         behind = routes.move(request, placement, why)
         if behind is not None:
-            self.progress.note(
-                f"{request.operation} of {request.label} goes on with {behind.target}: {why}"
-            )
+            self.progress.moved(request, self.breaker.fallbacks[-1])
         return behind is not None
 
     def _reachable(self, routes: Routes, request: Request) -> Placement:
@@ -359,7 +267,7 @@ class Driver:
         while True:
             placement = routes.of(request)
             try:
-                self._check(placement)
+                self.workers.check(placement)
                 return placement
             except ClusterError as error:
                 if not placement.fallbacks:
@@ -373,8 +281,8 @@ class Driver:
         """Take back the requests that wait for workers that went away; they go to another target."""
         back = []
         for future, (request, placement) in list(waiting.items()):
-            if placement.fallbacks and self._lacking(placement):
-                why = self.capacity().lacks.get(
+            if placement.fallbacks and self.workers.lacking(placement):
+                why = self.workers.capacity().lacks.get(
                     TAGS[placement.target], f"no {TAGS[placement.target]} worker is left"
                 )
                 routes.gone(placement, why)
@@ -391,7 +299,7 @@ class Driver:
             ClusterError: no worker offers what the placement needs.
             MontageError: as the function does.
         """
-        self._check(placement)
+        self.workers.check(placement)
         called: tuple[Callable[..., Any], ...] = (function,)
         if placement.target == "cgpu":
             called = (ask_remotely, function)
@@ -409,7 +317,7 @@ class Driver:
                 except TimeoutError:
                     if future.done():
                         raise
-                    self._check(placement)
+                    self.workers.check(placement)
         finally:
             future.release()
 
@@ -424,36 +332,23 @@ class Driver:
             raise outcome.error or MontageError(f"{request.operation} gave no result")
         return outcome.record
 
-    def _lacking(self, placement: Placement) -> list[str]:
-        """The tags of a placement that no worker offers now."""
-        largest = self.capacity().largest
-        return [t for t, n in placement.resources.items() if largest.get(t, 0) < n]
-
-    def _check(self, placement: Placement) -> None:
-        """Never submit a task that cannot run: Dask would wait in silence."""
-        # Another target can take it at once; the last one is worth waiting for.
-        patience = FALLBACK_WAIT_SECONDS if placement.fallbacks else WORKER_WAIT_SECONDS
-        deadline = time.monotonic() + patience
-        while lacking := self._lacking(placement):
-            known = [w for t, w in self.capacity().lacks.items() if t in lacking]
-            if known or time.monotonic() > deadline:
-                what = f"no worker offers {', '.join(lacking)}, which {placement.operation} needs"
-                raise ClusterError(": ".join([what, *known[:1]]))
-            time.sleep(0.2)
-
     def _submit(
         self, request: Request, placement: Placement, priority: int, attempt: int
     ) -> Future:
+        self.progress.placed(placement)
         name = request.task_name if not attempt else f"{request.task_name}-{attempt}"
         if placement.fallen:
             name += f"-{placement.target}"
         # Both fusions drop or mix annotations, so that a task would run in the wrong place.
-        with dask.config.set(
-            {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
-        ):
+        unfused = {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
+        with _SUBMITTING, dask.config.set(unfused):
             threads = operation(request.operation).threads
             resources = {t: threads if t == "CPU" else n for t, n in placement.resources.items()}
-            with span(request.operation), dask.annotate(resources=resources, priority=priority):
+            about = self.progress.about(request)
+            with (
+                span(request.operation),
+                dask.annotate(resources=resources, priority=priority, **{ANNOTATION: about}),
+            ):
                 delayed = dask.delayed(task, pure=False)(
                     request,
                     str(self.store.root),
@@ -467,31 +362,34 @@ class Driver:
         """A finished future; None when requests wait for a target that has no worker left and others can take them."""
         while True:
             try:
-                return next(
-                    iter(wait(list(waiting), timeout=5, return_when="FIRST_COMPLETED").done)
-                )
+                # As `distributed.wait`, which would ask the default client: other jobs in this process have others.
+                done = self.client.sync(
+                    _wait, list(waiting), timeout=5, return_when="FIRST_COMPLETED"
+                ).done
+                return next(iter(done))
             except TimeoutError:
                 for placement in {p for _, p in waiting.values()}:
-                    if placement.fallbacks and self._lacking(placement):
+                    if placement.fallbacks and self.workers.lacking(placement):
                         return None
-                    self._check(placement)
+                    self.workers.check(placement)
             except CancelledError:
                 return next(f for f in waiting if f.cancelled())
 
     def _outcome(
         self, future: Future, request: Request
-    ) -> tuple[Outcome | None, BaseException | None]:
-        """The outcome, or the unforeseen failure, which is worth another try."""
+    ) -> tuple[Outcome | None, BaseException | None, str]:
+        """The outcome, or the unforeseen failure, which is worth another try; and the worker."""
         try:
             if future.status == "finished":
                 result: Mapping[str, Any] = future.result()
-                return Outcome(request, result.get("record"), result.get("error")), None
+                outcome = Outcome(request, result.get("record"), result.get("error"))
+                return outcome, None, result["worker"]
             try:
                 failure = future.exception()
             except CancelledError as cancelled:
                 failure = cancelled
             log.warning("%s: %r", request.task_name, failure)
-            return None, failure
+            return None, failure, ""
         finally:
             future.release()
 

@@ -32,7 +32,7 @@ from montage_dask.graph.upscaling import (
     upscale_place,
     upscale_request,
 )
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Shot, Timeline, to_json
 from montage_dask.render.mapping import shown_frames
@@ -90,7 +90,7 @@ class Improved:
     placements: list[Placement] = field(default_factory=list)
 
 
-def improve(job: Job, driver: Driver, survey: Survey, timeline: Timeline) -> Improved:
+def improve(job: JobSpec, driver: Driver, survey: Survey, timeline: Timeline) -> Improved:
     """Run the effects that the settings ask for.
 
     Raises:
@@ -236,7 +236,7 @@ def _steadying(
 
 
 def _enlarging(
-    job: Job,
+    job: JobSpec,
     how: Mapping[str, Upscaling],
     driver: Driver,
     settings: Settings,

@@ -13,7 +13,7 @@ from montage_dask.graph.montage import Made
 from montage_dask.graph.operation import Request
 from montage_dask.graph.survey import Survey
 from montage_dask.graph.targets import Targets, place_on
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.records import to_json
 from montage_dask.report.edl import write_edl
 from montage_dask.report.fcpxml import write_fcpxml
@@ -26,7 +26,7 @@ from montage_dask.store import write_json
 log = logging.getLogger(__name__)
 
 
-def finish(job: Job, driver: Driver, survey: Survey, made: list[Made]) -> dict[str, Any]:
+def finish(job: JobSpec, driver: Driver, survey: Survey, made: list[Made]) -> dict[str, Any]:
     """Write exports, pictures, summary and report of every variant.
 
     Returns:
@@ -39,7 +39,7 @@ def finish(job: Job, driver: Driver, survey: Survey, made: list[Made]) -> dict[s
     return result
 
 
-def _one(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str, Any]:
+def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, Any]:
     folder, timeline, sources = made.run_dir, made.timeline, survey.sources
     folder.mkdir(parents=True, exist_ok=True)
     assert survey.music is not None
@@ -75,7 +75,7 @@ def _one(job: Job, driver: Driver, survey: Survey, made: Made) -> dict[str, Any]
 
 
 def _pictures(
-    job: Job, driver: Driver, survey: Survey, made: Made
+    job: JobSpec, driver: Driver, survey: Survey, made: Made
 ) -> tuple[dict[str, str], list[float]]:
     """Contact sheet and timeline picture, drawn by a worker, and the waveform. A montage without them is still a montage."""
     stat = made.output.stat()

@@ -22,7 +22,7 @@ from montage_dask.errors import (
     printable,
 )
 from montage_dask.graph.directing import direct, directed, edited
-from montage_dask.graph.drive import Driver, Progress
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.rendering import render
 from montage_dask.graph.survey import (
@@ -32,10 +32,9 @@ from montage_dask.graph.survey import (
     find_footage,
     probe_all,
 )
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Timeline
-from montage_dask.store import Store
 from montage_dask.store.artefacts import free_bytes, storage_error
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class Made:
     """What was done to which shot, and why; for the summary."""
 
 
-def prepare(job: Job, driver: Driver) -> Survey:
+def prepare(job: JobSpec, driver: Driver) -> Survey:
     """Everything that the edit needs: clips, shots, music.
 
     Raises:
@@ -65,11 +64,12 @@ def prepare(job: Job, driver: Driver) -> Survey:
     from montage_dask.analysis.similarity import group_duplicates
 
     settings = Settings.of(job.settings)
-    survey = Survey()
+    survey = Survey(tell=driver.progress.left_out)
     _sweep(job.store)
     if job.from_timeline is None:
         candidates, skipped = find_footage(job.footage, job.music)
-        survey.skipped.extend(skipped)
+        for one in skipped:
+            survey.skip(one.path, one.reason)
     else:
         candidates = []
     probe_all(driver, settings, candidates, survey)
@@ -103,7 +103,7 @@ def nothing_usable(survey: Survey) -> str:
     return f"no usable footage: {reasons}{more}"
 
 
-def restrict_clips(job: Job, survey: Survey) -> None:
+def restrict_clips(job: JobSpec, survey: Survey) -> None:
     """Clips that --include and --exclude rule out whole are not analysed at all."""
     from montage_dask.edit.choose import clips_ruled_out
 
@@ -117,7 +117,7 @@ def restrict_clips(job: Job, survey: Survey) -> None:
         del survey.clips[identity]
 
 
-def compose(job: Job, survey: Survey, seed: int) -> Timeline:
+def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
     """The edit of one variant.
 
     Raises:
@@ -157,7 +157,7 @@ def compose(job: Job, survey: Survey, seed: int) -> Timeline:
     )
 
 
-def _pins(job: Job, survey: Survey) -> tuple[Pin, ...]:
+def _pins(job: JobSpec, survey: Survey) -> tuple[Pin, ...]:
     """What the user pinned, with its places."""
     shots, sources = survey.shots, survey.sources
     pins = list(resolve_pins(shots, sources, [parse_selector(p) for p in job.pins]))
@@ -169,7 +169,7 @@ def _pins(job: Job, survey: Survey) -> tuple[Pin, ...]:
     return tuple(pins)
 
 
-def _from_timeline(job: Job, driver: Driver, survey: Survey) -> Timeline:
+def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
     """The timeline of a file, with its clips probed into the survey."""
     from montage_dask.report.otio import read_otio
 
@@ -192,14 +192,14 @@ def _from_timeline(job: Job, driver: Driver, survey: Survey) -> Timeline:
     return timeline
 
 
-def _paths_of(job: Job) -> tuple[str, ...]:
+def _paths_of(job: JobSpec) -> tuple[str, ...]:
     from montage_dask.report.otio import media_of
 
     assert job.from_timeline is not None
     return media_of(job.from_timeline)
 
 
-def make(job: Job, driver: Driver) -> tuple[Survey, list[Made]]:
+def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:
     """Run a whole job.
 
     Returns:
@@ -211,10 +211,32 @@ def make(job: Job, driver: Driver) -> tuple[Survey, list[Made]]:
 
     survey = prepare(job, driver)
     job = direct(job, driver, survey)
-    return survey, [_one(job, driver, survey, n) for n in range(job["variants"])]
+    return survey, [make_one(job, driver, survey, n) for n in range(job["variants"])]
 
 
-def _one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:
+def edits(job: JobSpec, driver: Driver) -> tuple[Survey, list[Timeline]]:
+    """The timelines of a job, one per variant, without rendering any.
+
+    Raises:
+        MontageError: there is nothing to edit; an option is wrong.
+    """
+    survey = prepare(job, driver)
+    job = direct(job, driver, survey)
+    if job.from_timeline is not None:
+        timelines = [_from_timeline(job, driver, survey)]
+    else:
+        timelines = [compose(job, survey, job["seed"] + n) for n in range(job["variants"])]
+    for note in dict.fromkeys(n for t in timelines for n in t.notes):
+        driver.progress.note(note)
+    return survey, timelines
+
+
+def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
+    """Edit and render the variant of that number of a job whose footage and music are surveyed.
+
+    Raises:
+        MontageError: it cannot be made; nothing stands at its output path that did not before.
+    """
     output, run_dir = job.output, job.run_dir
     if job["variants"] > 1:
         output = output.with_stem(f"{output.stem}-{number + 1}")
@@ -244,7 +266,7 @@ def _one(job: Job, driver: Driver, survey: Survey, number: int) -> Made:
                 raise NothingToDoError(nothing_usable(survey)) from error
 
 
-def check_output(job: Job) -> None:
+def check_output(job: JobSpec) -> None:
     """Find out before the work, not after it, that the result has no place."""
     for folder in (job.output.parent, job.run_dir, job.store):
         probe = folder / ".montage-write-test"
@@ -268,15 +290,3 @@ def _sweep(store: Path) -> None:
                 part.unlink()
         except OSError:
             log.debug("cannot remove %s", part)
-
-
-def start(job: Job, client: Any, progress: Progress) -> Driver:
-    """A driver for a job on a connected cluster."""
-    return Driver(
-        client,
-        Store(job.store),
-        progress,
-        in_flight_per_slot=job["in-flight-per-slot"],
-        retries=job["retries"],
-        gpu_memory_limit_mb=job["gpu-memory-limit"],
-    )

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import montage_dask.graph.training_operations  # noqa: F401 - registers its own
 from montage_dask.graph.operation import Context, Operation, Request, register
 from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
 from montage_dask.store import writing
@@ -72,26 +73,28 @@ def _scores(request: Request, context: Context) -> dict[str, Any]:
 
 
 def _shots(request: Request, context: Context) -> dict[str, Any]:
-    from montage_dask.analysis.scenes import detect_cuts
+    from montage_dask.analysis.scenes import detect_boundaries
     from montage_dask.analysis.shots import describe_shots
     from montage_dask.analysis.strip import Strip, strip_folder
     from montage_dask.media.index import FrameIndex
 
     source, p = _source(request), request.parameters
     strip = Strip(strip_folder(context.store, source, request.paths["window_frames"]))
-    cuts = detect_cuts(
+    weights = request.paths["scenes_weights"]
+    boundaries = detect_boundaries(
         strip,
         detector=p["detector"],
         threshold=p["threshold"],
         frame_rate=source.frame_rate,
         precision=p["precision"],
+        weights=Path(weights) if weights else None,
     )
     index = FrameIndex.load(Path(request.paths["index"]))
     shots = describe_shots(
         source,
         index,
         strip,
-        cuts,
+        boundaries,
         kind=p["embedding"],
         model=request.paths["embedding_model"],
         device=context.device,
@@ -109,10 +112,16 @@ def _beats(request: Request, context: Context) -> dict[str, Any]:
         bpm=p["bpm"],
         beats_file=request.paths.get("beats_file"),
         beats_per_bar=p["beats_per_bar"],
+        weights=_optional_path(request.paths["weights"]),
+        checkpoint=_optional_path(request.paths["checkpoint"]),
         packed=request.paths.get("packed", False),
         device=context.device,
     )
     return {"music": to_json(music)}
+
+
+def _optional_path(given: str | None) -> Path | None:
+    return Path(given) if given else None
 
 
 def _encode(request: Request, context: Context) -> dict[str, Any]:

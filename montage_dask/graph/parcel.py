@@ -141,11 +141,13 @@ def _pack_beats(request: Request, store: Store, folder: Path) -> Parcel:
     heard = folder / "track.flac"
     pack_sound(request.paths["path"], heard)
     shipment = _Shipment(request, store)
-    beats = request.paths.get("beats_file")
     paths = {
         "packed": True,
         "path": shipment.add(heard),
-        "beats_file": shipment.add(beats) if beats else None,
+        **{
+            k: shipment.add(p) if (p := request.paths[k]) else None
+            for k in ("beats_file", "weights", "checkpoint")
+        },
     }
     return Parcel(replace(request, paths=paths, label=""), shipment.files)
 
@@ -200,6 +202,18 @@ def _pack_pictures(request: Request, store: Store, folder: Path) -> Parcel:
     return Parcel(replace(request, paths=paths, label=""), shipment.files)
 
 
+# -- training: the synthesised parts and the state before -----------------------------------------------------------------
+
+
+def _pack_train(request: Request, store: Store, folder: Path) -> Parcel:
+    shipment = _Shipment(request, store)
+    paths = {
+        "parts": [shipment.add(p) for p in request.paths["parts"]],
+        **{k: shipment.add(p) if (p := request.paths[k]) else None for k in ("state", "start")},
+    }
+    return Parcel(replace(request, paths=paths, label=""), shipment.files)
+
+
 CARRIERS: Mapping[str, Carrier] = {
     "encode": Carrier(_pack_pictures),
     "transcode": Carrier(_pack_pictures),
@@ -207,6 +221,7 @@ CARRIERS: Mapping[str, Carrier] = {
     "upscale": Carrier(_pack_pictures),
     "scores": Carrier(_pack_scores, _scores_made, _settle_scores),
     "beats": Carrier(_pack_beats, home=_music_home),
+    "train": Carrier(_pack_train),
 }
 """The operations that can run on a machine that does not see the store."""
 

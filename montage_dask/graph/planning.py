@@ -33,7 +33,7 @@ from montage_dask.graph.survey import (
 )
 from montage_dask.graph.targets import Work, place_on
 from montage_dask.graph.upscaling import CPU_SECONDS_PER_PIXEL, accelerated, upscale_place
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.media.audio import probe_audio
 from montage_dask.records import Source
 from montage_dask.store.artefacts import free_bytes
@@ -41,7 +41,7 @@ from montage_dask.store.artefacts import free_bytes
 BEATS_SECONDS_PER_MINUTE = 0.6
 
 
-def plan(job: Job, driver: Driver) -> dict[str, Any]:
+def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
     """The plan of a job, ready for JSON.
 
     Raises:
@@ -101,7 +101,7 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
         ("audio", 1, 3.0 + length / 30),
         ("assemble", 1, 0.5 + length / 100),
     ]
-    capacity = driver.capacity()
+    capacity = driver.workers.capacity()
     output = output_bytes(frames * pixels, job["quality"])
     sources = [c.source for c in survey.clips.values()]
     footage_seconds = float(sum(s.duration_seconds for s in sources))
@@ -168,8 +168,8 @@ def plan(job: Job, driver: Driver) -> dict[str, Any]:
 
 
 def _directed(
-    job: Job, driver: Driver, survey: Survey, settings: Settings, music_seconds: float
-) -> tuple[Job, Direction | None]:
+    job: JobSpec, driver: Driver, survey: Survey, settings: Settings, music_seconds: float
+) -> tuple[JobSpec, Direction | None]:
     """The job as its brief wants it, by what is known of the footage so far."""
     assert job.music is not None
     seen = Survey(dict(survey.clips))
@@ -187,7 +187,7 @@ def _window_seconds(source: Source, settings: Settings) -> float:
 
 
 def _upscales(
-    job: Job, driver: Driver, survey: Survey, length_seconds: float
+    job: JobSpec, driver: Driver, survey: Survey, length_seconds: float
 ) -> list[tuple[str, int, float]]:
     """What upscaling takes on the CPU: a guess, as the edit is not known; it is measured before it begins."""
     from montage_dask.render.upscale import needs_upscale
@@ -206,7 +206,7 @@ def _upscales(
     return [("upscale", math.ceil(made / DEAR_PIECE_FRAMES), seconds)]
 
 
-def _effects(job: Job, survey: Survey, length_seconds: float) -> list[tuple[str, int, float]]:
+def _effects(job: JobSpec, survey: Survey, length_seconds: float) -> list[tuple[str, int, float]]:
     """What the effects take: a guess, as the edit is not known. Windows and pieces reach beyond what is shown."""
     if job["stabilise"] == "off":
         return []

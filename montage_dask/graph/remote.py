@@ -321,6 +321,8 @@ def perform_remotely(request: Request, store: Store) -> dict[str, Any]:
                 **answer.value,
                 "troubles": list(troubles),
                 "target": "cgpu",
+                "moved_bytes": parcel.size_bytes
+                + sum(f.stat().st_size for f in answer.files.values()),
                 # What was waited for: the way there and back, and the others of the bundle.
                 "seconds": round(time.perf_counter() - started, 3),
             }

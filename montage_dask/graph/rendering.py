@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import Clip, Settings, Survey
 from montage_dask.graph.targets import Work, place_on
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, to_json
 from montage_dask.render.grade import identity_of
 from montage_dask.render.segments import Segment, plan_segments
@@ -26,7 +27,7 @@ ENCODE_PRIORITY = 10
 
 
 def encode_requests(
-    job: Job,
+    job: JobSpec,
     timeline: Timeline,
     clips: Mapping[str, Clip],
     stand_ins: Mapping[str, Mapping[str, Any]],
@@ -70,7 +71,7 @@ def encode_requests(
     return requests
 
 
-def audio_request(job: Job, timeline: Timeline, sources: Mapping[str, Source]) -> Request:
+def audio_request(job: JobSpec, timeline: Timeline, sources: Mapping[str, Source]) -> Request:
     """The request for the sound of the whole montage."""
     from montage_dask.media.probe import stat_key
 
@@ -100,7 +101,7 @@ def audio_request(job: Job, timeline: Timeline, sources: Mapping[str, Source]) -
 
 
 def render(
-    job: Job, driver: Driver, survey: Survey, timeline: Timeline, output: Path
+    job: JobSpec, driver: Driver, survey: Survey, timeline: Timeline, output: Path
 ) -> tuple[tuple[Placement, ...], tuple[Mapping[str, Any], ...]]:
     """Run the effects, encode the segments, render the sound, and assemble all into the output.
 
@@ -123,6 +124,10 @@ def render(
             job, improved.timeline, survey.clips, improved.stand_ins, choice.encoder
         )
         places["encode"] = choice.placement
+        names = {k: c.name for k, c in survey.clips.items()}
+        stops = list(accumulate(segment.frames for segment, _ in pairs))
+        spans = list(zip([0, *stops], stops, strict=False))
+        driver.progress.composed(timeline, names, spans)
         failed = _encode_all(driver, timeline.fps, audio, pairs, places)
         if not isinstance(failed, TargetFailed):
             break
@@ -154,7 +159,7 @@ def render(
     return (*survey.placements, *improved.placements, *places.values()), tuple(improved.told)
 
 
-def encode_work(job: Job, survey: Survey, timeline: Timeline) -> Work:
+def encode_work(job: JobSpec, survey: Survey, timeline: Timeline) -> Work:
     """What it takes to encode a timeline in software, or elsewhere."""
     pixels = timeline.frames * timeline.width * timeline.height
     used = sum(
@@ -183,6 +188,9 @@ def _encode_all(
     """
     unique = {r.key: r for _, r in pairs}
     frames = {r.key: s.frames for s, r in pairs}
+    numbers: dict[str, list[int]] = {}
+    for number, (_, request) in enumerate(pairs):
+        numbers.setdefault(request.key, []).append(number)
     driver.progress.stage("encode", len(unique), "segments")
     # Longest first, so that the last worker does not end long after the others.
     ordered = sorted(unique.values(), key=lambda r: (-frames[r.key], r.key))
@@ -194,6 +202,9 @@ def _encode_all(
         priority=ENCODE_PRIORITY,
     ):
         failed = failed or outcome.error
+        for number in numbers.get(outcome.request.key, ()) if outcome.record else ():
+            file = driver.store.file("encode", outcome.request.key, ".mp4")
+            driver.progress.rendered(number, file)
     return failed
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from montage_dask.analysis.embedding import chosen
 from montage_dask.edit.director import Direction
-from montage_dask.errors import MediaError, MontageError, NothingToDoError
+from montage_dask.errors import (
+    MediaError,
+    MontageError,
+    NothingToDoError,
+    UsageError,
+    printable,
+)
 from montage_dask.graph.costs import (
     BEATS_SECONDS,
     CPU_SECONDS_PER_FRAME,
@@ -23,7 +30,7 @@ from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.targets import Targets, Work, place_on
 from montage_dask.media.discover import Candidate, Skipped, discover
-from montage_dask.media.probe import stat_key
+from montage_dask.media.probe import fingerprint, stat_key
 from montage_dask.media.windows import round_window_frames, split_windows
 from montage_dask.records import Music, Shot, Source, Window, from_json, to_json
 from montage_dask.store import Store
@@ -57,6 +64,8 @@ class Survey:
     """Where the analysis ran."""
     direction: Direction | None = None
     """What a brief has decided."""
+    tell: Callable[[str, str], None] = lambda path, reason: None
+    """Told of each file that is left out, and why."""
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -67,6 +76,7 @@ class Survey:
         """Leave a file out, once."""
         if all(s.path != path for s in self.skipped):
             self.skipped.append(Skipped(path, reason))
+            self.tell(path, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,12 @@ class Settings:
     embedding: str = "strip"
     """strip, clip or dino."""
     embedding_model: str | None = None
+    scenes_weights: str | None = None
+    """Of the network of the detector "auto"; None: the package's."""
+    beats_weights: str | None = None
+    """Of the network of the tracker; None: the package's."""
+    beat_this_checkpoint: str | None = None
+    """Of the tracker "beat-this"."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Settings:
@@ -99,6 +115,9 @@ class Settings:
             targets=Targets.of(settings),
             embedding=chosen(settings["embedding"].value),
             embedding_model=settings["embedding-model"].value,
+            scenes_weights=settings["scenes-weights"].value,
+            beats_weights=settings["beats-weights"].value,
+            beat_this_checkpoint=settings["beat-this-checkpoint"].value,
         )
 
 
@@ -188,6 +207,7 @@ def shots_request(clip: Clip, settings: Settings, precision: str | None) -> Requ
             "precision": precision,
             "strip_version": strip.VERSION,
             "scenes_version": scenes.VERSION,
+            "network": _network(settings),
             "embedding": settings.embedding,
             "embedding_model": None if plain else settings.embedding_model,
             "embedding_version": descriptor.VERSION if plain else embedding.VERSION,
@@ -197,6 +217,7 @@ def shots_request(clip: Clip, settings: Settings, precision: str | None) -> Requ
             "index": str(clip.index),
             "window_frames": settings.window_frames,
             "embedding_model": settings.embedding_model,
+            "scenes_weights": settings.scenes_weights,
         },
         clip.name,
     )
@@ -327,6 +348,37 @@ def _precision(settings: Settings) -> str | None:
     return default_precision("cpu")
 
 
+def _network(settings: Settings) -> list[Any] | None:
+    """What the boundaries of the network depend on besides the strip."""
+    if settings.detector != "auto":
+        return None
+    from montage_dask.analysis import boundaries, scene_network
+
+    path = Path(settings.scenes_weights or scene_network.WEIGHTS)
+    return [scene_network.VERSION, boundaries.VERSION, weights_identity(path)]
+
+
+def weights_identity(path: Path) -> str:
+    """Fingerprint of a weights file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        status = path.stat()
+        return _fingerprint(str(path), status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise UsageError(
+            f"{printable(str(path))}: cannot read the weights: {error.strerror}"
+        ) from error
+
+
+@lru_cache(maxsize=16)
+def _fingerprint(path: str, size_bytes: int, mtime_ns: int) -> str:
+    """One for each clip of a large job is asked for; the file changes hardly ever."""
+    return fingerprint(path)
+
+
 def music_request(path: str, settings: Settings) -> Request:
     """The request that analyses a track."""
     return Request(
@@ -337,10 +389,31 @@ def music_request(path: str, settings: Settings) -> Request:
             "bpm": settings.bpm,
             "beats_file": stat_key(settings.beats_file) if settings.beats_file else None,
             "beats_per_bar": settings.beats_per_bar,
+            "network": _beat_network(settings),
         },
-        {"path": path, "beats_file": settings.beats_file},
+        {
+            "path": path,
+            "beats_file": settings.beats_file,
+            "weights": settings.beats_weights,
+            "checkpoint": settings.beat_this_checkpoint,
+        },
         Path(path).name,
     )
+
+
+def _beat_network(settings: Settings) -> list[Any] | None:
+    """What the beats of a network depend on besides the music."""
+    from montage_dask.analysis import beat_network, music
+
+    tracker = music.AUTO if settings.tracker == "auto" else settings.tracker
+    if settings.bpm is not None or settings.beats_file is not None:
+        return None
+    if tracker == "network":
+        path = Path(settings.beats_weights or beat_network.WEIGHTS)
+        return [beat_network.VERSION, weights_identity(path)]
+    if tracker == "beat-this" and settings.beat_this_checkpoint is not None:
+        return [weights_identity(Path(settings.beat_this_checkpoint))]
+    return None
 
 
 def recall(survey: Survey, settings: Settings, music: str, store: Store) -> None:

@@ -116,7 +116,7 @@ def place_on(
     Raises:
         ClusterError: no worker offers any of its targets.
     """
-    capacity = driver.expect("cpu")
+    capacity = driver.workers.expect("cpu")
     work = work or Work()
     costs = {"cpu": Cost(work.cpu_seconds / capacity.slots_of("cpu"))}
     speedup = registered(operation).gpu_speedup

@@ -18,7 +18,7 @@ from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import TAGS, Placement
 from montage_dask.graph.survey import Clip, Settings
 from montage_dask.graph.targets import Work, place_on
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, from_json, to_json
 
 PIECE_FRAMES = 50
@@ -224,7 +224,11 @@ def _measured(
         work.setdefault(way, []).append(request)
     # Behind a line there is one machine, however many requests wait for it.
     shared = placement.target == "cgpu"
-    slots = 1 if shared else int(driver.capacity().resources.get(TAGS[placement.target], 1)) or 1
+    slots = (
+        1
+        if shared
+        else int(driver.workers.capacity().resources.get(TAGS[placement.target], 1)) or 1
+    )
     slots = min(slots, len(requests))
     each = {way: driver.ask(placement, measure_seconds_per_pixel, *way, device) for way in work}
     return sum(source_pixels(own) * each[way] for way, own in work.items()) / slots, slots
@@ -252,12 +256,12 @@ def measure_seconds_per_pixel(
 
 def accelerated(driver: Driver) -> bool:
     """Whether a GPU is there, in a worker or behind one."""
-    capacity = driver.expect("cpu")
+    capacity = driver.workers.expect("cpu")
     return capacity.offers("gpu") or (capacity.offers("cgpu") and driver.line().ready)
 
 
 def enlargements(
-    job: Job,
+    job: JobSpec,
     driver: Driver,
     clips: Mapping[str, Clip],
     timeline: Timeline,

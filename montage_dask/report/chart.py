@@ -26,12 +26,15 @@ def clock(seconds: float) -> str:
     return f"{minutes:.0f}:{rest:04.1f}"
 
 
-def chart(summary: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> Markup:
+def chart(
+    summary: Mapping[str, Any], events: Sequence[Mapping[str, Any]], *, alone: bool = True
+) -> Markup:
     """The picture of a summary.
 
     Args:
         summary: of a run.
         events: number, name, begin, end (seconds), colour (a CSS colour), error_ms, reason, anchor.
+        alone: it is the only one on its page: its events lead to their rows, and a playhead may move over it.
     """
     length = float(summary["duration_seconds"])
     if length <= 0:
@@ -44,18 +47,45 @@ def chart(summary: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> Ma
         *_wave(heard.get("waveform", ()), width),
         *_energy(heard.get("energy", ()), scale),
         *_beats(summary.get("beats_seconds", ()), heard.get("downbeats_seconds", ()), scale),
-        *_events(events, scale),
+        *_events(events, scale, linked=alone),
         *_errors(events, scale, width, 500 / float(summary["fps"])),
         *_axis(length, scale),
-        Markup('<line id="playhead" class="playhead" y1="{}" y2="{}" x1="-9" x2="-9"/>').format(
-            SECTIONS[0], ERRORS[1]
-        ),
     ]
+    if alone:
+        playhead = Markup('<line id="playhead" class="playhead" y1="{}" y2="{}" x1="-9" x2="-9"/>')
+        parts.append(playhead.format(SECTIONS[0], ERRORS[1]))
     frame = Markup(
-        '<svg id="chart" viewBox="0 0 {w:.0f} {h}" style="width:max(100%,{w:.0f}px)" data-seconds="{s}" role="img" '
+        '<svg class="chart" {id} viewBox="0 0 {w:.0f} {h}" style="width:max(100%,{w:.0f}px)" data-seconds="{s}" role="img" '
         'aria-label="Sections, waveform, energy, beats, events and cut errors over time">{inside}</svg>'
     )
-    return frame.format(w=width, h=HEIGHT, s=length, inside=Markup("\n").join(parts))
+    name = Markup('id="chart"') if alone else ""
+    return frame.format(id=name, w=width, h=HEIGHT, s=length, inside=Markup("\n").join(parts))
+
+
+def music_chart(heard: Mapping[str, Any], beats: Sequence[float], length_seconds: float) -> Markup:
+    """A track: sections, waveform, energy and beats.
+
+    Args:
+        heard: as in a summary: waveform, energy (ten values a second), downbeats_seconds, sections.
+        beats: in seconds.
+        length_seconds: of the track.
+    """
+    if length_seconds <= 0:
+        return Markup("")
+    width = min(WIDEST, max(NARROWEST, length_seconds * PER_SECOND))
+    scale = width / length_seconds
+    parts = [
+        *_sections(heard["sections"], scale),
+        *_wave(heard["waveform"], width),
+        *_energy(heard["energy"], scale),
+        *_beats(beats, heard["downbeats_seconds"], scale),
+        *_axis(length_seconds, scale, BEATS[1]),
+    ]
+    frame = Markup(
+        '<svg class="chart" viewBox="0 0 {w:.0f} {h}" style="width:max(100%,{w:.0f}px)" role="img" '
+        'aria-label="Sections, waveform, energy and beats over time">{inside}</svg>'
+    )
+    return frame.format(w=width, h=BEATS[1] + 20, inside=Markup("\n").join(parts))
 
 
 def _titled(text: str) -> Markup:
@@ -125,7 +155,14 @@ def _beats(beats: Sequence[float], downbeats: Sequence[float], scale: float) -> 
         )
 
 
-def _events(events: Sequence[Mapping[str, Any]], scale: float) -> Iterator[Markup]:
+def _events(events: Sequence[Mapping[str, Any]], scale: float, *, linked: bool) -> Iterator[Markup]:
+    frame = Markup(
+        '<a href="#{}" class="seek" data-t="{}"><rect x="{:.1f}" y="{}" width="{:.1f}" height="{}" fill="{}"/>{}{}</a>'
+    )
+    if not linked:
+        frame = Markup(
+            '<g><rect x="{2:.1f}" y="{3}" width="{4:.1f}" height="{5}" fill="{6}"/>{7}{8}</g>'
+        )
     top, bottom = EVENTS
     for e in events:
         left, wide = e["begin"] * scale, (e["end"] - e["begin"]) * scale
@@ -133,9 +170,7 @@ def _events(events: Sequence[Mapping[str, Any]], scale: float) -> Iterator[Marku
         title = Markup("<title>{}</title>").format(
             "\n".join(printable(line) for line in told.split("\n"))
         )
-        yield Markup(
-            '<a href="#{}" class="seek" data-t="{}"><rect x="{:.1f}" y="{}" width="{:.1f}" height="{}" fill="{}"/>{}{}</a>'
-        ).format(
+        yield frame.format(
             e["anchor"], round(e["begin"], 3), left, top, max(0.5, wide - 1), bottom - top, e["colour"], title,
             _text(left + 4, bottom - 6, str(e["number"]), "on") if wide > 26 else "",
         )  # fmt: skip
@@ -170,13 +205,13 @@ def _errors(
         ).format(middle, _titled(told), x=x, y=y)
 
 
-def _axis(length: float, scale: float) -> Iterator[Markup]:
+def _axis(length: float, scale: float, below: float = ERRORS[1]) -> Iterator[Markup]:
     step = next((t for t in TICKS_SECONDS if t * scale >= 70), TICKS_SECONDS[-1])
     for number in range(int(length // step) + 1):
         x = number * step * scale
         minutes, seconds = divmod(number * step, 60)
         yield Markup('<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{}"/>').format(
-            ERRORS[1] + 2, ERRORS[1] + 6, x=x
+            below + 2, below + 6, x=x
         )
         if length * scale - x > 30:
-            yield _text(x + 2, HEIGHT - 4, f"{minutes}:{seconds:02d}", "faint")
+            yield _text(x + 2, below + 16, f"{minutes}:{seconds:02d}", "faint")

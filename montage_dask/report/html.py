@@ -34,7 +34,8 @@ PAGE = Path(__file__).with_name("page")
 PICTURE_BYTES = {"timeline": 700_000, "contact_sheet": 900_000}
 """What a picture may take of the file; larger ones are made smaller."""
 MAY_LACK = (
-    "skipped", "fallbacks", "troubles", "notes", "director", "effects", "operations", "placement", "settings",
+    "skipped", "fallbacks", "troubles", "notes", "director", "effects", "operations", "stages", "workers", "placement",
+    "settings",
 )  # fmt: skip
 """Keys that a run that failed, or an older version, has not written."""
 GOLDEN_DEGREES = 137.508
@@ -123,8 +124,8 @@ def write_report(
 
 def page(summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | None = None) -> str:
     """The page as text; takes of the folder only the pictures (see `write_report`)."""
-    script, style = (
-        (PAGE / name).read_text(encoding="utf-8") for name in ("report.js", "report.css")
+    script, style, chart_style = (
+        (PAGE / n).read_text(encoding="utf-8") for n in ("report.js", "report.css", "chart.css")
     )
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     events = _events(summary) if "cuts" in summary else []
@@ -134,13 +135,14 @@ def page(summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | No
         s={**dict.fromkeys(MAY_LACK, ()), **summary},
         later=later,
         script=Markup(script),
-        style=Markup(style),
+        style=Markup(style + chart_style),
         script_hash=digest,
         title=output.name,
         video=quote(os.path.relpath(output, folder), errors="surrogateescape"),
         there=output.is_file(),
         events=events,
         score_names=list(dict.fromkeys(n for e in events for n in e["scores"])),
+        worked=list(dict.fromkeys(n for w in summary.get("workers", ()) for n in w["operations"])),
         chart=chart(summary, events) if events else "",
         worst=max(errors, default=None),
         middle=median(errors) if errors else None,
@@ -182,8 +184,8 @@ def _events(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _links(folder: Path) -> list[str]:
     """Names of the other files of the run that are there."""
     names = (
-        "timeline.otio", "timeline.edl", "timeline.fcpxml", "summary.json", "montage.log", "contact_sheet.jpg",
-        "timeline.png",
+        "timeline.otio", "timeline.edl", "timeline.fcpxml", "summary.json", "montage.log", "dask.html",
+        "contact_sheet.jpg", "timeline.png",
     )  # fmt: skip
     return [n for n in names if (folder / n).is_file()]
 

@@ -12,11 +12,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from montage_dask.config import ENVIRONMENT, Setting
 from montage_dask.errors import MontageError
-from montage_dask.job import Job
+from montage_dask.job import JobSpec
 from montage_dask.records import to_json
 
 FLAGS: Mapping[str, str] = {
     "beats-file": "beats",
+    "scenes-weights": "weights",
     **{
         f"kubernetes-{name}": name
         for name in (
@@ -36,7 +37,7 @@ FLAGS: Mapping[str, str] = {
 """Settings that `run` has an option for, and its name."""
 
 
-def described(job: Job) -> dict[str, Any]:
+def described(job: JobSpec) -> dict[str, Any]:
     """Command, settings and versions of a job, ready for JSON."""
     return {
         "command": command(job),
@@ -50,7 +51,7 @@ def described(job: Job) -> dict[str, Any]:
     }
 
 
-def command(job: Job) -> str:
+def command(job: JobSpec) -> str:
     """A shell command that does the same again in the same folder, with the environment that counted."""
     words = ["python", "-m", "montage_dask", "run"]
     environment = []

@@ -160,8 +160,21 @@ def _footage(source: Source, shots: Sequence[Shot]) -> dict[str, Any]:
                 "motion": s.motion,
                 "perceptual_hash": s.perceptual_hash,
                 "duplicate_group": s.duplicate_group,
+                "begins": "start" if s.boundary is None else s.boundary.kind,
             }
             for s in shots
+        ],
+        "transitions": [
+            {
+                "kind": s.boundary.kind,
+                "start_frame": s.boundary.start_frame,
+                "stop_frame": s.boundary.stop_frame,
+                "start_seconds": float(s.boundary_seconds),
+                "stop_seconds": float(s.start_seconds),
+                "score": s.boundary.score,
+            }
+            for s in shots
+            if s.boundary is not None and s.boundary_seconds is not None
         ],
     }
 

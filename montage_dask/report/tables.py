@@ -14,7 +14,7 @@ from montage_dask.store import write_json, writing
 
 SHOT_COLUMNS = (
     "start_frame", "stop_frame", "start_seconds", "stop_seconds", "quality", "sharpness", "exposure",
-    "contrast", "colourfulness", "motion", "perceptual_hash", "duplicate_group",
+    "contrast", "colourfulness", "motion", "perceptual_hash", "duplicate_group", "begins",
 )  # fmt: skip
 
 

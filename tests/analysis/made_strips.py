@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from montage_dask.analysis.scenes import detect_boundaries
 from montage_dask.analysis.strip import Strip, create_strip, write_frames
+from montage_dask.records import Boundary
 
 ENDS = ((60, 1.0), (30, 0.25))
 """How far the camera moves across and down, and how fast in each direction."""
@@ -54,3 +56,15 @@ def make_strip(
             folder, start, batch, np.full(len(batch), sharpness, np.float32), window_frames
         )
     return Strip(folder)
+
+
+def detect_cuts(strip: Strip, **kwargs) -> tuple[int, ...]:
+    """Where the boundaries lie; of gradual ones, the middle."""
+    return tuple(
+        (b.start_frame + b.stop_frame + 1) // 2 for b in detect_boundaries(strip, **kwargs)
+    )
+
+
+def hard(cuts) -> tuple[Boundary, ...]:
+    """Cuts as boundaries."""
+    return tuple(Boundary("cut", cut, cut, 1.0) for cut in cuts)

@@ -18,7 +18,7 @@ def track():
 def test_any_pieces_give_the_same_bits(track, pieces):
     whole = onset_envelopes([track])
     parts = onset_envelopes(np.array_split(track, pieces))
-    for name in ("flux", "low_flux", "power", "low_power", "timbre"):
+    for name in ("flux", "low_flux", "power", "low_power", "timbre", "mel"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
     assert parts.samples == len(track)
 

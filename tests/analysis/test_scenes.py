@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_strips import make_strip, picture, scene
+from made_strips import detect_cuts, make_strip, picture, scene
 
 from montage_dask.analysis import scenes, transnet
-from montage_dask.analysis.scenes import detect_cuts, spaced
+from montage_dask.analysis.scenes import spaced
 from montage_dask.errors import StoreError, UsageError
 from montage_dask.store.arrays import ArraySpec, create_array, write_rows
 
@@ -200,7 +200,7 @@ def test_missing_scores_and_unknown_detectors(tmp_path):
     strip = make_strip(tmp_path, scene(1, 60))
     with pytest.raises(StoreError, match="no array transnet"):
         accurate(strip)
-    with pytest.raises(UsageError, match="'best' is not one of fast"):
+    with pytest.raises(UsageError, match="'best' is not one of auto"):
         detect_cuts(strip, detector="best", frame_rate=RATE)
 
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from made_strips import make_strip, scene
+from made_strips import hard, make_strip, scene
 
 from montage_dask.analysis.shots import describe_shots, quality_of
 from montage_dask.analysis.similarity import similarity
-from montage_dask.records import Shot, from_json, to_json
+from montage_dask.records import Boundary, Shot, from_json, to_json
 
 
 class Index:
@@ -37,7 +37,18 @@ def described(folder, thumbnails, cuts=(), rate=25, sharpness=0.5, pts=None):
         duration_seconds=index.time_seconds(frames - 1) + Fraction(1, rate),
     )
     strip = make_strip(folder, thumbnails, 100, sharpness)
-    return describe_shots(source, index, strip, cuts)
+    boundaries = [b for c in cuts for b in ([c] if isinstance(c, Boundary) else hard([c]))]
+    return describe_shots(source, index, strip, boundaries)
+
+
+def test_frames_of_a_transition_belong_to_no_shot(tmp_path):
+    thumbnails = np.concatenate([scene(1, 60), scene(2, 60), scene(3, 30)])
+    boundaries = (Boundary("dissolve", 50, 70, 0.8), Boundary("cut", 120, 120, 0.9))
+    shots = described(tmp_path, thumbnails, boundaries)
+    assert [(s.start_frame, s.stop_frame) for s in shots] == [(0, 50), (70, 120), (120, 150)]
+    assert [s.boundary for s in shots] == [None, *boundaries]
+    assert [s.boundary_seconds for s in shots] == [None, Fraction(2), Fraction(120, 25)]
+    assert from_json(Shot, to_json(shots[1])) == shots[1]
 
 
 def test_shots_cover_the_source(tmp_path):

@@ -6,11 +6,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from made_strips import make_strip, scene
+from made_strips import detect_cuts, make_strip, scene
 
 from montage_dask import models
 from montage_dask.analysis import transnet
-from montage_dask.analysis.scenes import detect_cuts
 from montage_dask.analysis.transnet import read_scores, score_window, write_scores
 from montage_dask.errors import UsageError
 from montage_dask.records import Window

@@ -9,7 +9,7 @@ from montage_dask.cluster import local as room
 from montage_dask.cluster.connect import connect
 from montage_dask.cluster.local import CGPU_SLOTS
 from montage_dask.config import resolve
-from montage_dask.graph.drive import capacity_of
+from montage_dask.graph.workers import capacity_of
 
 
 @pytest.fixture

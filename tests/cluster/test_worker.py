@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -123,4 +124,14 @@ def test_a_worker_that_cannot_start_says_why(arguments, said, monkeypatch):
     )
     assert done.returncode == 2
     assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_gpu_worker_without_a_gpu_says_so():
+    done = subprocess.run(
+        [sys.executable, "-m", "montage_dask", "worker", "--type", "gpu", "--scheduler", "tcp://127.0.0.1:1"],
+        capture_output=True, text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no NVIDIA GPU" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -133,3 +133,12 @@ def test_unknown_names_and_late_times_are_refused_with_help():
             call(selectors("zzz"))
         with pytest.raises(UsageError, match="ends at"):
             call(selectors("clip01@9:59"))
+
+
+def test_a_part_of_a_name_is_offered_as_a_pattern():
+    sources = {n: source(n) for n in ("Beach-Walk", "city", "harbour")}
+    with pytest.raises(UsageError, match=r"did you mean '\*Walk\*' \(Beach-Walk\.mp4\)"):
+        clips_ruled_out(sources, [], selectors("walk*"), [])
+    many = {n: source(n) for n in "abcdefg"}
+    with pytest.raises(UsageError, match=r"there are a\.mp4.*e\.mp4 and 2 more"):
+        clips_ruled_out(many, [], selectors("zzz"), [])

@@ -34,8 +34,8 @@ OTHER = {
 }
 
 
-def make(style):
-    shots, sources = footage(12, 6, rate=50)
+def make(style, seconds=(2.0, 6.0)):
+    shots, sources = footage(12, 6, rate=50, seconds=seconds)
     timeline = edit(shots, sources, music(60), style, fps=Fraction(30), width=640, height=360)
     return replace(timeline, style="", events=tuple(replace(e, reason="") for e in timeline.events))
 
@@ -52,9 +52,14 @@ def test_there_are_at_least_twelve_styles_and_all_load():
         assert load_style(name).name == name
 
 
-def test_no_two_styles_give_the_same_montage():
-    made = [make(load_style(name)) for name in style_names()]
-    assert len({(t.events, t.grade) for t in map(_hashable, made)}) == len(made)
+@pytest.fixture(scope="module")
+def made():
+    """A montage in each style, with footage enough for any."""
+    return {name: make(load_style(name), (4, 20)) for name in style_names()}
+
+
+def test_no_two_styles_give_the_same_montage(made):
+    assert len({(t.events, t.grade) for t in map(_hashable, made.values())}) == len(made)
 
 
 def _hashable(timeline):
@@ -209,3 +214,96 @@ def test_a_users_style_and_close_names(tmp_path):
 def test_grades_of_styles_are_the_presets_of_the_renderer():
     grade = pytest.importorskip("montage_dask.render.grade")
     assert set(GRADES) == set(grade.PRESETS)
+
+
+# -- what the descriptions promise ------------------------------------------------------------------------------------
+
+
+def lengths(timeline, part=slice(None)):
+    """Seconds of the events."""
+    return [float(e.frames / timeline.fps) for e in timeline.events[part]]
+
+
+def third(timeline, number):
+    """Mean seconds of the events that begin in that third of the montage."""
+    edges = [timeline.frames * k / 3 for k in range(4)]
+    held = [e for e in timeline.events if edges[number] <= e.start_frame < edges[number + 1]]
+    return float(np.mean([float(e.frames / timeline.fps) for e in held]))
+
+
+def test_fast_styles_cut_faster_than_calm_ones(made):
+    fast = [len(made[n].events) for n in ("action", "party", "social")]
+    medium = [len(made[n].events) for n in ("music-video", "sport", "trailer")]
+    calm = [len(made[n].events) for n in ("travel", "vintage", "noir")]
+    slow = [len(made[n].events) for n in ("nature", "wedding", "dream", "documentary")]
+    assert min(fast) > max(medium)
+    assert min(medium) > max(calm)
+    assert min(calm) > max(slow)
+    assert len(made["minimalist"].events) < min(slow)
+
+
+@pytest.mark.parametrize("shots", [2, 3, 4])
+def test_little_footage_does_not_turn_the_order_round(shots):
+    """A style that wants more cuts than the footage has pictures for is slowed down only as far as needed."""
+    few, sources = footage(3, shots, seconds=(3, 5))
+    counts = {}
+    for name in ("action", "music-video", "travel", "minimalist"):
+        timeline = edit(
+            few,
+            sources,
+            music(24, 124, labels=("high", "outro")),
+            load_style(name),
+            fps=Fraction(30),
+            width=64,
+            height=36,
+        )
+        counts[name] = len(timeline.events)
+    assert counts["action"] >= counts["music-video"] > counts["travel"] >= counts["minimalist"]
+
+
+@pytest.mark.parametrize("labels", [("high",), ("intro", "low", "high", "drop", "outro")])
+def test_a_trailer_opens_slowly_and_ends_in_a_storm(labels):
+    shots, sources = footage(12, 6)
+    track = music(60, 124, labels=labels)
+    timeline = edit(
+        shots, sources, track, load_style("trailer"), fps=Fraction(30), width=64, height=36
+    )
+    assert third(timeline, 0) > 1.5 * third(timeline, 2)
+    assert lengths(timeline)[0] > 1.5
+    assert np.median(lengths(timeline, slice(-8, None))) < 0.6
+
+
+def test_a_hook_in_the_first_second(made):
+    assert made["social"].events[0].frames < 1.2 * made["social"].fps
+    assert min(made[n].events[0].frames for n in made if n != "social") > 2 * made["social"].fps
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("noir", "dip-to-black"),
+        ("trailer", "dip-to-black"),
+        ("party", "dip-to-white"),
+        ("sport", "dip-to-white"),
+        ("travel", "crossfade"),
+        ("nature", "crossfade"),
+    ],
+)
+def test_transitions_come_where_the_song_changes(made, name, kind):
+    assert {e.transition.kind for e in made[name].events} == {"cut", kind}
+
+
+@pytest.mark.parametrize("name", ["dream", "documentary", "minimalist", "wedding"])
+def test_crossfades_everywhere(made, name):
+    assert {e.transition.kind for e in made[name].events[1:]} == {"crossfade"}
+
+
+@pytest.mark.parametrize("name", ["action", "social", "music-video"])
+def test_hard_cuts_only(made, name):
+    assert {e.transition.kind for e in made[name].events} == {"cut"}
+
+
+def test_slow_motion_where_it_is_promised(made):
+    """The footage has 50 frames a second."""
+    slowed = {n for n, t in made.items() if any(e.speed < 1 for e in t.events)}
+    assert slowed == {"dream", "nature", "sport", "wedding"}

@@ -19,9 +19,10 @@ from montage_dask.edit.edit import edit
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import UsageError
 from montage_dask.graph.directing import catalogue_of, direct, directed, edited
-from montage_dask.graph.drive import Driver, Silent
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import compose
 from montage_dask.graph.survey import Clip, Survey
+from montage_dask.graph.telling import Silent
 from montage_dask.job import make_job
 from montage_dask.records import to_json
 from montage_dask.store import Store
@@ -125,7 +126,7 @@ def test_a_model_decides_once_and_its_answer_is_kept(survey, driver):
     # The server is gone; its answer is not.
     direct(job(state), driver, survey)
     assert survey.direction.reused
-    assert driver.progress.notes == []
+    assert driver.progress.people.notes == []
 
 
 def test_a_refused_answer_may_be_corrected_once(survey, driver):
@@ -133,7 +134,7 @@ def test_a_refused_answer_may_be_corrected_once(survey, driver):
         assert direct(job(state), driver, survey)["style"] == "noir"
         assert "It was refused: style: 'vlog' is not one of" in state.text_of(1)
         assert "vlog" in state.text_of(1)
-    assert driver.progress.notes == []
+    assert driver.progress.people.notes == []
 
 
 INJECTED = [
@@ -155,9 +156,9 @@ def test_answers_outside_the_catalogue_leave_the_rules(survey, driver, text):
     assert survey.direction.answered_by == "rules"
     assert [p.clip for p in survey.direction.decision.pins] == [2]
     assert made["style"] == "music-video"
-    assert "answered twice what cannot be used" in driver.progress.notes[0]
-    assert "the brief was read by rules" in driver.progress.notes[0]
-    assert all(n.isprintable() for n in driver.progress.notes)
+    assert "answered twice what cannot be used" in driver.progress.people.notes[0]
+    assert "the brief was read by rules" in driver.progress.people.notes[0]
+    assert all(n.isprintable() for n in driver.progress.people.notes)
     assert not list(driver.store.root.rglob("*.json"))  # the next run asks again
 
 
@@ -167,7 +168,7 @@ def test_without_an_answer_the_rules_read_the_brief(survey, driver, behaviour):
         direct(job(state, **{"director-seconds": 1}), driver, survey)
     assert survey.direction.answered_by == "rules"
     assert [p.clip for p in survey.direction.decision.pins] == [2]
-    assert "the brief was read by rules" in driver.progress.notes[0]
+    assert "the brief was read by rules" in driver.progress.people.notes[0]
     assert survey.direction.summary()["notes"] == list(survey.direction.notes)
 
 
@@ -251,7 +252,7 @@ def test_the_key_is_neither_stored_nor_told(survey, driver, monkeypatch, caplog)
         direct(job(state, director="b"), driver, survey)
     assert state.asked[0][2]["authorization"] == "Bearer sk-secret-123"
     kept = "".join(p.read_text() for p in driver.store.root.rglob("*.json"))
-    told = "".join(driver.progress.notes) + json.dumps(survey.direction.summary())
+    told = "".join(driver.progress.people.notes) + json.dumps(survey.direction.summary())
     assert "sk-secret" not in kept + told + caplog.text
     assert all("sk-secret" not in str(s.value) for s in resolve().values())
 
@@ -325,4 +326,4 @@ def test_the_catalogue_holds_what_the_user_allows(survey):
 def test_a_given_timeline_is_not_directed(survey, driver, tmp_path):
     given = make_job({"from-timeline": str(tmp_path / "t.otio"), "director": "fast"})
     assert direct(given, driver, survey) is given
-    assert "timeline is given" in driver.progress.notes[0]
+    assert "timeline is given" in driver.progress.people.notes[0]

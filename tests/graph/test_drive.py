@@ -9,11 +9,13 @@ import pytest
 from distributed import Client, LocalCluster
 
 from montage_dask.errors import ClusterError, MediaError
-from montage_dask.graph import drive
 from montage_dask.graph import operation as room
-from montage_dask.graph.drive import Driver, Feed, Silent, capacity_of
+from montage_dask.graph import workers
+from montage_dask.graph.drive import Driver, Feed
 from montage_dask.graph.operation import Operation, Request, register
 from montage_dask.graph.placement import Placement
+from montage_dask.graph.telling import Silent
+from montage_dask.graph.workers import capacity_of
 from montage_dask.store import Store
 
 HERE = {"work": Placement("work", "cpu", "test")}
@@ -70,6 +72,13 @@ def test_all_are_run_once_and_then_reused(driver):
     assert sorted(o.record["n"] for o in again) == list(range(20))
     (row,) = driver.tally.rows()
     assert (row["name"], row["target"], row["count"], row["reused"]) == ("work", "cpu", 20, 20)
+    told = driver.told()
+    assert {w["worker"] for w in told["workers"]} <= {"0", "1"}
+    assert sum(w["count"] for w in told["workers"]) == 20
+    assert {k: v["count"] for k, v in driver.progress.board.of("count").items()} == {
+        "count/work/cpu/done": 20,
+        "count/work/cpu/reused": 20,
+    }
 
 
 def test_few_are_in_flight_and_requests_are_drawn_lazily(driver):
@@ -119,33 +128,35 @@ def test_what_an_outcome_makes_possible_can_be_added(driver):
 
 
 def test_a_resource_that_nobody_offers_is_an_error_and_no_hang(driver, monkeypatch):
-    monkeypatch.setattr(drive, "WORKER_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "WORKER_WAIT_SECONDS", 0.5)
     with pytest.raises(ClusterError, match="no worker offers GPU, which work needs"):
         list(driver.run(requests(1), {"work": Placement("work", "gpu", "test")}))
 
 
 def test_tasks_carry_the_tag_and_the_name_of_their_stage(driver, client):
-    """Caught while it runs: the scheduler knows the restriction and the stage of the task."""
+    """Caught while it runs: the scheduler knows the restriction, the stage of the task, and what it is about."""
     (request,) = requests(1, sleep=1.0)
     caught = {}
 
     def look(dask_scheduler):
         for key, state in dask_scheduler.tasks.items():
-            yield str(key), dict(state.resource_restrictions or {}), state.prefix.name
+            about = (state.annotations or {}).get("montage")
+            yield str(key), dict(state.resource_restrictions or {}), state.prefix.name, about
 
     def watch():
         for _ in range(40):
-            for name, resources, prefix in client.run_on_scheduler(
+            for name, resources, prefix, about in client.run_on_scheduler(
                 lambda dask_scheduler: list(look(dask_scheduler))
             ):
-                caught[name] = (resources, prefix)
+                caught[name] = (resources, prefix, about)
             time.sleep(0.02)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     list(driver.run([request], HERE))
     watcher.join()
-    assert caught[request.task_name] == ({"CPU": 1}, "work")
+    about = {"job": driver.progress.job, "operation": "work", "label": "clip 0"}
+    assert caught[request.task_name] == ({"CPU": 1}, "work", about)
 
 
 def test_what_the_cluster_offers_is_known(client):

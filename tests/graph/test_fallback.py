@@ -10,12 +10,13 @@ from distributed import Client, Scheduler, SpecCluster, Worker
 
 from montage_dask.devices import failure_of
 from montage_dask.errors import ClusterError, MediaError, TargetFailed
-from montage_dask.graph import drive
 from montage_dask.graph import operation as room
-from montage_dask.graph.drive import Driver, Silent
+from montage_dask.graph import workers
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.fallback import BREAK_AFTER
 from montage_dask.graph.operation import Operation, Request, register
 from montage_dask.graph.placement import Placement
+from montage_dask.graph.telling import Silent
 from montage_dask.store import Store
 
 ON_GPU = {"work": Placement("work", "gpu", "test", ("cpu",))}
@@ -100,13 +101,13 @@ def test_without_a_target_behind_it_the_failure_is_the_result(driver):
 
 
 def test_a_gpu_worker_that_goes_away_loses_no_work(driver, cluster, monkeypatch):
-    monkeypatch.setattr(drive, "CAPACITY_SECONDS", 0.0)
+    monkeypatch.setattr(workers, "CAPACITY_SECONDS", 0.0)
     run = driver.run(requests(12, hold=0.3), ON_GPU)
     done = [next(run)]
     assert done[0].record["device"] == "cuda"
     cluster.worker_spec.pop("gpu")
     cluster.sync(cluster._correct_state)
-    monkeypatch.setattr(drive, "FALLBACK_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "FALLBACK_WAIT_SECONDS", 0.5)
     done += run
     assert sorted(o.record["n"] for o in done) == list(range(12))
     assert {o.record["device"] for o in done} == {"cuda", "cpu"}
@@ -114,9 +115,9 @@ def test_a_gpu_worker_that_goes_away_loses_no_work(driver, cluster, monkeypatch)
 
 
 def test_no_worker_at_all_is_an_error(driver, cluster, monkeypatch):
-    monkeypatch.setattr(drive, "CAPACITY_SECONDS", 0.0)
-    monkeypatch.setattr(drive, "FALLBACK_WAIT_SECONDS", 0.3)
-    monkeypatch.setattr(drive, "WORKER_WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(workers, "CAPACITY_SECONDS", 0.0)
+    monkeypatch.setattr(workers, "FALLBACK_WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(workers, "WORKER_WAIT_SECONDS", 0.3)
     cluster.worker_spec.clear()
     cluster.sync(cluster._correct_state)
     with pytest.raises(ClusterError, match="CPU"):

@@ -10,14 +10,15 @@ import torch
 from distributed import Client, LocalCluster
 from makers import film, network_file
 
-from montage_dask import api
+from montage_dask.config import resolve
 from montage_dask.errors import TargetFailed, UsageError
 from montage_dask.graph import batch
 from montage_dask.graph import operation as room
-from montage_dask.graph.drive import Driver, Silent
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Operation, Request, register
 from montage_dask.graph.placement import Capacity, Placement
 from montage_dask.graph.survey import Settings
+from montage_dask.graph.telling import Silent
 from montage_dask.graph.upscaling import PIECE_FRAMES, spoken, too_large, upscaling
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.probe import probe
@@ -66,7 +67,7 @@ HOW = batch.Transcoding(
 
 
 def run(driver, files, folder, model, limit_minutes=None, scale=2, target="cpu"):
-    settings = api.resolve({"placement": {"upscale": target}})
+    settings = resolve({"placement": {"upscale": target}})
     return batch.upscale(
         driver, Settings.of(settings), [str(f) for f in files], folder, HOW,
         upscaling(model, scale, memory_limit_mb=4096), limit_minutes,
@@ -83,7 +84,7 @@ def test_files_are_enlarged_in_pieces_and_what_is_done_stays(driver, tmp_path, m
     assert (after.width, after.height) == (128, 72)
     assert (after.frames, after.frame_rate) == (before.frames, before.frame_rate)
     assert after.audio is not None
-    said = driver.progress.said
+    said = driver.progress.people.said
     estimate = next(n for n, s in enumerate(said) if "2× by own.pth" in s)
     assert estimate < said.index("stage upscale 2")
     assert driver.tally.counts["upscale", "cpu"] == 2
@@ -107,7 +108,7 @@ def test_a_worker_that_only_says_it_has_a_gpu(driver, tmp_path, model):
     written = run(driver, [small], tmp_path / "large", model, target="gpu")
     assert written.outputs[0]["frames"] == PIECE_FRAMES + 20
     assert driver.tally.counts["upscale", "cpu"] == 2
-    said = driver.progress.said
+    said = driver.progress.people.said
     assert any("1 cpu slot takes about" in s for s in said)
     assert any("goes on with cpu: no CUDA device" in s for s in said)
 
@@ -256,7 +257,7 @@ def test_the_plan_guesses_what_upscaling_takes(driver, tmp_path, model, monkeypa
         job = make_job({"footage": ["."], "music": "a.wav", "size": size, "upscale": mode})
         return _upscales(job, driver, survey, 1.0)
 
-    monkeypatch.setattr(driver, "capacity", lambda: Capacity({"CPU": 1}, {"CPU": 1}, 1))
+    monkeypatch.setattr(driver.workers, "capacity", lambda: Capacity({"CPU": 1}, {"CPU": 1}, 1))
     assert guess("auto", "128x72") == guess("off", "128x72") == guess("on", "80x46") == []
     ((name, count, seconds),) = guess("on", "128x72")
     assert (name, count) == ("upscale", 2)  # 37.5 of 60 frames
@@ -267,7 +268,7 @@ def test_auto_leaves_it_to_accelerators(tmp_path, driver, model, monkeypatch):
     improved, timeline = montage_of(tmp_path, driver, model, "off")
     assert (improved.told, improved.timeline) == ([], timeline)
     plain = Capacity({"CPU": 1}, {"CPU": 1}, 1)
-    monkeypatch.setattr(driver, "expect", lambda target: plain)
+    monkeypatch.setattr(driver.workers, "expect", lambda target: plain)
     improved, timeline = montage_of(tmp_path, driver, model, "auto")
     (told,) = improved.told
     assert not told["applied"]
@@ -299,7 +300,7 @@ def test_what_a_gpu_cannot_do_goes_on_with_the_cpu(driver, monkeypatch):
     outcomes = list(driver.run(requests, place))
     assert sorted(o.record["n"] for o in outcomes) == list(range(5))
     assert driver.tally.counts == {("refused", "cpu"): 5}
-    assert any("goes on with cpu: no memory left" in s for s in driver.progress.said)
+    assert any("goes on with cpu: no memory left" in s for s in driver.progress.people.said)
 
 
 def test_without_another_target_it_is_an_error(driver, monkeypatch):

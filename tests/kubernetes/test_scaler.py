@@ -19,7 +19,7 @@ from montage_dask.cluster.specs import PACKAGED
 from montage_dask.cluster.standing import remove_standing, scale_standing, start_standing
 from montage_dask.cluster.starting import Launch, hang_up, start
 from montage_dask.config import Setting, resolve
-from montage_dask.graph.drive import capacity_of
+from montage_dask.graph.workers import capacity_of
 
 GPU_WORKER = {"DASK_CUDA_TEST_DISABLE_DEVICE_SPECIFIC": "1", "CUDA_VISIBLE_DEVICES": "0"}
 

@@ -7,12 +7,11 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import subprocess
 from collections import namedtuple
 from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +67,13 @@ def made(folder: Path, names=("one.mp4", "two.mp4", "three.mov"), skipped=(), **
     (folder / "out.mp4").write_bytes(b"video")
     ran = {
         "operations": [{"name": "encode", "target": "cpu", "count": 3, "seconds": 1.5, "cpu_seconds": 1, "reused": 2}],
+        "workers": [
+            {"worker": "pod-1", "target": "cpu", "count": 3, "seconds": 5.0, "operations": {"encode": 4.5, "strip": 0.5}},
+            {"worker": "pod-<b>2", "target": "gpu", "count": 1, "seconds": 0.5, "operations": {"strip": 0.5}},
+        ],
+        "stages": [
+            {"name": "encode", "unit": "segments", "done": 3, "total": 4, "seconds": 6.25, "media_seconds": 25.0, "speed": 4.0},
+        ],
         "fallbacks": [], "troubles": [], "wall_seconds": 12.5,
     }  # fmt: skip
     summary = run_summary(
@@ -99,7 +105,8 @@ def test_it_tells_what_the_run_did(tmp_path):
     read = Read(page(summary, run_dir))
     for told in (
         "8 events", "no worker offers GPU", "shaky.mp4", "shakes by 0.4 %", "what the words stand for", "pace: 1.41",
-        "no unicorn", "travel", "3.12.1", summary["command"], "three.mov", "part 3", "command line", "120.0 BPM",
+        "no unicorn", "travel", "pod-1", "5.0 s (40 %)", "pod-<b>2", "3 of 4 segments", "4.0 ×",
+        "3.12.1", summary["command"], "three.mov", "part 3", "command line", "120.0 BPM",
     )[1:]:  # fmt: skip
         assert told in read.text, told
     rows = [a for a in read.of("tr") if (a.get("id") or "").startswith("e")]
@@ -315,39 +322,34 @@ def test_a_run_that_failed_after_a_good_one_is_told_first(tmp_path):
     assert text.index("The last run into this folder failed") < text.index("<video")
 
 
-def chromium(path: Path, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """What Debian's browser makes of a page, with no network."""
-    return subprocess.run(
-        [
-            "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
-            "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--window-size=1280,800",
-            "--virtual-time-budget=2000", "--dump-dom", *more, path.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+def opened(browser, path: Path, **options):
+    """A page of Debian's browser with no network, and what it complained of."""
+    page = browser.new_context(
+        offline=True, viewport={"width": 1280, "height": 800}, **options
+    ).new_page()
+    complaints: list[str] = []
+    page.on("console", lambda m: complaints.append(m.text))
+    page.on("pageerror", lambda e: complaints.append(str(e)))
+    page.goto(path.as_uri())
+    return page, complaints
 
 
-needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-
-
-@needs_chromium
-@pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
-def test_chromium_draws_it_without_complaint(tmp_path, scheme):
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_chromium_draws_it_without_complaint(tmp_path, browser, scheme):
     """Its script runs in spite of the policy, nothing is refused, and the colours are those asked for."""
     _, summary, run_dir = made(tmp_path)
     (tmp_path / "out.mp4").unlink()
-    path, picture = write_report(summary, run_dir), tmp_path / "s.png"
-    wanted = (f"--blink-settings=preferredColorScheme={scheme}", f"--screenshot={picture}")
-    done = chromium(path, tmp_path, *wanted)
-    assert "CONSOLE" not in done.stderr, done.stderr
-    assert re.search(r"<html[^>]*class=\"js\"", done.stdout)
-    with Image.open(picture) as image:
+    page, complaints = opened(browser, write_report(summary, run_dir), color_scheme=scheme)
+    assert page.locator("html.js").count() == 1
+    assert complaints == []
+    with Image.open(BytesIO(page.screenshot())) as image:
         corner = image.convert("L").getpixel((5, 5))
-    assert corner < 60 if scheme == 0 else corner > 200
+    assert corner < 60 if scheme == "dark" else corner > 200
 
 
-@needs_chromium
-def test_a_click_sorts_and_the_policy_stops_any_other_script(tmp_path):
+@pytest.mark.browser
+def test_a_click_sorts_and_the_policy_stops_any_other_script(tmp_path, browser):
     """A script of somebody else clicks on "length" twice: it does so only without the policy."""
     _, summary, run_dir = made(tmp_path)
     (tmp_path / "out.mp4").unlink()
@@ -358,9 +360,10 @@ def test_a_click_sorts_and_the_policy_stops_any_other_script(tmp_path):
     for policy in (True, False):
         shown = text if policy else re.sub(r"<meta http-equiv=.*", "", text)
         path.write_text(shown.replace("</body>", foreign + "</body>"), encoding="utf-8")
-        done = chromium(path, tmp_path)
-        assert ("Content Security Policy" in done.stderr) == policy
-        orders[policy] = [int(n) for n in re.findall(r'<tr id="e(\d+)"', done.stdout)]
+        page, complaints = opened(browser, path)
+        assert any("Content Security Policy" in c for c in complaints) == policy
+        rows = page.eval_on_selector_all("#events tr[id]", "rows => rows.map(r => r.id)")
+        orders[policy] = [int(row.removeprefix("e")) for row in rows]
     errors = {n: c["error_ms"] for n, c in enumerate(summary["cuts"], 2)} | {1: 0.0}
     assert orders[True] == list(range(1, 9))
     assert [errors[n] for n in orders[False]] == sorted(errors.values(), reverse=True)

@@ -1,145 +1,111 @@
-"""The API behind the commands: `run`, `plan`, `analyse`, `frames`, `transcode`, `grade`, `stabilise`, `upscale`.
+"""Verbs over many files, as functions: `analyse`, `frames`, `transcode`, `grade`, `stabilise`, `upscale`.
 
 Options are those of the commands, as keywords with underscores; what is left out comes from the settings. All return
-JSON-ready dictionaries; `progress` is told how far a job is.
+JSON-ready dictionaries; `progress` is told how far the work is (None: a bar in notebooks and interactive sessions). `cluster=`
+takes a `Cluster` or a Dask client, too.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from montage_dask.cluster.connect import connect
+from montage_dask.api.working import driving, separate, shown, watched
 from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
-from montage_dask.graph import batch, finish, montage, planning
-from montage_dask.graph.drive import Driver, Progress, Silent
+from montage_dask.graph import batch, finish, montage
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
+from montage_dask.graph.telling import Progress
 from montage_dask.graph.upscaling import upscaling
-from montage_dask.job import Job, make_job, read_job
-from montage_dask.progress_file import ProgressFile
+from montage_dask.records import Music
 from montage_dask.render.grade import check_grade
 from montage_dask.report.summary import analysis_summary
-from montage_dask.store import Store
 
-log = logging.getLogger(__name__)
-
-JOB_SUFFIXES = (".yaml", ".yml")
-
-
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords as settings: by their names, without those left out."""
-    return {k.replace("_", "-"): v for k, v in options.items() if v is not None}
-
-
-def job_of(footage: str | Path | Sequence[str | Path], options: Mapping[str, Any]) -> Job:
-    """A checked job from footage (or one job file) and options.
-
-    Raises:
-        UsageError: an option is wrong.
-    """
-    patterns = [footage] if isinstance(footage, str | Path) else list(footage)
-    given = _given(options)
-    if len(patterns) == 1 and str(patterns[0]).lower().endswith(JOB_SUFFIXES):
-        return read_job(Path(patterns[0]), given)
-    return make_job({**given, "footage": [str(p) for p in patterns]})
+STORE = ".montage"
+"""Folder of the artefacts, beside what is made."""
 
 
 @contextmanager
-def _logged(run_dir: Path) -> Iterator[None]:
-    """Details go to a log file in the run folder."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(run_dir / "montage.log", encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("montage_dask")
-    logger.addHandler(handler)
-    try:
-        yield
-    except MontageError as error:
-        details = getattr(error, "details", None)
-        logger.exception("%s%s", error, "\n" + details() if details else "")
-        raise
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
-
-
-def run(
-    footage: str | Path | Sequence[str | Path] = (),
-    *,
-    progress: Progress | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Make a montage.
-
-    Args:
-        footage: files, folders, globs, or one job file.
-        progress: told how far the job is.
-        **options: music, output, style, duration, start, size, fps, fit, quality, codec, seed, variants, include, exclude, pin,
-            grade, transition, keep_audio, from_timeline, run_dir, cluster, n_workers, … (see `config show`).
-
-    Returns:
-        The object that `run --json` prints.
-
-    Raises:
-        UsageError: an option is wrong.
-        MontageError: nothing could be made; nothing new stands at the output path then.
-    """
-    job = job_of(footage, options)
-    montage.check_output(job)
-    with (
-        _logged(job.run_dir),
-        ProgressFile(job.run_dir, progress or Silent(), job.output) as told,
-        connect(job.settings) as client,
-    ):
-        driver = montage.start(job, client, told)
-        survey, made = montage.make(job, driver)
-        return finish.finish(job, driver, survey, made)
-
-
-def plan(
-    footage: str | Path | Sequence[str | Path] = (),
-    *,
-    progress: Progress | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """What `run` with the same arguments would do; renders nothing and analyses nothing.
-
-    Returns:
-        Clips, windows, operations with target and reason, estimated time and disk, and what the cluster has.
-
-    Raises:
-        UsageError, NothingToDoError: as `run`.
-    """
-    job = job_of(footage, options)
-    with connect(job.settings) as client:
-        return planning.plan(job, montage.start(job, client, progress or Silent()))
-
-
-@contextmanager
-def _batch(
-    options: dict[str, Any], folder: Path, progress: Progress | None
+def batched(
+    kind: str,
+    files: Iterable[str | Path],
+    options: Mapping[str, Any],
+    folder: Path,
+    progress: Progress | None,
+    title: str,
 ) -> Iterator[tuple[Driver, Settings]]:
-    given = _given(options)
+    given, cluster = separate(options)
     settings = resolve(given)
-    store = Path(settings["store"].value or folder / ".montage")
-    with connect(settings) as client:
-        driver = Driver(
-            client,
-            Store(store.absolute()),
-            progress or Silent(),
-            in_flight_per_slot=settings["in-flight-per-slot"].value,
-            retries=settings["retries"].value,
-            gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
-        )
+    store = Path(settings["store"].value or folder / STORE)
+    with (
+        shown(progress, title) as told,
+        driving(settings, store.absolute(), told, cluster) as driver,
+        watched(driver, kind, folder.name, map(str, files), settings),
+    ):
         yield driver, Settings.of(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """What an analysis found."""
+
+    survey: Survey
+    heard: tuple[Music, ...]
+    settings: Settings
+    store: Path
+    """Folder of the artefacts."""
+    ran: Mapping[str, Any]
+    """What ran where (see `Driver.told`)."""
+
+
+def survey_files(
+    files: Sequence[str | Path],
+    *,
+    music: Sequence[str | Path] = (),
+    output: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Analysed:
+    """As `analyse`, with the records themselves."""
+    from montage_dask.analysis.similarity import group_duplicates
+
+    folder = Path(output) if output is not None else Path.cwd()
+    names = ", ".join(Path(f).name for f in [*files, *music][:3])
+    title = f"analysing {names}"
+    with batched("analyse", [*files, *music], options, folder, progress, title) as (
+        driver,
+        settings,
+    ):
+        survey = Survey()
+        tracks = [str(Path(m).absolute()) for m in music]
+        candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
+        survey.skipped.extend(skipped)
+        candidates = [c for c in candidates if str(c.path) not in tracks]
+        probe_all(driver, settings, candidates, survey)
+        tracks += _audio_only(survey)
+        survey.tell = driver.progress.left_out
+        for one in survey.skipped:
+            survey.tell(one.path, one.reason)
+        analysis = Analysis(driver, settings, survey)
+        analysis.run(tracks)
+        heard = {}
+        for path, result in analysis.heard.items():
+            if isinstance(result, MontageError):
+                survey.skip(path, getattr(result, "reason", str(result)))
+            else:
+                heard[path] = result
+        survey.shots = group_duplicates(survey.shots, settings.embedding)
+        if not survey.clips and not heard:
+            raise NothingToDoError(montage.nothing_usable(survey))
+        found = tuple(heard[t] for t in tracks if t in heard)
+        return Analysed(survey, found, settings, driver.store.root, driver.told())
 
 
 def analyse(
@@ -165,36 +131,9 @@ def analyse(
     Raises:
         NothingToDoError: nothing could be analysed.
     """
-    from montage_dask.analysis.similarity import group_duplicates
-
-    folder = Path(output) if output is not None else Path.cwd()
-    with _batch(options, folder, progress) as (driver, settings):
-        survey = Survey()
-        tracks = [str(Path(m).absolute()) for m in music]
-        candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
-        survey.skipped.extend(skipped)
-        candidates = [c for c in candidates if str(c.path) not in tracks]
-        probe_all(driver, settings, candidates, survey)
-        tracks += _audio_only(survey)
-        analysis = Analysis(driver, settings, survey)
-        analysis.run(tracks)
-        heard = {}
-        for path, result in analysis.heard.items():
-            if isinstance(result, MontageError):
-                survey.skip(path, getattr(result, "reason", str(result)))
-            else:
-                heard[path] = result
-        survey.shots = group_duplicates(survey.shots, settings.embedding)
-        if not survey.clips and not heard:
-            raise NothingToDoError(montage.nothing_usable(survey))
-        ran = driver.told()
-    return analysis_summary(
-        survey.sources,
-        survey.shots,
-        [heard[t] for t in tracks if t in heard],
-        survey.skipped,
-        ran,
-    )
+    found = survey_files(files, music=music, output=output, progress=progress, **options)
+    survey = found.survey
+    return analysis_summary(survey.sources, survey.shots, found.heard, survey.skipped, found.ran)
 
 
 def _audio_only(survey: Survey) -> list[str]:
@@ -234,7 +173,7 @@ def transcode(
         NothingToDoError: nothing could be transcoded.
     """
     check_grade(grade)
-    folder = _output_folder(output)
+    folder = output_folder(output)
     box = None
     if size is not None:
         width, _, height = resolve({"size": size})["size"].value.partition("x")
@@ -242,7 +181,8 @@ def transcode(
     how = _encoding(options, size=box, audio=audio, container=container)
     absolute = os.path.abspath(grade) if grade.lower().endswith(".cube") else grade
     how = replace(how, grade=absolute)
-    with _batch(options, folder, progress) as (driver, settings):
+    title = "transcoding" if grade == "none" else "grading"
+    with batched("transcode", files, options, folder, progress, title) as (driver, settings):
         written = batch.transcode(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 
@@ -273,9 +213,9 @@ def stabilise(
         UsageError: an option is wrong.
         NothingToDoError: nothing could be stabilised.
     """
-    folder = _output_folder(output)
+    folder = output_folder(output)
     how = _encoding(options, size=None, audio=audio, container=container)
-    with _batch(options, folder, progress) as (driver, settings):
+    with batched("stabilise", files, options, folder, progress, "steadying") as (driver, settings):
         written = batch.stabilise(driver, settings, [str(f) for f in files], folder, how)
         return _written(written, driver, "outputs")
 
@@ -312,17 +252,17 @@ def upscale(
         UsageError: an option is wrong, or it would take longer than `upscale-limit-minutes`.
         NothingToDoError: nothing could be upscaled.
     """
-    folder = _output_folder(output)
+    folder = output_folder(output)
     if scale not in (2, 4):
         raise UsageError(f"--scale {scale}: must be 2 or 4")
     options = {**options, "upscale_model": model}
-    values = resolve(_given(options))
+    values = resolve(separate(options)[0])
     how = _encoding(options, size=None, audio=audio, container=container)
     enlarge = upscaling(
         values["upscale-model"].value, scale, memory_limit_mb=values["gpu-memory-limit"].value
     )
     limit = None if yes else values["upscale-limit-minutes"].value
-    with _batch(options, folder, progress) as (driver, settings):
+    with batched("upscale", files, options, folder, progress, "upscaling") as (driver, settings):
         patterns = [str(f) for f in files]
         written = batch.upscale(driver, settings, patterns, folder, how, enlarge, limit)
         expected = round(written.expected_seconds or 0.0, 3)
@@ -335,7 +275,7 @@ def _encoding(
     """How a batch job encodes its files, from its options."""
     if audio not in ("copy", "aac", "none"):
         raise UsageError(f"--audio {audio}: must be copy, aac or none")
-    settings = resolve(_given(options))
+    settings = resolve(separate(options)[0])
     return batch.Transcoding(
         codec=settings["codec"].value,
         quality=settings["quality"].value,
@@ -401,7 +341,7 @@ def frames(
         UsageError: an option is wrong.
         NothingToDoError: no still could be written.
     """
-    folder = _output_folder(output)
+    folder = output_folder(output)
     if image_format not in ("jpg", "png"):
         raise UsageError(f"--format {image_format}: must be jpg or png")
     step: Fraction | None = None
@@ -417,7 +357,10 @@ def frames(
     if max_width is not None and not 16 <= max_width <= 16384:
         raise UsageError("--width must lie between 16 and 16384")
     wanted = batch.StillsWanted(step, per_shot, "." + image_format, max_width)
-    with _batch(options, folder, progress) as (driver, settings):
+    with batched("frames", files, options, folder, progress, "writing stills") as (
+        driver,
+        settings,
+    ):
         written = batch.stills(driver, settings, [str(f) for f in files], folder, wanted)
         result = _written(written, driver, "frames")
     if contact_sheet:
@@ -430,7 +373,7 @@ def _written(written: batch.Written, driver: Driver, name: str) -> dict[str, Any
     return {name: written.outputs, "skipped": skipped, **driver.told()}
 
 
-def _output_folder(output: str | Path) -> Path:
+def output_folder(output: str | Path) -> Path:
     from montage_dask.store.artefacts import storage_error
 
     folder = Path(output).absolute()
@@ -441,8 +384,3 @@ def _output_folder(output: str | Path) -> Path:
     except OSError as error:
         raise storage_error(folder, error) from error
     return folder
-
-
-def exit_code(result: Mapping[str, Any]) -> int:
-    """0 done, 3 finished with clips skipped."""
-    return 3 if result.get("skipped") else 0

@@ -1,0 +1,228 @@
+"""From activations of a network to beats and bars: the most likely course of tempo, beats and metre over the whole music.
+
+Both are found by dynamic programming: beats over (time, interval before the beat), as in `beats`, but with all tempi open, so
+that the octave is decided by what lies on the beats and between them; bars over (metre, place in the bar).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from montage_dask.analysis.bars import Bars
+from montage_dask.analysis.beat_network import ACTIVATION_RATE, STRIDE
+from montage_dask.analysis.beats import (
+    REFINE_FRAMES,
+    STEADY_FRAMES,
+    expected_places,
+    extended,
+    refine,
+)
+from montage_dask.analysis.onset import FRAME_RATE, Floats
+from montage_dask.analysis.tempo import Doubles, Indices
+from montage_dask.media.audio import ANALYSIS_RATE
+
+SLOWEST_BPM, FASTEST_BPM = 48.0, 215.0
+
+SUREST = 4.0
+"""A logit beyond this counts as this: one beat that the network misses does not break a chain."""
+AROUND_SECONDS = 0.7
+CLEAR, SILENT = 0.4, 0.1
+"""Where no activation within AROUND_SECONDS reaches CLEAR, beats cost less, down to this share."""
+CHANGE_COST = 120.0
+"""Cost of an interval unlike the one before it, times the squared logarithm of the ratio."""
+WIDEST_CHANGE = 3
+"""Neighbouring intervals differ by at most so many frames (35 ms), but for jumps."""
+JUMP_COST = 9.0
+"""Of any other interval: another song, another tempo."""
+PREFERRED_BPM, PREFERENCE = 115.0, 0.15
+"""A little per beat and squared octave, where activations leave it open."""
+
+METRES = (4, 3, 2, 5, 6, 7)
+METRE_COST = {4: 0.0, 3: 0.02, 2: 0.12, 5: 0.12, 6: 0.12, 7: 0.2}
+"""Per beat: what is rare needs evidence."""
+METRE_CHANGE_COST = 8.0
+"""Of another metre from one bar to the next."""
+CUT_COST = 14.0
+"""Of a bar that is cut short."""
+DOWN_RATIO = 4.0
+"""Largest logit of a downbeat that counts."""
+
+
+def decode_beats(logits: Floats, strength: Doubles, samples: int) -> Doubles:
+    """The times of all beats.
+
+    Args:
+        logits: of beats, shape (frames of the network,).
+        strength: onset strength per frame of the envelopes, for the exact places; of `tempo.pulse`.
+        samples: length of the music.
+
+    Returns:
+        Seconds, increasing, shape (beats,).
+    """
+    if len(strength) < 2:
+        return np.zeros(0)
+    gains = gains_of(logits, len(strength))
+    chain = _chain(gains)
+    return extended(_placed(strength, chain) / FRAME_RATE, samples / ANALYSIS_RATE)
+
+
+def _placed(strength: Doubles, chain: Indices) -> Doubles:
+    """Exact places in frames: on the attack, else as the neighbours expect, else (the tempo changes) as the network says."""
+    attacks, weights = refine(strength, chain)
+    if len(chain) < 4:
+        return attacks
+    expected = expected_places(attacks, weights)
+    trust = np.clip(weights / 0.5, 0, 1)
+    near = np.abs(attacks - expected) < STEADY_FRAMES
+    regular = np.abs(expected - chain) < REFINE_FRAMES
+    steady = np.where(regular, expected, chain.astype(np.float64))
+    places = np.where(near, expected + trust * (attacks - expected), steady)
+    return np.asarray(np.maximum.accumulate(places))
+
+
+def gains_of(logits: Floats, frames: int) -> Doubles:
+    """What a beat at each frame of the envelopes gains, ±SUREST; shape (frames,).
+
+    Where the network hears no beat at all, a beat costs little anywhere: breaks are crossed at the pace around them.
+    """
+    held = np.clip(logits.astype(np.float64), -SUREST, SUREST)
+    heard = 1 / (1 + np.exp(-held))
+    reach = round(AROUND_SECONDS * ACTIVATION_RATE)
+    padded = np.pad(heard, reach, constant_values=heard.min())
+    loudest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(1)
+    held = np.maximum(held, -SUREST * np.clip(loudest / CLEAR, SILENT, 1.0))
+    return np.asarray(np.interp(np.arange(frames) / STRIDE, np.arange(len(held)), held))
+
+
+def _chain(gains: Doubles) -> Indices:
+    """Frames of the best chain of beats."""
+    frames = len(gains)
+    shortest, longest = int(60 * FRAME_RATE / FASTEST_BPM), int(60 * FRAME_RATE / SLOWEST_BPM)
+    lags = np.arange(shortest, longest + 1)
+    reach = np.arange(-WIDEST_CHANGE, WIDEST_CHANGE + 1)
+    before = np.clip(np.arange(len(lags))[:, None] + reach, 0, len(lags) - 1)
+    change = (CHANGE_COST * np.log(lags[before] / lags[:, None]) ** 2).astype(np.float32)
+    change[(np.arange(len(lags))[:, None] + reach) != before] = np.inf
+    octaves = np.log2(60 * FRAME_RATE / lags / PREFERRED_BPM)
+    liked = (-PREFERENCE * octaves**2).astype(np.float32)
+    # Row t + longest is frame t; the rows before frame 0 say "no beat yet" at no cost.
+    score = np.zeros((frames + longest, len(lags)), np.float32)
+    best = np.zeros(frames + longest, np.float32)
+    leader = np.zeros(frames + longest, np.int64)
+    back = np.zeros((frames, len(lags)), np.int16)
+    columns = np.arange(len(lags))
+    # Frames of one block are at least one interval away from the beats that they follow.
+    for start in range(0, frames, shortest):
+        at = np.arange(start, min(start + shortest, frames))
+        previous = at[:, None] - lags + longest
+        near = score[
+            previous, columns
+        ]  # the steady course first: all other options are compared with it
+        chosen = np.broadcast_to(columns, near.shape).copy()
+        for step in range(len(reach)):
+            if reach[step] == 0:
+                continue
+            other = score[previous, before[:, step]] - change[:, step]
+            better = other > near
+            near = np.where(better, other, near)
+            chosen = np.where(better, before[:, step], chosen)
+        jump = best[previous] - JUMP_COST
+        better = jump > near
+        near = np.where(better, jump, near)
+        chosen = np.where(better, leader[previous], chosen)
+        rows = near + liked + gains[at, None].astype(np.float32)
+        score[at + longest] = rows
+        leader[at + longest] = rows.argmax(1)
+        best[at + longest] = rows.max(1)
+        back[at] = chosen
+    final = score[max(longest, frames) :]
+    row, lag = np.unravel_index(int(final.argmax()), final.shape)
+    frame = int(row) + max(longest, frames) - longest
+    found = []
+    while frame >= 0:
+        found.append(frame)
+        lag, frame = back[frame, lag], frame - int(lags[lag])
+    return np.array(found[::-1], np.int64)
+
+
+def decode_bars(logits: Floats, beats: Doubles, beats_per_bar: int | None = None) -> Bars:
+    """Metre and first beats of the bars.
+
+    Args:
+        logits: of beat and downbeat, shape (frames of the network, 2).
+        beats: seconds, shape (beats,).
+        beats_per_bar: the metre, when it is known.
+    """
+    if len(beats) < 2:
+        return Bars(beats_per_bar or 0, np.arange(min(1, len(beats)), dtype=np.int64))
+    evidence = down_evidence(logits, beats)
+    metres = (beats_per_bar,) if beats_per_bar else METRES
+    metre = np.concatenate([np.full(m, m) for m in metres])
+    place = np.concatenate([np.arange(m) for m in metres])
+    down = place == 0
+    cost = np.array([METRE_COST.get(int(m), 0.2) for m in metre])
+    gain = np.where(down, evidence[:, None], 0.0) - cost
+    ends = np.flatnonzero(place == metre - 1)
+    states = np.arange(len(metre))
+    best = gain[0].copy()
+    back = np.empty((len(beats), len(metre)), np.int64)
+    back[0] = states
+    for beat in range(1, len(beats)):
+        reached, follow = np.empty(len(metre)), states - 1
+        inside = ~down
+        reached[inside] = best[follow[inside]]
+        follow = follow.copy()
+        own = np.flatnonzero(down) + metre[down] - 1
+        end, anywhere = ends[best[ends].argmax()], int(best.argmax())
+        for state, last in zip(np.flatnonzero(down), own, strict=True):
+            options = (
+                (best[last], last),
+                (best[end] - METRE_CHANGE_COST, end),
+                (best[anywhere] - CUT_COST, anywhere),
+            )
+            reached[state], follow[state] = max(options)
+        best = reached + gain[beat]
+        back[beat] = follow
+    state = int(best.argmax())
+    path = np.empty(len(beats), np.int64)
+    for beat in range(len(beats) - 1, -1, -1):
+        path[beat] = state
+        state = int(back[beat, state])
+    usual = int(np.bincount(metre[path]).argmax())
+    return Bars(usual, np.flatnonzero(place[path] == 0).astype(np.int64))
+
+
+def down_evidence(logits: Floats, beats: Doubles) -> Doubles:
+    """Per beat: log odds that it begins a bar, given that it is a beat; shape (beats,)."""
+    at = np.round(beats * FRAME_RATE / STRIDE).astype(int)
+    around = np.clip(at[:, None] + np.arange(-1, 2), 0, len(logits) - 1)
+    down = logits[around, 1].max(1).astype(np.float64)
+    beat = logits[around, 0].max(1).astype(np.float64)
+    p_down = 1 / (1 + np.exp(-down))
+    p_beat = np.maximum(1 / (1 + np.exp(-beat)), p_down)
+    share = np.clip(p_down / p_beat, 1e-4, 1 - 1e-4)
+    sure = np.log(share / (1 - share))
+    # Where it hardly hears a beat it knows little of the bar, too.
+    return np.asarray(np.clip(sure, -DOWN_RATIO, DOWN_RATIO) * np.clip(p_beat / 0.3, 0.05, 1.0))
+
+
+def sureness(logits: Floats, beats: Doubles) -> float:
+    """0 … 1: how sure the network is of the beats, against the places between them."""
+    if len(beats) < 4 or not len(logits):
+        return 0.0
+    on, off = (_nearest(logits[:, 0], places) for places in (beats, (beats[1:] + beats[:-1]) / 2))
+    return float(np.clip(on.mean() - 0.5 * off.mean(), 0.0, 1.0))
+
+
+def _nearest(logits: Floats, places: Doubles) -> Doubles:
+    """Largest probability within a frame of each place."""
+    at = np.round(places * FRAME_RATE / STRIDE).astype(int)
+    around = np.clip(at[:, None] + np.arange(-1, 2), 0, len(logits) - 1)
+    return np.asarray(1 / (1 + np.exp(-logits[around].max(1).astype(np.float64))))
+
+
+def tempo_of(beats: Doubles, frames: int) -> Doubles:
+    """Tempo per frame of the envelopes, of the intervals between beats; shape (frames,)."""
+    steps = np.diff(beats)
+    middles = (beats[1:] + beats[:-1]) / 2 * FRAME_RATE
+    return np.asarray(60.0 / np.interp(np.arange(frames), middles, steps))

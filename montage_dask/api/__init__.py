@@ -1,0 +1,44 @@
+"""The Python API: what the commands call, and what notebooks and programs use.
+
+The words of the domain are objects – `Footage`, `Music`, `Style`, `Job`, `Timeline`, `Run`, `Cluster` –, and every command is
+a function as well. Both stand on the same few modules: `montages` (one job), `batch` (many files), `working` (cluster,
+progress, log).
+"""
+
+from montage_dask.api.batch import analyse, frames, grade, stabilise, transcode, upscale
+from montage_dask.api.cluster import Cluster
+from montage_dask.api.footage import Clip, Footage
+from montage_dask.api.gallery import styles
+from montage_dask.api.job import Job, plan, run, start_all
+from montage_dask.api.music import Music
+from montage_dask.api.result import Batch, Montage, Plan
+from montage_dask.api.running import Run, Runs
+from montage_dask.api.style import Style
+from montage_dask.api.timeline import Timeline
+from montage_dask.api.training import train
+
+__all__ = [
+    "Batch",
+    "Clip",
+    "Cluster",
+    "Footage",
+    "Job",
+    "Montage",
+    "Music",
+    "Plan",
+    "Run",
+    "Runs",
+    "Style",
+    "Timeline",
+    "analyse",
+    "frames",
+    "grade",
+    "plan",
+    "run",
+    "stabilise",
+    "start_all",
+    "styles",
+    "train",
+    "transcode",
+    "upscale",
+]

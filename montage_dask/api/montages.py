@@ -1,0 +1,85 @@
+"""One montage, from its specification to what came of it: what `Job` and the functions `run` and `plan` stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from montage_dask.api.working import driving, logged, shown, watched
+from montage_dask.dashboard.performance import performance
+from montage_dask.graph import finish, montage, planning
+from montage_dask.graph.montage import Made
+from montage_dask.graph.survey import Survey
+from montage_dask.graph.telling import Progress
+from montage_dask.job import JobSpec, make_job, read_job
+from montage_dask.progress_file import ProgressFile
+from montage_dask.records import Timeline
+from montage_dask.report.rerun import command
+
+JOB_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A montage that is there."""
+
+    summary: Mapping[str, Any]
+    survey: Survey
+    made: tuple[Made, ...]
+
+
+def specify(footage: Sequence[str], given: Mapping[str, Any]) -> JobSpec:
+    """A checked job from footage (or one job file) and settings by name.
+
+    Raises:
+        UsageError: an option is wrong.
+    """
+    if len(footage) == 1 and footage[0].lower().endswith(JOB_SUFFIXES):
+        return read_job(Path(footage[0]), given)
+    return make_job({**given, "footage": list(footage)})
+
+
+def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
+    """Make the montages of a job.
+
+    Raises:
+        MontageError: nothing could be made; nothing new stands at the output path then.
+    """
+    montage.check_output(job)
+    with (
+        shown(progress, job.output.name) as heard,
+        logged(job.run_dir),
+        ProgressFile(job.run_dir, heard, job.output) as told,
+        driving(job.settings, job.store, told, cluster) as driver,
+        watched(driver, "run", job.output.name, job.footage, job.settings),
+    ):
+        wanted = job["performance-report"]
+        with performance(driver.client, job.run_dir, command(job), wanted=wanted):
+            survey, made = montage.make(job, driver)
+        return Finished(finish.finish(job, driver, survey, made), survey, tuple(made))
+
+
+def look_ahead(job: JobSpec, progress: Progress | None, cluster: Any) -> dict[str, Any]:
+    """The plan of a job (see `graph.planning.plan`)."""
+    with (
+        shown(progress, f"planning {job.output.name}") as told,
+        driving(job.settings, job.store, told, cluster) as driver,
+    ):
+        return planning.plan(job, driver)
+
+
+def compose(
+    job: JobSpec, progress: Progress | None, cluster: Any
+) -> tuple[Survey, tuple[Timeline, ...]]:
+    """The edits of a job, one per variant, and what they were chosen from."""
+    given = job.from_timeline
+    title = f"editing {job.output.name}" if given is None else f"reading {given.name}"
+    with (
+        shown(progress, title) as told,
+        driving(job.settings, job.store, told, cluster) as driver,
+        watched(driver, "edit", job.output.name, job.footage, job.settings),
+    ):
+        survey, timelines = montage.edits(job, driver)
+        return survey, tuple(timelines)

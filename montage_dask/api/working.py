@@ -1,0 +1,174 @@
+"""What every verb of the API shares: options as settings, the cluster it runs on, its progress, and how it is called off."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from montage_dask.api.cluster import Cluster, around
+from montage_dask.cluster.connect import connect
+from montage_dask.config import Setting
+from montage_dask.dashboard.publish import page_link, published
+from montage_dask.errors import MontageError
+from montage_dask.graph.drive import Driver
+from montage_dask.graph.telling import Progress, Silent
+from montage_dask.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Control:
+    """A hand on work that runs: where its dashboard is, and a way to call it off. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self.dashboard: str | None = None
+        """Address of the dashboard, as soon as the work is connected."""
+        self._cancelled = False
+        self._driver: Driver | None = None
+        self._lock = threading.Lock()
+
+    def drives(self, driver: Driver) -> None:
+        """The work is connected."""
+        with self._lock:
+            self._driver, cancelled = driver, self._cancelled
+        self.dashboard = driver.client.dashboard_link
+        if cancelled:
+            driver.cancel()
+
+    def cancel(self) -> None:
+        """Call the work off; at once when it has not begun."""
+        with self._lock:
+            self._cancelled, driver = True, self._driver
+        if driver is not None:
+            driver.cancel()
+
+
+_control: ContextVar[Control | None] = ContextVar("montage-control", default=None)
+"""Of the work in this thread."""
+
+
+@contextmanager
+def controlled(control: Control) -> Iterator[None]:
+    """Work in the block, in this thread, is in the hand of `control`."""
+    token = _control.set(control)
+    try:
+        yield
+    finally:
+        _control.reset(token)
+
+
+def separate(options: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Keywords as settings, by their names and without those left out; and what to run on, if it is there already.
+
+    That is what was given as `cluster=` (see `cluster.around`), or the `Cluster` opened last, unless `cluster=` names another.
+    """
+    given = {k.replace("_", "-"): v for k, v in options.items() if v is not None}
+    where = given.get("cluster")
+    if where is None:
+        return given, Cluster.current()
+    return given, None if isinstance(where, str) else given.pop("cluster")
+
+
+@contextmanager
+def driving(
+    settings: Mapping[str, Setting],
+    store: Path,
+    progress: Progress,
+    cluster: Any,
+) -> Iterator[Driver]:
+    """A driver for one piece of work, on what `separate` found or on the cluster that the settings name.
+
+    Raises:
+        ClusterError: there is no cluster.
+    """
+    with connect(settings) if cluster is None else around(cluster) as client:
+        driver = Driver(
+            client,
+            Store(store),
+            progress,
+            in_flight_per_slot=settings["in-flight-per-slot"].value,
+            retries=settings["retries"].value,
+            gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
+        )
+        control = _control.get()
+        if control is not None:
+            control.drives(driver)
+        yield driver
+
+
+@contextmanager
+def watched(
+    driver: Driver,
+    kind: str,
+    title: str,
+    files: Iterable[str],
+    settings: Mapping[str, Setting],
+) -> Iterator[None]:
+    """The work in the block is on the page `/montage` of its scheduler (see `dashboard.publish.published`)."""
+    with published(driver.client, driver.progress, kind, title, files, settings):
+        control = _control.get()
+        if control is not None:
+            control.dashboard = page_link(driver.client) or control.dashboard
+        yield
+
+
+@contextmanager
+def shown(progress: Progress | None, title: str) -> Iterator[Progress]:
+    """The progress that was given; else a bar in a notebook or an interactive session, and nothing in a script."""
+    from montage_dask.notebook.live import Live, bars, in_notebook
+
+    if progress is not None:
+        yield progress
+    elif in_notebook():
+        control = _control.get() or Control()
+        with controlled(control), Live(title, lambda: control.dashboard) as live:
+            yield live
+    else:
+        found = bars()
+        if found is None:
+            yield Silent()
+        else:
+            with found as progress:
+                yield progress
+
+
+_working: set[int] = set()
+"""Threads that jobs with a log run in."""
+
+
+class _Mine(logging.Filter):
+    """Lets through what this thread says, and threads that no other job runs in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.thread == self._thread or record.thread not in _working
+
+
+@contextmanager
+def logged(run_dir: Path) -> Iterator[None]:
+    """Details go to a log file in the run folder; those of other jobs in this process to theirs."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(run_dir / "montage.log", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    handler.addFilter(_Mine())
+    logger = logging.getLogger("montage_dask")
+    logger.addHandler(handler)
+    _working.add(threading.get_ident())
+    try:
+        yield
+    except MontageError as error:
+        details = getattr(error, "details", None)
+        log.exception("%s%s", error, "\n" + details() if details else "")
+        raise
+    finally:
+        _working.discard(threading.get_ident())
+        logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,97 @@
+"""docs/styles.md: the styles with a strip each, made from their files."""
+
+from __future__ import annotations
+
+from montage_dask.edit.styles import Style, load_style, style_names
+
+HEAD = """\
+# Styles
+
+Made by `python -m montage_dask config reference --styles` from `montage_dask/styles/*.yaml`; do not edit it here.
+
+Each strip is the same footage and music (the demo, 24 seconds) in another style: every picture is as wide as its shot lasts, with
+its transitions and colours as they are in the montage. See them all on footage of yours, a draft and a strip for each:
+
+    python -m montage_dask styles footage/ --music track.mp3 -o styles/
+
+`--style NAME` chooses one. `--transition`, `--grade`, `--match` and `--seed` change it from case to case. For a style of your own
+copy a file, change it and name it: `--style mine.yaml`. What its keys mean is [below](#a-style-of-your-own).
+
+The pace stands for a song of medium energy: where it is lively or the story tense, shots last half as long, where it is calm
+twice as long. With too little footage for the pace, cuts come more slowly, and the run says so. Slow motion takes footage with
+enough frames: 40 a second for half speed.
+"""
+
+TAIL = """\
+## A style of your own
+
+| key | what it says |
+| --- | --- |
+| `description` | one line for people |
+| `beats_per_cut` | beats that a shot lasts at medium energy, by section of the song: `intro low build high drop outro` |
+| `energy_response` | what pace and motion follow: 0 the arc alone … 1 the energy of the music alone |
+| `arc` | tension over the montage: {arcs} |
+| `weights` | what pictures are chosen for, 0 … 10: `quality motion variety arc action`; only the ratios count |
+| `minimum_shot_seconds`, `maximum_shot_seconds` | limits of a shot |
+| `prefer_downbeats` | cut on the first beat of a bar where there is a choice |
+| `transition` | {transitions} |
+| `transition_at` | where it comes: {places} |
+| `transition_chance` | chance of one at every other cut, 0 … 1 |
+| `transition_beats` | its length in beats |
+| `grade` | {grades} |
+| `match` | shots of one scene brought to one look: `auto` `on` `off` |
+| `fade_out_seconds` | fade to black and silence at the end |
+| `slow_motion` | speed of calm shots, 0.25 … 1 |
+| `order` | `free`, or `chronological`: as it was filmed |
+
+A key that is missing, unknown or wrong is named. `python -m montage_dask plan … --style mine.yaml` checks it without rendering.
+"""
+
+
+def gallery_page() -> str:
+    """The page, in Markdown; its pictures are styles/NAME.jpg beside it."""
+    from montage_dask.edit.story import ARCS
+    from montage_dask.edit.styles import GRADES, PLACES, TRANSITIONS
+
+    parts = [HEAD]
+    for name in style_names():
+        style = load_style(name)
+        parts.append(f"## {name}\n\n{style.description}.\n\n![{name}](styles/{name}.jpg)\n")
+        parts.append("".join(f"- {line}\n" for line in _facts(style)))
+    named = {"arcs": ARCS, "transitions": TRANSITIONS, "places": PLACES, "grades": GRADES}
+    listed = {k: " ".join(f"`{v}`" for v in values) for k, values in named.items()}
+    return "\n".join([*parts, TAIL.format(**listed)])
+
+
+def _facts(style: Style) -> list[str]:
+    pace = ", ".join(f"{label} {beats}" for label, beats in style.beats_per_cut.items())
+    limits = f"{style.minimum_shot_seconds:g} to {style.maximum_shot_seconds:g} s"
+    most = max(style.weights.values())
+    wants = [n for n, w in style.weights.items() if w >= 0.75 * most]
+    lines = [
+        f"**pace** in beats: {pace}; shots of {limits}; arc `{style.arc}`",
+        f"**transitions**: {_transitions(style)}; fades out in {style.fade_out_seconds:g} s",
+        f"**colours**: grade `{style.grade}`"
+        + ("" if style.match == "off" else "; scenes brought to one look"),
+        f"**looks for** {', '.join(wants)}",
+    ]
+    if style.order == "chronological":
+        lines[-1] += "; in the order it was filmed"
+    if style.slow_motion < 1:
+        lines[-1] += f"; calm shots at {float(style.slow_motion):g} × speed"
+    return lines
+
+
+def _transitions(style: Style) -> str:
+    if style.transition == "cut" or (style.transition_at == "none" and not style.transition_chance):
+        return "hard cuts"
+    length = f"{style.transition_beats:g} beat" + ("" if style.transition_beats == 1 else "s")
+    if style.transition_at == "all":
+        return f"`{style.transition}` of {length} at every cut"
+    where = "where the song changes" if style.transition_at == "sections" else "now and then"
+    chance = (
+        f", and at {style.transition_chance:.0%} of the other cuts"
+        if style.transition_chance
+        else ""
+    )
+    return f"`{style.transition}` of {length} {where}{chance}; else hard cuts"

@@ -1,0 +1,23 @@
+"""Settings: packaged defaults in `montage.yaml`, the Dask configuration on top, every value checked once.
+
+Order: command line > job file > environment > file > default. `values` says what a value may look like, `definitions` which
+settings there are, `resolution` which value counts.
+"""
+
+from montage_dask.config.definitions import ENVIRONMENT, KINDS, defaults, descriptions, sections
+from montage_dask.config.resolution import Setting, checked, resolve
+from montage_dask.config.values import rate, seconds, size
+
+__all__ = [
+    "ENVIRONMENT",
+    "KINDS",
+    "Setting",
+    "checked",
+    "defaults",
+    "descriptions",
+    "rate",
+    "resolve",
+    "seconds",
+    "sections",
+    "size",
+]

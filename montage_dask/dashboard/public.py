@@ -1,0 +1,70 @@
+"""Texts that those who may only watch can see: no path outside the folders of the job's own footage."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable
+
+from montage_dask.errors import printable
+
+START = r"(?<![\w./)\\])"
+"""Where a path may begin: not in the middle of another, nor in 3/4."""
+PATH = re.compile(
+    START + r"(?!(?<=[a-z]:)//)(?:file:)?/+(?![\s/]|$)[^'\"`:;,|<>]*|\b[A-Za-z]:\\[^'\"`:;,|<>]*"
+)
+"""What may be an absolute path: from its first slash to whatever cannot go on in most names; rather too much than too little."""
+
+
+class Public:
+    """Makes texts fit to be seen.
+
+    Args:
+        roots: folders below which names are told as they are, relative to them.
+    """
+
+    def __init__(self, roots: Iterable[str] = ()) -> None:
+        known = {os.path.abspath(r).rstrip("/") for r in roots}
+        # The longest first: of two roots, one may lie in the other. The root of the file system would show everything.
+        self._roots = sorted((r for r in known if r), key=len, reverse=True)
+        self._inside = [re.compile(START + re.escape(printable(r)) + "/") for r in self._roots]
+
+    def __call__(self, text: str) -> str:
+        """A text without absolute paths: relative to a root, or the last part of the name."""
+        text = printable(" ".join(text.splitlines()))
+        for inside in self._inside:
+            text = inside.sub("", text)
+        return PATH.sub(_last_part, text)
+
+    def path(self, path: str) -> str:
+        """The name of a file: relative to its root, or its last part."""
+        for root in self._roots:
+            if path.startswith(f"{root}/"):
+                return printable(path[len(root) + 1 :])
+        return printable(os.path.basename(path.rstrip("/")))
+
+
+def _last_part(found: re.Match[str]) -> str:
+    whole = found[0]
+    kept = whole.rstrip()
+    name = re.split(r"[/]" if "/" in kept else r"[\\]", kept.rstrip("/\\"))[-1]
+    return (name or "…") + whole[len(kept) :]
+
+
+def roots_of(patterns: Iterable[str]) -> list[str]:
+    """The folders that file patterns of a user start from: a folder itself, else the one that holds the file or the glob."""
+    roots = []
+    for pattern in patterns:
+        path = os.path.abspath(pattern)
+        if os.path.isdir(path):
+            roots.append(path)
+            continue
+        if not os.path.lexists(path):
+            while glob.has_magic(path):
+                path = os.path.dirname(path)
+            if os.path.isdir(path):
+                roots.append(path)
+                continue
+        roots.append(os.path.dirname(path))
+    return roots

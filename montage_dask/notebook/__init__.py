@@ -1,0 +1,1 @@
+"""How the objects of the API show themselves in notebooks: small pieces of HTML, and displays that follow running work."""

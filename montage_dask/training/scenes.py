@@ -1,0 +1,221 @@
+"""The recipe of the scene network: which sequences are made, how they are split, and what is measured."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montage_dask.analysis import features, scene_features
+from montage_dask.analysis.boundaries import find_boundaries
+from montage_dask.analysis.scene_network import CONTEXT, Network, Scores, scores_of
+from montage_dask.records import Boundary
+from montage_dask.training.matching import Counts, matched
+from montage_dask.training.recipe import Input, Part
+
+DRAWN = ("cloudy", "furnished", "crowded")
+DEMOS = (
+    "aurora", "sunset", "city_lights", "starfield", "wireframe", "tunnel", "waves", "dancing_shapes", "lava",
+)  # fmt: skip
+HELD_OUT_DRAWN = ("woven",)
+HELD_OUT_DEMOS = ("lanterns", "kaleidoscope", "tiles")
+"""Only the test knows these, and `scene_transitions.HELD_OUT_SHAPES`."""
+
+PARTS = {
+    "default": {"training": 14, "validation": 2, "test": 5},
+    "tiny": {"training": 1, "validation": 1, "test": 2},
+}
+SEQUENCES = {"default": 16, "tiny": 3}
+"""In a part."""
+
+TEST_KINDS = ("cut", "dissolve", "fade", "wipe", "none")
+"""Each part of the test holds one kind of transition, so that each has a precision of its own."""
+
+GRID = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8)
+"""Thresholds that are tried on the validation split."""
+
+
+class Scenes:
+    """See `recipe.Recipe`."""
+
+    name = "scenes"
+    version = 1
+    reads = ("video", "picture")
+    legs: Mapping[str, int] = {"default": 4, "tiny": 3}
+
+    def parts(self, seed: int, size: str, inputs: Sequence[Input]) -> tuple[Part, ...]:
+        """Of the inputs, every eighth is kept for the test and another for validation: whole files, by their content."""
+        groups: dict[str, list[Input]] = {"training": [], "validation": [], "test": []}
+        for number, one in enumerate(inputs):
+            groups[{0: "test", 4: "validation"}.get(number % 8, "training")].append(one)
+        return tuple(
+            self._part(seed, size, split, number, mine)
+            for split, mine in groups.items()
+            for number in range(PARTS[size][split])
+        )
+
+    def _part(self, seed: int, size: str, split: str, number: int, inputs: list[Input]) -> Part:
+        place = ("training", "validation", "test").index(split)
+        rng = np.random.default_rng([seed, place, number])
+        test = split == "test"
+        drawn = HELD_OUT_DRAWN * 2 if test else DRAWN * 2
+        demos = HELD_OUT_DEMOS if test else tuple(rng.choice(DEMOS, 2, replace=False))
+        sources: list[dict[str, Any]] = [{"drawn": d} for d in drawn]
+        sources += [{"demo": str(d)} for d in demos]
+        chosen = _some(rng, [i for i in inputs if i.kind == "picture"], 10)
+        sources += [{"picture": i.identity} for i in chosen]
+        for one in _some(rng, [i for i in inputs if i.kind == "video"], 6):
+            clean = [[a + 4, b - 4] for a, b in one.segments if b - a > 32]
+            if clean:
+                chosen.append(one)
+                sources.append({"video": one.identity, "segments": clean})
+        return Part(
+            split,
+            {
+                "seed": [seed, place, number],
+                "sequences": SEQUENCES[size],
+                "sources": sources,
+                "held_out_shapes": test,
+                "only": TEST_KINDS[number % len(TEST_KINDS)] if test else None,
+            },
+            tuple(i.identity for i in chosen),
+        )
+
+    def synthesise(
+        self, parameters: Mapping[str, Any], inputs: Mapping[str, str], output: Path
+    ) -> dict[str, Any]:
+        """Frames uint8 [sequences, time, 27, 48, 3], and truth int32 rows of sequence, kind, start, stop."""
+        import cv2
+
+        from montage_dask.training.scene_sequences import sequence, shooters
+
+        cv2.setNumThreads(1)
+        shoot = shooters(parameters["sources"], inputs)
+        frames, truth = [], []
+        for number in range(parameters["sequences"]):
+            pictures, made = sequence(
+                np.random.default_rng([*parameters["seed"], 1000 + number]),
+                shoot,
+                held_out_shapes=parameters["held_out_shapes"],
+                only=parameters["only"],
+            )
+            frames.append(pictures)
+            truth += [(number, t.kind, t.start, t.stop) for t in made]
+        with output.open("wb") as file:
+            np.savez_compressed(
+                file,
+                frames=np.stack(frames),
+                truth=np.array(truth, np.int32).reshape(-1, 4),
+                size=np.array([len(frames), len(frames[0])]),
+            )
+        return {"sequences": len(frames), "transitions": len(truth)}
+
+    def train(
+        self,
+        parameters: Mapping[str, Any],
+        parts: Sequence[Path],
+        state: Path | None,
+        output: Path,
+        *,
+        start: Path | None,
+        device: str,
+        threads: int,
+    ) -> dict[str, Any]:
+        """See `scene_network.train_leg`."""
+        import torch
+
+        from montage_dask.training import scene_network as learning
+
+        before = None if state is None else torch.load(state, map_location="cpu", weights_only=True)
+        first = None
+        if start is not None and state is None:
+            first = {k: torch.from_numpy(v) for k, v in Network(start).arrays().items()}
+        with learning.exactly(threads):
+            new, losses = learning.train_leg(
+                {**parameters, "fine": start is not None},
+                learning.load(parts),
+                before,
+                start=first,
+                device=device,
+            )
+        torch.save(new, output)
+        return {"losses": losses, "steps": learning.STEPS_A_LEG[parameters["size"]]}
+
+    def export(self, state: Path, validation: Sequence[Path], output: Path) -> dict[str, Any]:
+        """The averaged weights in half precision, with the thresholds of the best F1 on the validation split."""
+        import torch
+
+        kept = torch.load(state, map_location="cpu", weights_only=True)["averaged"]
+        arrays = {k: v.numpy().astype(np.float16) for k, v in kept.items()}
+        _save(output, arrays, (0.5, 0.5))
+        scored = list(_scored(Network(output), validation))
+        tried = {
+            (best, all_): sum((_counts(*one, (best, all_)) for one in scored), Counts())
+            for best in GRID
+            for all_ in GRID
+            if all_ <= best
+        }
+        chosen = max(tried, key=lambda pair: (tried[pair].f1, pair))
+        _save(output, arrays, chosen)
+        return {"thresholds": list(chosen), "validation": tried[chosen].told()}
+
+    def evaluate(self, weights: Path, parts: Sequence[Path]) -> dict[str, Any]:
+        """Precision, recall and F1 of each kind, and false alarms where there is nothing."""
+        network = Network(weights)
+        figures: dict[str, Any] = {}
+        for kind, path in zip(TEST_KINDS, parts, strict=False):
+            total = Counts()
+            for one in _scored(network, [path]):
+                total += _counts(*one, network.thresholds)
+            figures[kind] = total.told()
+        return figures
+
+    def card(self, training: Mapping[str, Any]) -> str:
+        """See `scene_card.card`."""
+        from montage_dask.training.scene_card import card
+
+        return card(training)
+
+
+def _some(rng: np.random.Generator, inputs: list[Input], most: int) -> list[Input]:
+    """At most so many of them, in order."""
+    if len(inputs) <= most:
+        return list(inputs)
+    return [inputs[i] for i in sorted(rng.choice(len(inputs), most, replace=False))]
+
+
+def _save(path: Path, arrays: Mapping[str, Any], thresholds: tuple[float, float]) -> None:
+    packed = io.BytesIO()
+    own: Any = {"recipe": np.array("scenes"), "thresholds": np.array(thresholds, np.float32)}
+    np.savez_compressed(packed, **own, **arrays)
+    path.write_bytes(packed.getvalue())
+
+
+def _scored(
+    network: Network, parts: Sequence[Path]
+) -> Iterator[tuple[Scores, NDArray[np.float32], list[tuple[int, int, int]]]]:
+    """Scores, changes and truth of each sequence."""
+    for path in parts:
+        with np.load(path, allow_pickle=False) as file:
+            frames, truth = file["frames"], file["truth"]
+        for number, one in enumerate(frames):
+            scores = scores_of(network(scene_features.padded(one, CONTEXT, CONTEXT)))
+            rows = truth[truth[:, 0] == number, 1:].tolist()
+            yield scores, features.motion(one[0], one), [(k, a, b) for k, a, b in rows]
+
+
+def _counts(
+    scores: Scores,
+    change: NDArray[np.float32],
+    truth: list[tuple[int, int, int]],
+    thresholds: tuple[float, ...],
+) -> Counts:
+    found: tuple[Boundary, ...] = find_boundaries(scores, change, thresholds)
+    return matched(found, truth, len(change))
+
+
+RECIPE = Scenes()

@@ -1,0 +1,79 @@
+"""From scores to boundaries, and how those that lie close are joined."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from montage_dask.analysis.boundaries import find_boundaries
+from montage_dask.analysis.scene_network import KINDS, Scores
+from montage_dask.analysis.scenes import joined
+from montage_dask.records import Boundary
+
+THRESHOLDS = (0.6, 0.3)
+
+
+def scores(frames: int, runs: dict[tuple[int, int], tuple[float, str]]) -> Scores:
+    within = np.full(frames, 0.01, np.float32)
+    kinds = np.full((frames, 4), 0.25, np.float32)
+    for (start, stop), (value, kind) in runs.items():
+        within[start:stop] = value
+        kinds[start:stop, KINDS.index(kind)] = 3.0
+    return Scores(within, within, kinds)
+
+
+def change_at(frames: int, *cuts: int) -> np.ndarray:
+    change = np.full(frames, 0.01, np.float32)
+    change[list(cuts)] = 0.5
+    return change
+
+
+def test_a_cut_is_put_on_its_step():
+    found = find_boundaries(scores(80, {(39, 41): (0.9, "cut")}), change_at(80, 40), THRESHOLDS)
+    assert found == (Boundary("cut", 40, 40, 0.9),)
+
+
+def test_a_gradual_transition_keeps_its_extent():
+    said = scores(120, {(30, 50): (0.7, "dissolve"), (80, 95): (0.8, "wipe")})
+    found = find_boundaries(said, change_at(120), THRESHOLDS)
+    assert [(b.kind, b.start_frame, b.stop_frame) for b in found] == [
+        ("dissolve", 30, 50),
+        ("wipe", 80, 95),
+    ]
+
+
+def test_small_gaps_are_closed_and_weak_runs_left_out():
+    said = scores(120, {(30, 40): (0.7, "fade"), (42, 50): (0.9, "fade"), (80, 95): (0.5, "fade")})
+    (found,) = find_boundaries(said, change_at(120), THRESHOLDS)
+    assert (found.kind, found.start_frame, found.stop_frame) == ("fade", 30, 50)
+
+
+boundaries = st.lists(
+    st.tuples(st.integers(0, 400), st.integers(0, 60), st.floats(0, 1), st.sampled_from(KINDS)),
+    max_size=20,
+)
+
+
+@given(boundaries, st.integers(1, 30))
+def test_joined_boundaries_leave_whole_shots(drawn, shortest):
+    at, found = 0, []
+    for gap, length, score, kind in drawn:
+        start = at + gap % 40
+        found.append(Boundary(kind, start, start if kind == "cut" else start + length, score))
+        at = found[-1].stop_frame + 1
+    frames = at + 7
+    kept = joined(found, shortest, frames)
+    edges = [0, *(f for b in kept for f in (b.start_frame, b.stop_frame)), frames]
+    assert all(b >= a for a, b in pairwise(edges))
+    if kept:
+        assert all(b - a >= shortest for a, b in zip(edges[::2], edges[1::2], strict=True))
+    # Whatever is kept was found, alone or in what it became a part of.
+    starts = {b.start_frame for b in found}
+    assert {b.start_frame for b in kept} <= starts
+    assert {b.score for b in kept} <= {b.score for b in found}
+
+
+def test_a_shot_of_three_frames_belongs_to_the_boundary_around_it():
+    found = [Boundary("cut", 50, 50, 0.7), Boundary("dissolve", 53, 60, 0.9)]
+    assert joined(found, 10, 200) == (Boundary("dissolve", 50, 60, 0.9),)

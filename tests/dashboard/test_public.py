@@ -1,0 +1,71 @@
+"""What those who may only watch can read: names below the footage's folders, and no other folder."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from montage_dask.dashboard.public import Public, roots_of
+from montage_dask.errors import MediaError
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("left out: /data/footage/day 1/a.mp4: is bad", "left out: day 1/a.mp4: is bad"),
+        ("cannot read '/home/me/secret dir/b c.mp4'", "cannot read 'b c.mp4'"),
+        ("/data/footage2/a.mp4", "a.mp4"),
+        ("/other/data/footage/a.mp4", "a.mp4"),
+        ("file:///srv/x/y.mp4: no", "y.mp4: no"),
+        ("path=/srv/x/y, »/srv/x/z«", "path=y, »z«"),
+        ("3/4 of it on CPU/GPU at 25 frames/s, 1 / 2", "3/4 of it on CPU/GPU at 25 frames/s, 1 / 2"),
+        ("http://server:80/model answered 500", "http://server:80/model answered 500"),
+        ("tcp://10.0.0.1:8786 is away", "tcp://10.0.0.1:8786 is away"),
+        ("two\nlines of /srv/x/y", "two lines of y"),
+        ("C:\\Users\\me\\clip.mp4: no", "clip.mp4: no"),
+        ("/", "/"),
+    ],
+)  # fmt: skip
+def test_texts(text, shown):
+    assert Public(["/data/footage"])(text) == shown
+
+
+NAMES = st.text(
+    st.characters(blacklist_categories=["C", "Z"], blacklist_characters="/\\'\"`:;,|<>") | st.just(" "),
+    min_size=1, max_size=12,
+).map(str.strip).filter(lambda n: n not in ("", ".", ".."))  # fmt: skip
+
+
+@given(
+    folders=st.lists(NAMES, min_size=1, max_size=5),
+    name=NAMES,
+    before=st.sampled_from(["", "x ", "(", "'", "error: "]),
+)
+def test_no_folder_of_any_path_is_shown(folders, name, before):
+    secret = [f"S{n}{f}" for n, f in enumerate(folders)]
+    path = "/" + "/".join([*secret, f"clip {name}"])
+    public = Public(["/elsewhere"])
+    for text in (public(f"{before}{path}: is bad"), public(str(MediaError(path, "is bad")))):
+        assert not any(folder in text for folder in secret)
+        assert "clip" in text
+    assert public.path(path) == os.path.basename(path)
+
+
+def test_paths_are_relative_to_the_nearest_root():
+    public = Public(["/a", "/a/b/", "/"])
+    assert public.path("/a/b/c/d.mp4") == "c/d.mp4"
+    assert public.path("/a/x/d.mp4") == "x/d.mp4"
+    assert public.path("/z/d.mp4") == "d.mp4"
+    assert public.path("/z/evil\x1b[31m.mp4") == "evil\\x1b[31m.mp4"
+
+
+def test_the_roots_of_what_a_user_names(tmp_path, monkeypatch):
+    (tmp_path / "clips" / "day").mkdir(parents=True)
+    (tmp_path / "clips" / "a [1].mp4").touch()
+    monkeypatch.chdir(tmp_path)
+    given = ["clips", "clips/a [1].mp4", "clips/**/*.mp4", "clips/day/*.mov", "clips/gone.mp4"]
+    clips = str(tmp_path / "clips")
+    assert roots_of(given) == [clips, clips, clips, f"{clips}/day", clips]

@@ -1,0 +1,98 @@
+"""Training as a job: killed in the middle it goes on, and makes what an undisturbed one makes; its weights can be used."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+from jobs import make_clip
+
+import montage_dask
+from montage_dask.errors import NothingToDoError, UsageError
+
+COMMAND = (sys.executable, "-m", "montage_dask", "train", "scenes", "--size", "tiny")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip, a picture, and what is neither."""
+    folder = tmp_path_factory.mktemp("data")
+    make_clip(folder / "clip.mp4", "testsrc2=size=160x90:rate=25", 3)
+    noise = np.random.default_rng(1).integers(0, 255, (9, 16, 3)).astype(np.uint8)
+    cv2.imwrite(str(folder / "photo.png"), cv2.resize(noise, (320, 180)))
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+def train(data: Path, output: Path) -> dict:
+    command = [*COMMAND, "--data", str(data), "-o", str(output), "--n-workers", "1", "--json", "-q"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert run.returncode == 3, run.stderr  # the broken picture was left out
+    return json.loads(run.stdout)
+
+
+def test_a_killed_training_goes_on(data: Path, tmp_path: Path):
+    output = tmp_path / "trained"
+    process = subprocess.Popen(
+        [*COMMAND, "--data", str(data), "-o", str(output), "--n-workers", "1", "-q"],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    legs, deadline = output / ".montage/records/train", time.monotonic() + 400
+    while not list(legs.rglob("*.json")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    for child in children:
+        child.kill()
+    psutil.wait_procs(children, timeout=60)
+    process.wait()
+    assert not (output / "weights.npz").exists()
+
+    result = train(data, output)
+    ran = {row["name"]: row for row in result["operations"]}
+    assert (ran["synthesise"]["reused"], ran["synthesise"]["count"]) == (4, 0)
+    assert ran["train"]["reused"] >= 1
+    assert ran["train"]["reused"] + ran["train"]["count"] == 3
+    assert {d["kind"] for d in result["data"]} == {"video", "picture"}
+    assert [Path(s["path"]).name for s in result["skipped"]] == ["broken.jpg"]
+    for name in ("card.md", "loss.png", "training.json"):
+        assert (output / name).stat().st_size > 0
+    weights = (output / "weights.npz").read_bytes()
+
+    # The same without having been killed: every leg anew.
+    shutil.rmtree(legs)
+    shutil.rmtree(output / ".montage/records/evaluate")
+    again = train(data, output)
+    assert {r["name"]: r["count"] for r in again["operations"]}["train"] == 3
+    assert (output / "weights.npz").read_bytes() == weights
+
+    shots = montage_dask.analyse(
+        [data / "clip.mp4"], output=output, detector="auto", scenes_weights=output / "weights.npz",
+        n_workers=1,
+    )["footage"][0]["shots"]  # fmt: skip
+    assert shots
+
+
+def test_what_cannot_be_trained_is_said_at_once(tmp_path: Path):
+    with pytest.raises(UsageError, match="nothing to train called 'colours'"):
+        montage_dask.train("colours", output=tmp_path)
+    with pytest.raises(UsageError, match="--size huge"):
+        montage_dask.train("scenes", output=tmp_path, size="huge")
+    with pytest.raises(UsageError, match="there is no such file"):
+        montage_dask.train("scenes", output=tmp_path, weights=tmp_path / "none.npz")
+    (tmp_path / "song.wav").write_bytes(b"RIFF")
+    with pytest.raises(NothingToDoError, match="a sound is no data for this network"):
+        montage_dask.train("scenes", [tmp_path / "song.wav"], output=tmp_path / "o", n_workers=1)
