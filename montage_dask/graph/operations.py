@@ -81,14 +81,13 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
 
     source, p = _source(request), request.parameters
     strip = Strip(strip_folder(context.store, source, request.paths["window_frames"]))
-    weights = request.paths["scenes_weights"]
     boundaries = detect_boundaries(
         strip,
         detector=p["detector"],
         threshold=p["threshold"],
         frame_rate=source.frame_rate,
         precision=p["precision"],
-        weights=Path(weights) if weights else None,
+        weights=_optional(request.paths["scenes_weights"]),
     )
     index = FrameIndex.load(Path(request.paths["index"]))
     shots = describe_shots(
