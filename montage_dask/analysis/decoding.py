@@ -218,11 +218,10 @@ def decode_bars(logits: Floats, beats: Doubles, beats_per_bar: int | None = None
             reached[state], follow[state] = max(options)
         best = reached + gain[beat]
         back[beat] = follow
-    state = int(best.argmax())
     path = np.empty(len(beats), np.int64)
-    for beat in range(len(beats) - 1, -1, -1):
-        path[beat] = state
-        state = int(back[beat, state])
+    path[-1] = int(best.argmax())
+    for beat in range(len(beats) - 1, 0, -1):
+        path[beat - 1] = back[beat, path[beat]]
     usual = int(np.bincount(metre[path]).argmax())
     return Bars(usual, np.flatnonzero(place[path] == 0).astype(np.int64))
 

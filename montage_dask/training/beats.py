@@ -140,14 +140,14 @@ class BeatRecipe:
         weights, tracks = folded(state), load_tracks(validation)
         found = {}
         for lift in LIFTS:
-            save_weights({**weights, "lift": np.float32(lift)}, output)
+            save_weights({**weights, "lift": np.array(lift, np.float32)}, output)
             found[lift] = figures(output, tracks)["all"]
         lift = max(LIFTS, key=lambda x: (found[x]["beats"], -x))
-        save_weights({**weights, "lift": np.float32(lift)}, output)
+        save_weights({**weights, "lift": np.array(lift, np.float32)}, output)
         return {"lift": lift, "soundfonts": fonts_of(state), "validation": found[lift]}
 
     def evaluate(self, weights: Path, parts: Sequence[Path]) -> dict[str, Any]:
-        """F-measures of beats and downbeats per style, octaves, offset; of the network and of the flux tracker."""
+        """F-measures of beats and downbeats per style, octaves, offset."""
         from montage_dask.training.beat_figures import figures
 
         return figures(weights, load_tracks(parts))
