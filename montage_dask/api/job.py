@@ -73,7 +73,7 @@ class Job:
         else:
             patterns = [str(f) for f in ([footage] if isinstance(footage, str | Path) else footage)]
         if music is not None:
-            given["music"] = str(music.path if isinstance(music, Music) else music)
+            given["music"] = music.source if isinstance(music, Music) else str(music)
         self._style = style if isinstance(style, Style) and style.source is None else None
         if isinstance(style, Style):
             given["style"] = style.source or _own_style(style.name, given, patterns)

@@ -82,7 +82,7 @@ KINDS: Mapping[str, Kind[Any]] = {
     "upscale-limit-minutes": number(0, 1e6),
     "bpm": optional(number(20, 400)),
     "beats-file": optional(text),
-    "beats-per-bar": optional(whole(3, 4)),
+    "beats-per-bar": optional(whole(2, 7)),
     "window-frames": whole(1, 1_000_000),
     "segment-frames": whole(10, 100_000),
     "transcode-frames": whole(10, 1_000_000),

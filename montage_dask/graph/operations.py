@@ -81,14 +81,13 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
 
     source, p = _source(request), request.parameters
     strip = Strip(strip_folder(context.store, source, request.paths["window_frames"]))
-    weights = request.paths["scenes_weights"]
     boundaries = detect_boundaries(
         strip,
         detector=p["detector"],
         threshold=p["threshold"],
         frame_rate=source.frame_rate,
         precision=p["precision"],
-        weights=Path(weights) if weights else None,
+        weights=_optional(request.paths["scenes_weights"]),
     )
     index = FrameIndex.load(Path(request.paths["index"]))
     shots = describe_shots(
@@ -113,15 +112,15 @@ def _beats(request: Request, context: Context) -> dict[str, Any]:
         bpm=p["bpm"],
         beats_file=request.paths.get("beats_file"),
         beats_per_bar=p["beats_per_bar"],
-        weights=_given(request.paths["weights"]),
-        checkpoint=_given(request.paths["checkpoint"]),
+        weights=_optional(request.paths["weights"]),
+        checkpoint=_optional(request.paths["checkpoint"]),
         packed=request.paths.get("packed", False),
         device=context.device,
     )
     return {"music": to_json(music)}
 
 
-def _given(given: str | None) -> Path | None:
+def _optional(given: str | None) -> Path | None:
     return Path(given) if given else None
 
 
