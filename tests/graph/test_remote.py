@@ -27,7 +27,7 @@ from montage_dask.graph import batch, remote
 from montage_dask.graph.batch import Transcoding
 from montage_dask.graph.bundle import Question, read_answers, unpack, write_bundle
 from montage_dask.graph.encoding import Choice
-from montage_dask.graph.operation import perform
+from montage_dask.graph.operation import Request, perform
 from montage_dask.graph.parcel import pack
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.remote import Dispatcher, ask_remotely, perform_remotely
@@ -35,6 +35,7 @@ from montage_dask.graph.survey import Clip, Settings, music_request, scores_requ
 from montage_dask.graph.upscaling import upscale_request, upscaling
 from montage_dask.media.probe import probe
 from montage_dask.store import Store
+from montage_dask.training import recipe_named
 
 SETTINGS = Settings(
     window_frames=50, detector="accurate", threshold=None, tracker="flux", bpm=None,
@@ -115,6 +116,22 @@ def test_the_beats_are_those_of_this_machine(tmp_path, line):
     ((moved, seconds),) = line.learnt
     assert moved > line.sent[0]
     assert 0 < seconds < 30
+
+
+def test_a_leg_of_training_is_that_of_this_machine(tmp_path, line):
+    (part, *_) = recipe_named("scenes").parts(0, "tiny", ())
+    made = tmp_path / "part.npz"
+    recipe_named("scenes").synthesise({**part.parameters, "sequences": 1}, {}, made)
+    request = Request(
+        "train",
+        {"recipe": "scenes", "seed": 0, "size": "tiny", "leg": 0, "legs": 1},
+        {"parts": [str(made)], "state": None, "start": None},
+    )
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    far, here = perform_remotely(request, a), perform(request, b)
+    assert far["losses"] == here["losses"]
+    files = [s.file("train", request.key, ".pt").read_bytes() for s in (a, b)]
+    assert files[0] == files[1]
 
 
 HOW = Transcoding("h264", "preview", None, None, "none", 50, 1)
