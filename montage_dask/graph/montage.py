@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -269,7 +270,8 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
 def check_output(job: JobSpec) -> None:
     """Find out before the work, not after it, that the result has no place."""
     for folder in (job.output.parent, job.run_dir, job.store):
-        probe = folder / ".montage-write-test"
+        # A name of its own: jobs that begin at once may share a folder.
+        probe = folder / f".montage-write-test-{uuid.uuid4().hex[:12]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"")
