@@ -22,6 +22,7 @@ from montage_dask.graph.survey import Survey
 from montage_dask.graph.telling import Progress
 from montage_dask.job import JobSpec
 from montage_dask.records import Timeline as TimelineRecord
+from montage_dask.store import Place
 
 
 class Job:
@@ -87,7 +88,7 @@ class Job:
         return Job(**{**self._made_of, **changes})
 
     @property
-    def output(self) -> Path:
+    def output(self) -> Place:
         """Where the montage will stand."""
         return self.spec.output
 

@@ -7,6 +7,7 @@ Every function here only unpacks, calls and packs. A parameter belongs into `par
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import montage_dask.graph.training_operations  # noqa: F401 - registers its own
 from montage_dask.graph.operation import Context, Operation, Request, register
 from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
-from montage_dask.store import writing
+from montage_dask.store import objects, writing
 
 if TYPE_CHECKING:
     from montage_dask.media.encoders import Encoding
@@ -80,14 +81,13 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
 
     source, p = _source(request), request.parameters
     strip = Strip(strip_folder(context.store, source, request.paths["window_frames"]))
-    weights = request.paths["scenes_weights"]
     boundaries = detect_boundaries(
         strip,
         detector=p["detector"],
         threshold=p["threshold"],
         frame_rate=source.frame_rate,
         precision=p["precision"],
-        weights=Path(weights) if weights else None,
+        weights=_optional(request.paths["scenes_weights"]),
     )
     index = FrameIndex.load(Path(request.paths["index"]))
     shots = describe_shots(
@@ -177,18 +177,19 @@ def _assemble(request: Request, context: Context) -> dict[str, Any]:
         fps=Fraction(p["fps"]),
         metadata=p["metadata"],
     )
-    stat = output.stat()
-    return {**record, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    return {**record, **objects.state_of(output)}
 
 
 def _pictures(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.report.pictures import draw_run
 
     paths = request.paths
+    music = from_json(Music, paths["music"])
     waveform = draw_run(
-        from_json(Timeline, request.parameters["timeline"]),
+        # Parameters say where the music was found, paths where it is.
+        replace(from_json(Timeline, request.parameters["timeline"]), music_path=music.path),
         paths["sources"],
-        from_json(Music, paths["music"]),
+        music,
         Path(paths["output"]),
         contact_sheet_path=Path(paths["outputs"]["contact_sheet"]),
         timeline_path=Path(paths["outputs"]["timeline"]),
@@ -268,8 +269,7 @@ def _join(request: Request, context: Context) -> dict[str, Any]:
         output,
         audio=p["audio"],
     )
-    stat = output.stat()
-    return {**record, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    return {**record, **objects.state_of(output)}
 
 
 def _tremor(request: Request, context: Context) -> dict[str, Any]:
@@ -408,9 +408,9 @@ for _op in (
     Operation("beats", "analysis.music", _beats, gpu_speedup=2),
     Operation("encode", "render.segments", _encode, gpu_speedup=6, files=(".mp4",)),
     Operation("audio", "render.audio", _audio, files=(".m4a",)),
-    Operation("assemble", "render.assemble", _assemble),
-    Operation("pictures", "report.pictures", _pictures),
-    Operation("stills", "render.stills", _stills),
+    Operation("assemble", "render.assemble", _assemble, outputs=("output",)),
+    Operation("pictures", "report.pictures", _pictures, outputs=("outputs",)),
+    Operation("stills", "render.stills", _stills, outputs=("outputs",)),
     Operation("transcode", "render.transcode", _transcode, gpu_speedup=6, files=(".mp4",)),
     Operation("grade", "render.transcode", _grade, gpu_speedup=1.5, files=(".mp4",)),
     Operation("tremor", "analysis.tremor", _tremor),
@@ -418,7 +418,7 @@ for _op in (
     Operation("path", "analysis.steady", _path, files=(".npz",)),
     Operation("stabilise", "render.stabilise", _stabilise, gpu_speedup=1.2, files=(".mp4",)),
     Operation("upscale", "render.upscale", _upscale, gpu_speedup=50, files=(".mp4",)),
-    Operation("join", "render.transcode", _join),
+    Operation("join", "render.transcode", _join, outputs=("output",)),
 ):
     register(_op)
 """How much faster a GPU is was not measured yet: the speed-ups are guesses on the safe side, good enough to choose by."""

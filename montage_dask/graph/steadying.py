@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MontageError
@@ -13,7 +12,7 @@ from montage_dask.graph.operation import Request
 from montage_dask.graph.survey import Clip, Settings
 from montage_dask.graph.targets import place_on
 from montage_dask.records import Shot, to_json
-from montage_dask.store import Store
+from montage_dask.store import Place, Store
 
 MOTION_FRAMES = 250
 """Motion is measured in windows on this grid of source frames, cut at the edges of shots."""
@@ -196,7 +195,7 @@ def find_paths(
     return found
 
 
-def _judged(shot: Shot, key: str, file: Path, record: Mapping[str, Any], mode: str) -> ShotPath:
+def _judged(shot: Shot, key: str, file: Place, record: Mapping[str, Any], mode: str) -> ShotPath:
     from montage_dask.analysis.steady import LEAST_KNOWN, SHAKES_PERCENT, STILL_PERCENT
 
     shake, known = record["shake_percent"], record["known_share"]

@@ -20,6 +20,7 @@ from montage_dask.graph.survey import Clip, Settings
 from montage_dask.graph.targets import Work, place_on
 from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, from_json, to_json
+from montage_dask.store import Place
 
 PIECE_FRAMES = 50
 """Frames of a piece: minutes of work on a CPU, so that little is lost when a job is stopped."""
@@ -83,7 +84,7 @@ def upscale_request(
     stop_frame: int,
     how: Upscaling,
     *,
-    before: tuple[str, Path] | None = None,
+    before: tuple[str, Place] | None = None,
     encoding: Mapping[str, Any] | None = None,
 ) -> Request:
     """The request that enlarges a range of a source.

@@ -142,7 +142,8 @@ class Scenes:
                 start=first,
                 device=device,
             )
-        torch.save(new, output)
+        with output.open("wb") as file:  # a path would put its name into the file
+            torch.save(new, file)
         return {"losses": losses, "steps": learning.STEPS_A_LEG[parameters["size"]]}
 
     def export(self, state: Path, validation: Sequence[Path], output: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from montage_dask.graph import batch, remote
 from montage_dask.graph.batch import Transcoding
 from montage_dask.graph.bundle import Question, read_answers, unpack, write_bundle
 from montage_dask.graph.encoding import Choice
-from montage_dask.graph.operation import perform
+from montage_dask.graph.operation import Request, perform
 from montage_dask.graph.parcel import pack
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.remote import Dispatcher, ask_remotely, perform_remotely
@@ -35,6 +35,7 @@ from montage_dask.graph.survey import Clip, Settings, music_request, scores_requ
 from montage_dask.graph.upscaling import upscale_request, upscaling
 from montage_dask.media.probe import probe
 from montage_dask.store import Store
+from montage_dask.training import recipe_named
 
 SETTINGS = Settings(
     window_frames=50, detector="accurate", threshold=None, tracker="flux", bpm=None,
@@ -117,6 +118,22 @@ def test_the_beats_are_those_of_this_machine(tmp_path, line):
     assert 0 < seconds < 30
 
 
+def test_a_leg_of_training_is_that_of_this_machine(tmp_path, line):
+    (part, *_) = recipe_named("scenes").parts(0, "tiny", ())
+    made = tmp_path / "part.npz"
+    recipe_named("scenes").synthesise({**part.parameters, "sequences": 1}, {}, made)
+    request = Request(
+        "train",
+        {"recipe": "scenes", "seed": 0, "size": "tiny", "leg": 0, "legs": 1},
+        {"parts": [str(made)], "state": None, "start": None},
+    )
+    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
+    far, here = perform_remotely(request, a), perform(request, b)
+    assert far["losses"] == here["losses"]
+    files = [s.file("train", request.key, ".pt").read_bytes() for s in (a, b)]
+    assert files[0] == files[1]
+
+
 HOW = Transcoding("h264", "preview", None, None, "none", 50, 1)
 
 
@@ -167,9 +184,9 @@ def test_what_cannot_be_parted_stays_here(tmp_path, line):
 
 
 def test_a_function_is_called_there(line):
-    assert ask_remotely(size, "1920X1080") == "1920x1080"
+    assert ask_remotely(size.read, "1920X1080") == "1920x1080"
     with pytest.raises(TargetFailed, match="must look like"):
-        ask_remotely(size, "large")
+        ask_remotely(size.read, "large")
     with pytest.raises(TargetFailed, match="no function of montage-dask"):
         ask_remotely(os.system, "true")
 
@@ -191,7 +208,7 @@ def test_what_fails_there_costs_only_itself(clip, stored, line):
 )
 def test_a_passing_trouble_is_tried_again(line, trouble, bundles):
     line.failures += trouble
-    assert ask_remotely(size, "640x360") == "640x360"
+    assert ask_remotely(size.read, "640x360") == "640x360"
     assert len(line.sent) == bundles
 
 
@@ -206,18 +223,18 @@ def test_what_no_try_mends_is_left_alone_for_a_while(line, monkeypatch):
     line.failures.append(NoCapacity("no GPU is free"))
     for _ in range(3):
         with pytest.raises(NoCapacity, match="no GPU is free"):
-            ask_remotely(size, "640x360")
+            ask_remotely(size.read, "640x360")
     assert len(line.sent) == 1
     remote._Process.dispatcher._resting = (time.monotonic() - 1, NoCapacity("old"))
-    assert ask_remotely(size, "640x360") == "640x360"
+    assert ask_remotely(size.read, "640x360") == "640x360"
 
 
 def test_while_a_bundle_is_away_the_next_one_gathers(line):
     line.hold.clear()
     with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(ask_remotely, size, "640x360")
+        first = pool.submit(ask_remotely, size.read, "640x360")
         time.sleep(0.5)
-        rest = [pool.submit(ask_remotely, size, f"{n}x{n}") for n in range(16, 32, 2)]
+        rest = [pool.submit(ask_remotely, size.read, f"{n}x{n}") for n in range(16, 32, 2)]
         time.sleep(0.5)
         line.hold.set()
         assert first.result() == "640x360"

@@ -146,8 +146,10 @@ function timeline() {
   const picture = svg("svg", {viewBox: `0 0 ${told.frames} 56`, preserveAspectRatio: "none", role: "img", "aria-label": label});
   told.segments.forEach(([start, stop], n) =>
     picture.append(svg("rect", {class: made[n] === "1" ? "done" : "todo", x: start, y: 34, width: Math.max(0, stop - start), height: 16})));
+  // Lines between the clips would hide them where there are many.
+  const kind = told.events.length < 200 ? "event" : "";
   for (const [start, stop, name] of told.events) {
-    const event = svg("rect", {class: "event", x: start, y: 4, width: stop - start, height: 26, "vector-effect": "non-scaling-stroke",
+    const event = svg("rect", {class: kind, x: start, y: 4, width: stop - start, height: 26, "vector-effect": "non-scaling-stroke",
       fill: `hsl(${(name * 137.508) % 360} 45% 46%)`});
     const title = svg("title", {});
     title.textContent = `${told.names[name]}, ${lasting(start / told.fps)} – ${lasting(stop / told.fps)}`;
