@@ -97,7 +97,8 @@ def detect_boundaries(
     if threshold is not None:
         best, all_ = threshold, min(threshold, all_)
     change = strip.feature("motion")
-    found = find_boundaries(scene_network.scores(strip, network), change, (best, all_))
+    scores = scene_network.scores(strip, network)
+    found = find_boundaries(scores, change, (best, all_), lambda frame: _at(strip, frame))
     return joined(found, shortest, strip.frames)
 
 

@@ -35,8 +35,9 @@ SEQUENCES = {"default": 16, "tiny": 3}
 TEST_KINDS = ("cut", "dissolve", "fade", "wipe", "none")
 """Each part of the test holds one kind of transition, so that each has a precision of its own."""
 
-GRID = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8)
-"""Thresholds that are tried on the validation split."""
+BEST = (0.5, 0.6, 0.7, 0.8, 0.9)
+ALL = (0.15, 0.25, 0.35, 0.5)
+"""Thresholds that are tried on the validation split: of a transition's best frame, and of all of its frames."""
 
 
 class Scenes:
@@ -156,9 +157,8 @@ class Scenes:
         scored = list(_scored(Network(output), validation))
         tried = {
             (best, all_): sum((_counts(*one, (best, all_)) for one in scored), Counts())
-            for best in GRID
-            for all_ in GRID
-            if all_ <= best
+            for best in BEST
+            for all_ in ALL
         }
         chosen = max(tried, key=lambda pair: (tried[pair].f1, pair))
         _save(output, arrays, chosen)
@@ -196,26 +196,30 @@ def _save(path: Path, arrays: Mapping[str, Any], thresholds: tuple[float, float]
     path.write_bytes(packed.getvalue())
 
 
-def _scored(
-    network: Network, parts: Sequence[Path]
-) -> Iterator[tuple[Scores, NDArray[np.float32], list[tuple[int, int, int]]]]:
-    """Scores, changes and truth of each sequence."""
+Scored = tuple[Scores, NDArray[np.uint8], NDArray[np.float32], list[tuple[int, int, int]]]
+"""Scores, frames, their changes, and the truth of a sequence."""
+
+
+def _scored(network: Network, parts: Sequence[Path]) -> Iterator[Scored]:
     for path in parts:
         with np.load(path, allow_pickle=False) as file:
             frames, truth = file["frames"], file["truth"]
         for number, one in enumerate(frames):
             scores = scores_of(network(scene_features.padded(one, CONTEXT, CONTEXT)))
             rows = truth[truth[:, 0] == number, 1:].tolist()
-            yield scores, features.motion(one[0], one), [(k, a, b) for k, a, b in rows]
+            yield scores, one, features.motion(one[0], one), [(k, a, b) for k, a, b in rows]
 
 
 def _counts(
     scores: Scores,
+    frames: NDArray[np.uint8],
     change: NDArray[np.float32],
     truth: list[tuple[int, int, int]],
     thresholds: tuple[float, ...],
 ) -> Counts:
-    found: tuple[Boundary, ...] = find_boundaries(scores, change, thresholds)
+    found: tuple[Boundary, ...] = find_boundaries(
+        scores, change, thresholds, lambda at: frames[min(max(at, 0), len(frames) - 1)]
+    )
     return matched(found, truth, len(change))
 
 
