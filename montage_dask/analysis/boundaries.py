@@ -42,16 +42,14 @@ def find_boundaries(
     Args:
         scores: of its frames.
         change: mean difference of each frame from the one before it: float32 [frames].
-        thresholds: what the best frame of a transition must reach, and what all of its frames must.
+        thresholds: what the best frame of a cut must reach, that of a gradual transition, and all of their frames.
         at: the thumbnail of a frame; outside the source the first or last one.
     """
-    best, all_ = thresholds
+    cut_best, gradual_best, all_ = thresholds
     found = []
     for start, stop in _runs(scores.within > all_):
         within = scores.within[start:stop]
         score = float(within.max())
-        if score < best:
-            continue
         shares = (scores.kinds[start:stop] * within[:, None]).sum(axis=0)
         kind = KINDS[int(shares.argmax())]
         # A cut's run is the last old and the first new frame; the change is stored with the new one.
@@ -60,10 +58,10 @@ def find_boundaries(
             continue
         if kind == "cut" or stop - start < SHORTEST_GRADUAL:
             cut = low + int(change[low:high].argmax())
-            one = Boundary("cut", cut, cut, round(score, 4))
+            one, best = Boundary("cut", cut, cut, round(score, 4)), cut_best
         else:
-            one = Boundary(kind, start, stop, round(score, 4))
-        if _leads_elsewhere(one, best, at):
+            one, best = Boundary(kind, start, stop, round(score, 4)), gradual_best
+        if score >= best and _leads_elsewhere(one, best, at):
             found.append(one)
     return tuple(found)
 
@@ -87,7 +85,9 @@ def _leads_elsewhere(one: Boundary, best: float, at: Callable[[int], Bytes]) -> 
         return True  # black on both sides: nothing can be said
     if one.score < best + (1 - best) * still_share(before, after, seen):
         return False
-    return _correlation(before[seen], after[seen]) < ALIKE
+    return (
+        _likeness(before, after, seen, across=0 if length else 4, down=0 if length else 2) < ALIKE
+    )
 
 
 def still_share(before: Bytes, after: Bytes, seen: NDArray[np.bool_]) -> float:
@@ -102,9 +102,21 @@ def still_share(before: Bytes, after: Bytes, seen: NDArray[np.bool_]) -> float:
     return max(float((c.max(axis=-1) <= STILL_LEVELS).mean()) for c in changes)
 
 
-def _correlation(left: Bytes, right: Bytes) -> float:
-    """As `features.likeness`, of pixels [n, 3]."""
-    return likeness(left[:, None], right[:, None])
+def _likeness(
+    before: Bytes, after: Bytes, seen: NDArray[np.bool_], *, across: int, down: int
+) -> float:
+    """As `features.shifted_likeness`, within the rectangle that holds all of `seen`: a letterbox is alike in any two pictures."""
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    left, right = before[box], after[box]
+    high, wide = left.shape[:2]
+    best = -1.0
+    for dy in range(-min(down, high // 4), min(down, high // 4) + 1):
+        for dx in range(-min(across, wide // 4), min(across, wide // 4) + 1):
+            one = left[max(dy, 0) : high + min(dy, 0), max(dx, 0) : wide + min(dx, 0)]
+            two = right[max(-dy, 0) : high + min(-dy, 0), max(-dx, 0) : wide + min(-dx, 0)]
+            best = max(best, likeness(one, two))
+    return best
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:

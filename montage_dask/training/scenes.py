@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,10 @@ SEQUENCES = {"default": 16, "tiny": 3}
 TEST_KINDS = ("cut", "dissolve", "fade", "wipe", "none")
 """Each part of the test holds one kind of transition, so that each has a precision of its own."""
 
-BEST = (0.5, 0.6, 0.7, 0.8, 0.9)
-ALL = (0.15, 0.25, 0.35, 0.5)
-"""Thresholds that are tried on the validation split: of a transition's best frame, and of all of its frames."""
+CUT_BEST = (0.7, 0.8, 0.9, 0.95)
+GRADUAL_BEST = (0.5, 0.6, 0.7, 0.8)
+ALL = (0.25, 0.35)
+"""Thresholds that are tried on the validation split; see `boundaries.find_boundaries`."""
 
 
 class Scenes:
@@ -153,14 +155,13 @@ class Scenes:
 
         kept = torch.load(state, map_location="cpu", weights_only=True)["averaged"]
         arrays = {k: v.numpy().astype(np.float16) for k, v in kept.items()}
-        _save(output, arrays, (0.5, 0.5))
+        _save(output, arrays, (0.5, 0.5, 0.5))
         scored = list(_scored(Network(output), validation))
         tried = {
-            (best, all_): sum((_counts(*one, (best, all_)) for one in scored), Counts())
-            for best in BEST
-            for all_ in ALL
+            chosen: sum((_counts(*one, chosen) for one in scored), Counts())
+            for chosen in product(CUT_BEST, GRADUAL_BEST, ALL)
         }
-        chosen = max(tried, key=lambda pair: (tried[pair].f1, pair))
+        chosen = max(tried, key=lambda way: (tried[way].f1, way))
         _save(output, arrays, chosen)
         return {"thresholds": list(chosen), "validation": tried[chosen].told()}
 
@@ -189,7 +190,7 @@ def _some(rng: np.random.Generator, inputs: list[Input], most: int) -> list[Inpu
     return [inputs[i] for i in sorted(rng.choice(len(inputs), most, replace=False))]
 
 
-def _save(path: Path, arrays: Mapping[str, Any], thresholds: tuple[float, float]) -> None:
+def _save(path: Path, arrays: Mapping[str, Any], thresholds: tuple[float, ...]) -> None:
     packed = io.BytesIO()
     own: Any = {"recipe": np.array("scenes"), "thresholds": np.array(thresholds, np.float32)}
     np.savez_compressed(packed, **own, **arrays)
