@@ -18,6 +18,7 @@ NAMES = {
     "watching": "what the page and the metrics cost the scheduler",
     "kubernetes": "starting on Kubernetes, and recovering from what breaks there",
     "graph": "tasks, scheduler and client time for many clips",
+    "scale": "how busy the driver keeps 200 workers whose operations sleep",
 }
 
 

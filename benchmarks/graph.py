@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,12 +28,18 @@ RATE = 25
 def main(arguments: Sequence[str]) -> int:
     """Measure, and print markdown tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks graph", description=__doc__)
-    parser.add_argument("--clips", type=int, default=1000)
+    parser.add_argument("--clips", type=int, nargs="+", default=[1000])
     parser.add_argument("--seconds", type=int, default=120, help="length of each clip")
     parser.add_argument("--n-workers", type=int, default=2)
     options = parser.parse_args(arguments)
+    if len(options.clips) > 1:
+        for clips in options.clips:  # the peak of memory is that of a process: each gets its own
+            shared = ["--seconds", str(options.seconds), "--n-workers", str(options.n_workers)]
+            again = [sys.executable, "-m", "benchmarks", "graph", "--clips", str(clips), *shared]
+            subprocess.run(again, check=True)
+        return 0
     with tempfile.TemporaryDirectory() as folder:
-        print(_survey(options.clips, options.seconds * RATE, options.n_workers, Path(folder)))
+        print(_survey(options.clips[0], options.seconds * RATE, options.n_workers, Path(folder)))
     return 0
 
 
@@ -79,18 +86,18 @@ def _survey(clips: int, frames: int, workers: int, folder: Path) -> str:
         idle()
         client.run(idle)
         cluster.scheduler.add_plugin(Watch())
-        survey = _made_up(clips, frames, folder)
+        survey = made_up(clips, frames, folder)
         driver = Driver(
             client, Store(folder), Silent(), in_flight_per_slot=settings["in-flight-per-slot"].value
         )
         chosen = Settings.of(settings)
         say(f"{clips} clips")
-        before, loop_before = time.thread_time(), client.sync(_thread_time)
-        began, peak_before = time.monotonic(), _peak_mb()
+        before, loop_before = time.thread_time(), client.sync(thread_time)
+        began, peak_before = time.monotonic(), peak_mb()
         Analysis(driver, chosen, survey).run([])
         wall = time.monotonic() - began
         main_seconds = time.thread_time() - before
-        loop_seconds = client.sync(_thread_time) - loop_before
+        loop_seconds = client.sync(thread_time) - loop_before
     assert len(survey.clips) == clips
     assert not survey.skipped
     windows = -(-frames // chosen.window_frames) * clips
@@ -111,22 +118,24 @@ def _survey(clips: int, frames: int, workers: int, folder: Path) -> str:
     ]
     return (
         f"{clips} clips of {frames} frames, {workers} workers; at most {most} tasks known at once; "
-        f"peak of client and scheduler {_peak_mb():.0f} MB ({peak_before:.0f} MB before the first task)\n\n"
+        f"peak of client and scheduler {peak_mb():.0f} MB ({peak_before:.0f} MB before the first task)\n\n"
         + table(("operation", "tasks", "windows or clips", "tasks each"), tasks)
         + "\n"
         + table(("", "in all", "per task"), costs)
     )
 
 
-async def _thread_time() -> float:
+async def thread_time() -> float:
+    """CPU seconds of the thread of the event loop."""
     return time.thread_time()
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
+    """Highest resident memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-def _made_up(clips: int, frames: int, folder: Path) -> Any:
+def made_up(clips: int, frames: int, folder: Path) -> Any:
     """A survey of clips that do not exist."""
     from montage_dask.graph.survey import Clip, Survey
     from montage_dask.records import Source

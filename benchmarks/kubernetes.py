@@ -26,7 +26,7 @@ from benchmarks.measure import say, table
 
 TESTS = Path(__file__).parents[1] / "tests"
 
-JOB = ("--duration", "12", "--cpu-workers", "1:1")
+JOB = ("--duration", "8", "--cpu-workers", "1:1")
 SMALL_STEPS = {"DASK_MONTAGE__WINDOW_FRAMES": "50", "DASK_MONTAGE__SEGMENT_FRAMES": "50"}
 """Many short operations: a result should come every second or so."""
 
@@ -123,8 +123,8 @@ class _Bench:
         footage = folder / "footage"
         footage.mkdir()
         for number, picture in enumerate(("testsrc2", "mandelbrot", "smptehdbars")):
-            make_clip(footage / f"{number}.mp4", f"{picture}=size=640x360:rate=25", 16)
-        self._material = Material(footage, folder / "track.wav", make_track(folder / "track.wav", 16))  # fmt: skip
+            make_clip(footage / f"{number}.mp4", f"{picture}=size=640x360:rate=25", 10)
+        self._material = Material(footage, folder / "track.wav", make_track(folder / "track.wav", 12))  # fmt: skip
         self._frames: str | None = None
 
     def write(self, value: Any) -> Path:

@@ -56,6 +56,7 @@ VERBS = (
     "grade",
     "stabilise",
     "upscale",
+    "styles",
     "train",
     "start_all",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ import yaml
 
 from montage_dask.config import Setting, resolve
 from montage_dask.errors import UsageError, printable
+from montage_dask.store import Place, Url, is_url, place_of
+from montage_dask.store.cache import default_folder
+from montage_dask.store.places import local_only
 
 SELECTORS = ("include", "exclude", "pin", "first", "last")
 LISTS = ("footage", *SELECTORS)
@@ -23,6 +27,8 @@ NOT_IN_JOB_FILES = (
     *("roots", "store", "embedding-model", "scenes-weights", "director-url"),
     # Nor weaken what the user set, or use the user's certificate.
     *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
+    # They belong to a machine.
+    *("cache-folder", "cache-limit"),
 )
 """Settings that only the user can set."""
 
@@ -35,10 +41,12 @@ class JobSpec:
     """Files, folders and globs."""
     music: str | None
     """An audio file, or a video whose sound is the music; None only with from_timeline."""
-    output: Path
+    output: Place
     run_dir: Path
-    """Timeline, summary, pictures and log of this job."""
-    store: Path
+    """Timeline, summary, pictures and log of this job, on this machine."""
+    published: Url | None
+    """Where the run folder is copied to at the end; None: nowhere."""
+    store: Place
     """Artefacts; shared by all jobs that name the same folder."""
     include: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -105,7 +113,7 @@ def read_job(path: Path, options: Mapping[str, Any]) -> JobSpec:
         if key in data:
             raise UsageError(f"{name}: {key} cannot be set by a job file")
     base = path.resolve().parent
-    roots = [base, *(Path(r).resolve() for r in resolve()["roots"].value)]
+    roots = [base, *(_real(place_of(r)) for r in resolve()["roots"].value)]
     given: dict[str, Any] = {}
     for key, value in data.items():
         if key in LISTS or key in PATHS or key in ("grade", "style", "beats-file", "upscale-model"):
@@ -120,20 +128,29 @@ def read_job(path: Path, options: Mapping[str, Any]) -> JobSpec:
     return _build(command_line, given, Path.cwd())
 
 
-def _inside(key: str, value: str, base: Path, roots: Sequence[Path], job: str) -> str:
+def _real(place: Place) -> Place:
+    return place if isinstance(place, Url) else place.resolve()
+
+
+def _inside(key: str, value: str, base: Path, roots: Sequence[Place], job: str) -> str:
     """A path of a job file made absolute, or a name that is no path."""
     if key in SELECTORS:
         return value  # selectors only compare names
     names = key in ("grade", "style", "upscale-model")
     if names and not value.endswith((".cube", ".yaml", ".yml", ".pth")):
         return value
-    path = Path(os.path.normpath(base / value))
-    if not any(path.resolve().is_relative_to(root) for root in roots):
+    place = place_of(os.path.normpath(base / value) if not is_url(value) else value)
+    if isinstance(place, Url):
+        inside = any(isinstance(r, Url) and place.is_relative_to(r) for r in roots)
+    else:
+        real = place.resolve()
+        inside = any(isinstance(r, Path) and real.is_relative_to(r) for r in roots)
+    if not inside:
         raise UsageError(
             f"{job}: {key}: {printable(value)} lies outside the job file's folder; "
             "allow its folder by DASK_MONTAGE__ROOTS='[\"/folder\"]'"
         )
-    return str(path)
+    return str(place)
 
 
 def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: Path) -> JobSpec:
@@ -153,48 +170,61 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
             raise UsageError(f"--{name}: only one clip can be {name}, got {len(listed(name))}")
         return listed(name)
 
-    def path(name: str) -> Path | None:
-        return None if both.get(name) is None else base / str(both[name])
+    def place(name: str) -> Place | None:
+        return None if both.get(name) is None else place_of(str(both[name]), base)
 
-    timeline = path("from-timeline")
+    timeline = place("from-timeline")
+    if isinstance(timeline, Url):
+        raise UsageError(f"--from-timeline {timeline}: must be a file of this machine")
+    for name in ("beats-file", "style", "grade", "upscale-model", "embedding-model"):
+        local_only(str(settings[name].value), f"--{name}")
     footage = tuple(_anchored(p, base) for p in listed("footage"))
     if not footage and timeline is None:
         raise UsageError(
             "no footage: name files, folders or globs, e.g. `run clips/ --music track.mp3`"
         )
-    music = path("music")
+    music = place("music")
     if music is None and timeline is None:
         raise UsageError(
             "no music: add --music FILE (an audio file, or a video whose sound to use)"
         )
-    output = path("output") or base / "montage.mp4"
-    output = Path(os.path.abspath(output))
+    output = place("output") or place_of("montage.mp4", base)
     if output.suffix.lower() not in OUTPUT_FORMATS:
         raise UsageError(
             f"--output {printable(output.name)}: the name must end in one of "
             + ", ".join(OUTPUT_FORMATS)
         )
-    if output.is_dir():
+    if isinstance(output, Path) and output.is_dir():
         raise UsageError(f"--output {printable(str(output))} is a folder; name a file in it")
-    run_dir = path("run-dir")
+    named = place("run-dir")
+    run_dir = named or output.with_suffix(".montage")
     store = settings["store"].value
+    beside = named / "store" if named else output.parent / ".montage"
     return JobSpec(
         footage=footage,
-        music=None if music is None else os.path.abspath(music),
+        music=None if music is None else str(music),
         output=output,
-        run_dir=Path(os.path.abspath(run_dir or output.with_suffix(".montage"))),
-        store=Path(
-            os.path.abspath(store or (run_dir / "store" if run_dir else output.parent / ".montage"))
-        ),
+        run_dir=worked_on(run_dir) if isinstance(run_dir, Url) else run_dir,
+        published=run_dir if isinstance(run_dir, Url) else None,
+        store=place_of(store, base) if store else beside,
         include=listed("include"),
         exclude=listed("exclude"),
         pins=listed("pin"),
         first=one("first"),
         last=one("last"),
-        from_timeline=None if timeline is None else Path(os.path.abspath(timeline)),
+        from_timeline=timeline,
         settings=settings,
     )
 
 
 def _anchored(pattern: str, base: Path) -> str:
+    if is_url(pattern):
+        return str(place_of(pattern))
     return str(base / pattern)
+
+
+def worked_on(run_dir: Url) -> Path:
+    """The folder of this machine in which a run folder is written that is copied to a URL at the end."""
+    own = hashlib.sha256(str(run_dir).encode()).hexdigest()[:16]
+    folder = resolve()["cache-folder"].value
+    return (Path(folder) if folder else default_folder()) / "runs" / own / run_dir.name

@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 
 from montage_dask.errors import Cancelled, MontageError, StoreError, UsageError, printable
 from montage_dask.progress_state import Told, Tracker
-from montage_dask.store import write_json
+from montage_dask.store import Place, write_json
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class ProgressFile(Tracker):
     """
 
     def __init__(
-        self, run_dir: Path, inner: Told, output: Path, every_seconds: float = EVERY_SECONDS
+        self, run_dir: Path, inner: Told, output: Place, every_seconds: float = EVERY_SECONDS
     ) -> None:
         super().__init__(inner)
         self._path, self._output = run_dir / NAME, output

@@ -66,4 +66,4 @@ def test_the_operation_of_the_page_works(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_settings_offer_what_there_is(setting, known):
     assert re.findall(r"`([\w-]+)`", KINDS[setting].form) == list(known)
-    assert THRESHOLDS.keys() == set(DETECTORS)
+    assert THRESHOLDS.keys() == set(DETECTORS) - {"auto"}

@@ -15,9 +15,9 @@ from montage_dask.config import ENVIRONMENT
 from montage_dask.edit.styles import style_names
 
 COMMANDS = (
-    ["run"], ["plan"], ["styles"], ["analyse"], ["frames"], ["transcode"], ["upscale"], ["doctor"], ["config"],
-    ["config", "show"], ["config", "styles"], ["cluster"], ["cluster", "up"], ["cluster", "status"], ["cluster", "scale"],
-    ["cluster", "down"], ["cluster", "logs"],
+    ["run"], ["plan"], ["styles"],
+    ["styles", "clips", "--music", "a.mp3", "--style", "none"], ["styles", "clips"],
+    ["styles", "clips", "--music", "a.mp3", "--style", "noir", "--style", "noir"],
 )  # fmt: skip
 
 

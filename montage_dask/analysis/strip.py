@@ -8,7 +8,6 @@ number only, never on how the source was divided.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from montage_dask.analysis import features
 from montage_dask.analysis.features import HEIGHT, WIDTH, Bytes, Floats
 from montage_dask.records import Source, Window
-from montage_dask.store import Store, key_of
+from montage_dask.store import Place, Store, key_of
 from montage_dask.store.arrays import ArraySpec, Rows, create_array, write_rows
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ _SHARPNESS_WIDTH = 480
 """Pixels across on which sharpness is measured: finer detail says more about the codec."""
 
 
-def strip_folder(store: Store, source: Source, window_frames: int) -> Path:
+def strip_folder(store: Store, source: Source, window_frames: int) -> Place:
     """Where the strip of a source stands.
 
     Args:
@@ -47,7 +46,7 @@ def strip_folder(store: Store, source: Source, window_frames: int) -> Path:
         window_frames: frames per window, which is the chunk of the arrays.
     """
     key = key_of("strip", VERSION, strip_parameters(source, window_frames))
-    return store.file("strip", key, ".zarr")
+    return store.array("strip", key)
 
 
 def strip_parameters(source: Source, window_frames: int) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def strip_parameters(source: Source, window_frames: int) -> dict[str, Any]:
     }
 
 
-def create_strip(folder: Path, frames: int, window_frames: int) -> None:
+def create_strip(folder: Place, frames: int, window_frames: int) -> None:
     """Make the arrays of a strip unless they are there. Any number of processes may do it at once.
 
     Raises:
@@ -81,7 +80,7 @@ def write_window(
     index: FrameIndex,
     window: Window,
     window_frames: int,
-    folder: Path,
+    folder: Place,
     *,
     threads: int = 1,
     device: str = "cpu",
@@ -112,7 +111,7 @@ def write_window(
 
 
 def write_frames(
-    folder: Path, start: int, thumbnails: Bytes, sharpness: Floats, window_frames: int
+    folder: Place, start: int, thumbnails: Bytes, sharpness: Floats, window_frames: int
 ) -> None:
     """Work out the features of one window and write it.
 
@@ -222,8 +221,8 @@ class Strip:
         StoreError: there is no strip.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Place) -> None:
+        self.folder = folder
         self._thumbnails = Rows(self.folder, "thumbnails")
         self._rows: dict[str, Rows] = {}
         self.frames = len(self._thumbnails)

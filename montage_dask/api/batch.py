@@ -27,6 +27,8 @@ from montage_dask.graph.upscaling import upscaling
 from montage_dask.records import Music
 from montage_dask.render.grade import check_grade
 from montage_dask.report.summary import analysis_summary
+from montage_dask.store import Place, Url, objects, place_of
+from montage_dask.store.places import local_only
 
 STORE = ".montage"
 """Folder of the artefacts, beside what is made."""
@@ -37,16 +39,16 @@ def batched(
     kind: str,
     files: Iterable[str | Path],
     options: Mapping[str, Any],
-    folder: Path,
+    folder: Place,
     progress: Progress | None,
     title: str,
 ) -> Iterator[tuple[Driver, Settings]]:
     given, cluster = separate(options)
     settings = resolve(given)
-    store = Path(settings["store"].value or folder / STORE)
+    store = place_of(settings["store"].value or folder / STORE)
     with (
         shown(progress, title) as told,
-        driving(settings, store.absolute(), told, cluster) as driver,
+        driving(settings, store, told, cluster) as driver,
         watched(driver, kind, folder.name, map(str, files), settings),
     ):
         yield driver, Settings.of(settings)
@@ -59,7 +61,7 @@ class Analysed:
     survey: Survey
     heard: tuple[Music, ...]
     settings: Settings
-    store: Path
+    store: Place
     """Folder of the artefacts."""
     ran: Mapping[str, Any]
     """What ran where (see `Driver.told`)."""
@@ -69,14 +71,14 @@ def survey_files(
     files: Sequence[str | Path],
     *,
     music: Sequence[str | Path] = (),
-    output: str | Path | None = None,
+    output: str | Place | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Analysed:
     """As `analyse`, with the records themselves."""
     from montage_dask.analysis.similarity import group_duplicates
 
-    folder = Path(output) if output is not None else Path.cwd()
+    folder = Path.cwd() if output is None else place_of(output)
     names = ", ".join(Path(f).name for f in [*files, *music][:3])
     title = f"analysing {names}"
     with batched("analyse", [*files, *music], options, folder, progress, title) as (
@@ -84,7 +86,7 @@ def survey_files(
         settings,
     ):
         survey = Survey()
-        tracks = [str(Path(m).absolute()) for m in music]
+        tracks = [str(place_of(m)) for m in music]
         candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
         survey.skipped.extend(skipped)
         candidates = [c for c in candidates if str(c.path) not in tracks]
@@ -112,7 +114,7 @@ def analyse(
     files: Sequence[str | Path],
     *,
     music: Sequence[str | Path] = (),
-    output: str | Path | None = None,
+    output: str | Place | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -139,15 +141,22 @@ def analyse(
 def _audio_only(survey: Survey) -> list[str]:
     """Files that the probe refused because they have sound but no picture: music."""
     from montage_dask.media.audio import has_audio
+    from montage_dask.media.discover import AUDIO
 
-    found = [s.path for s in survey.skipped if Path(s.path).is_file() and has_audio(s.path)]
+    found = []
+    for path in (s.path for s in survey.skipped):
+        place = place_of(path)
+        # Of an object only the name is at hand here.
+        named_so = isinstance(place, Url) and place.suffix.lower().lstrip(".") in AUDIO
+        if named_so or (isinstance(place, Path) and place.is_file() and has_audio(path)):
+            found.append(path)
     survey.skipped = [s for s in survey.skipped if s.path not in found]
     return found
 
 
 def transcode(
     files: Sequence[str | Path],
-    output: str | Path,
+    output: str | Place,
     *,
     size: str | None = None,
     audio: str = "copy",
@@ -189,7 +198,7 @@ def transcode(
 
 def stabilise(
     files: Sequence[str | Path],
-    output: str | Path,
+    output: str | Place,
     *,
     audio: str = "copy",
     container: str = ".mp4",
@@ -222,7 +231,7 @@ def stabilise(
 
 def upscale(
     files: Sequence[str | Path],
-    output: str | Path,
+    output: str | Place,
     *,
     scale: int = 2,
     model: str | None = None,
@@ -290,7 +299,7 @@ def _encoding(
 
 def grade(
     files: Sequence[str | Path],
-    output: str | Path,
+    output: str | Place,
     *,
     grade: str,
     progress: Progress | None = None,
@@ -314,7 +323,7 @@ def grade(
 
 def frames(
     files: Sequence[str | Path],
-    output: str | Path,
+    output: str | Place,
     *,
     every: str | float | None = None,
     per_shot: int = 1,
@@ -368,15 +377,34 @@ def frames(
     return result
 
 
+def local_folder(output: str | Path) -> Path:
+    """As `output_folder`, of this machine.
+
+    Raises:
+        UsageError: it is a URL.
+    """
+    folder = output_folder(local_only(str(output), "--output"))
+    assert isinstance(folder, Path)
+    return folder
+
+
 def _written(written: batch.Written, driver: Driver, name: str) -> dict[str, Any]:
     skipped = [{"path": s.path, "reason": s.reason} for s in written.survey.skipped]
     return {name: written.outputs, "skipped": skipped, **driver.told()}
 
 
-def output_folder(output: str | Path) -> Path:
+def output_folder(output: str | Place) -> Place:
+    """Where many files go, checked and made.
+
+    Raises:
+        UsageError, StoreError: nothing can be written there.
+    """
     from montage_dask.store.artefacts import storage_error
 
-    folder = Path(output).absolute()
+    folder = place_of(output)
+    if isinstance(folder, Url):
+        objects.check_writable(folder)
+        return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:

@@ -107,17 +107,26 @@ class Cluster:
         if self._client is not None:
             return
         try:
-            self._client = self._connected(self._given)
+            self._client = self._told(self._given)
         except ClusterError as error:
             if self._otherwise is None:
                 raise
             self.why_otherwise = str(error)
             self.where = self._otherwise
-            self._client = self._connected(self._otherwise)
+            self._client = self._told(self._otherwise)
         mine = weakref.ref(self)
         Cluster._open.append(mine)
         # A cluster on Kubernetes would outlive this process.
         atexit.register(_close, mine)
+
+    def _told(self, where: Any) -> Client:
+        """Connected; pods may take minutes, so a notebook tells that something is going on."""
+        from montage_dask.notebook.live import Live, in_notebook
+
+        if not isinstance(where, str) or not in_notebook():
+            return self._connected(where)
+        with Live(f"cluster {where}: starting workers", lambda: None):
+            return self._connected(where)
 
     def _connected(self, where: Any) -> Client:
         if isinstance(where, str):

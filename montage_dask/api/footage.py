@@ -17,6 +17,7 @@ from montage_dask.graph.survey import find_footage
 from montage_dask.graph.telling import Progress
 from montage_dask.media.discover import Skipped
 from montage_dask.records import Shot, Source
+from montage_dask.store import Place, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,9 @@ class Clip:
     material: Material
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Where it stands."""
-        return Path(self.source.path)
+        return place_of(self.source.path)
 
     @property
     def name(self) -> str:
@@ -45,7 +46,7 @@ class Clip:
         return float(self.source.duration_seconds)
 
     @property
-    def strip(self) -> Path:
+    def strip(self) -> Place:
         """The folder of Zarr arrays that the analysis wrote, one row per frame; a chunk is a window.
 
         `thumbnails` (uint8 [n, 27, 48, 3]), `scalars` (float32 [n, 5]: exposure, contrast, colourfulness, motion,
@@ -100,7 +101,7 @@ class Footage(Sequence[Clip]):
         """Files that cannot be used, each with its `path` and the `reason`."""
         self._clips: tuple[Clip, ...] = ()
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[Place]:
         """The files there are now, without looking into them.
 
         Raises:

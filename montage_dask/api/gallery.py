@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.batch import STORE, output_folder
+from montage_dask.api.batch import STORE, local_folder
 from montage_dask.api.montages import specify
 from montage_dask.api.working import driving, logged, separate, shown, watched
+from montage_dask.config import resolve
 from montage_dask.edit.styles import style_names
 from montage_dask.graph.gallery import check_styles, gallery
 from montage_dask.graph.telling import Progress
 from montage_dask.progress_file import ProgressFile
+
+DRAFT = {"duration": 20, "size": "640x360", "quality": "preview"}
+"""What a draft is like where neither an option nor a setting of the user's says otherwise."""
 
 
 def styles(
@@ -40,13 +44,20 @@ def styles(
         MontageError: nothing could be made.
     """
     check_styles(style)
-    folder = output_folder(output)
-    draft = {"duration": 20, "size": "640x360", "quality": "preview", "run-dir": str(folder)}
+    folder = local_folder(output)
+    chosen = {name for name, setting in resolve().items() if setting.origin != "default"}
+    draft = {k: v for k, v in DRAFT.items() if k not in chosen}
     given, cluster = separate(options)
     patterns = [footage] if isinstance(footage, str | Path) else list(footage)
     job = specify(
         [str(p) for p in patterns],
-        {**draft, "store": str(folder / STORE), **given, "output": str(folder / "x.mp4")},
+        {
+            **draft,
+            "store": str(folder / STORE),
+            "run-dir": str(folder),
+            **given,
+            "output": str(folder / "x.mp4"),
+        },
     )
     with (
         shown(progress, "trying styles") as heard,

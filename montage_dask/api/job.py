@@ -22,6 +22,7 @@ from montage_dask.graph.survey import Survey
 from montage_dask.graph.telling import Progress
 from montage_dask.job import JobSpec
 from montage_dask.records import Timeline as TimelineRecord
+from montage_dask.store import Place
 
 
 class Job:
@@ -72,7 +73,7 @@ class Job:
         else:
             patterns = [str(f) for f in ([footage] if isinstance(footage, str | Path) else footage)]
         if music is not None:
-            given["music"] = str(music.path if isinstance(music, Music) else music)
+            given["music"] = music.source if isinstance(music, Music) else str(music)
         self._style = style if isinstance(style, Style) and style.source is None else None
         if isinstance(style, Style):
             given["style"] = style.source or _own_style(style.name, given, patterns)
@@ -87,7 +88,7 @@ class Job:
         return Job(**{**self._made_of, **changes})
 
     @property
-    def output(self) -> Path:
+    def output(self) -> Place:
         """Where the montage will stand."""
         return self.spec.output
 

@@ -13,7 +13,7 @@ from montage_dask.errors import StoreError
 from montage_dask.graph.survey import Survey
 from montage_dask.media.windows import round_window_frames
 from montage_dask.records import Shot, Source
-from montage_dask.store import Store
+from montage_dask.store import Place, Store
 
 Picture = NDArray[np.uint8]
 
@@ -25,13 +25,13 @@ class Material:
     sources: Mapping[str, Source] = field(default_factory=dict)
     """By identity."""
     shots: tuple[Shot, ...] = ()
-    store: Path = Path(".montage")
+    store: Place = Path(".montage")
     """Folder of the artefacts."""
     window_frames: int = 1000
     """Of the strips in the store."""
 
     @classmethod
-    def of(cls, survey: Survey, store: Path, window_frames: int) -> Material:
+    def of(cls, survey: Survey, store: Place, window_frames: int) -> Material:
         """What a survey has found."""
         return cls(survey.sources, tuple(survey.shots), store, round_window_frames(window_frames))
 
@@ -39,7 +39,7 @@ class Material:
         """The shots of a source, in order."""
         return tuple(s for s in self.shots if s.source == identity)
 
-    def strip(self, identity: str) -> Path:
+    def strip(self, identity: str) -> Place:
         """The folder of Zarr arrays that the analysis wrote for a source, one row per frame (see `Clip.strip`)."""
         from montage_dask.analysis.strip import strip_folder
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from montage_dask.api.working import driving, logged, shown, watched
 from montage_dask.dashboard.performance import performance
+from montage_dask.errors import MontageError
 from montage_dask.graph import finish, montage, planning
 from montage_dask.graph.montage import Made
 from montage_dask.graph.survey import Survey
@@ -17,6 +20,8 @@ from montage_dask.job import JobSpec, make_job, read_job
 from montage_dask.progress_file import ProgressFile
 from montage_dask.records import Timeline
 from montage_dask.report.rerun import command
+
+log = logging.getLogger(__name__)
 
 JOB_SUFFIXES = (".yaml", ".yml")
 
@@ -41,6 +46,22 @@ def specify(footage: Sequence[str], given: Mapping[str, Any]) -> JobSpec:
     return make_job({**given, "footage": list(footage)})
 
 
+@contextmanager
+def _run_folder_published(job: JobSpec) -> Iterator[None]:
+    """The run folder of a job whose output is in a bucket goes there, too, however the job ends."""
+    try:
+        yield
+    except BaseException:
+        if job.published is not None:
+            try:
+                finish.publish(job.run_dir, job.published)
+            except MontageError:
+                log.warning("the run folder %s was not copied", job.run_dir, exc_info=True)
+        raise
+    if job.published is not None:
+        finish.publish(job.run_dir, job.published)
+
+
 def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
     """Make the montages of a job.
 
@@ -50,6 +71,7 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
     montage.check_output(job)
     with (
         shown(progress, job.output.name) as heard,
+        _run_folder_published(job),
         logged(job.run_dir),
         ProgressFile(job.run_dir, heard, job.output) as told,
         driving(job.settings, job.store, told, cluster) as driver,

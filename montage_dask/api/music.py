@@ -24,8 +24,8 @@ class Music:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        """The file."""
+        self.source = str(path)
+        """The file, as it was named."""
         self._record: records.Music | None = None
         self._waveform: tuple[float, ...] = ()
 
@@ -46,7 +46,7 @@ class Music:
             MediaError: it cannot be used; says why.
         """
         found = batch.survey_files(
-            (), music=[self.path], progress=progress, cluster=cluster, **options
+            (), music=[self.source], progress=progress, cluster=cluster, **options
         )
         return Music.of(found.heard[0])
 
@@ -75,6 +75,11 @@ class Music:
         if self._record is None:
             raise UsageError("the music is not analysed yet: use what `analyse()` returns")
         return self._record
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.source)
 
     @property
     def analysed(self) -> bool:
@@ -121,7 +126,7 @@ class Music:
             MediaError: the file cannot be read.
         """
         if not self._waveform:
-            self._waveform = _peaks(str(self.path))
+            self._waveform = _peaks(self.source)
         return self._waveform
 
     def __repr__(self) -> str:

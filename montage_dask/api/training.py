@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.batch import batched, output_folder
+from montage_dask.api.batch import batched, local_folder
 from montage_dask.api.working import logged, shown
 from montage_dask.errors import UsageError
 from montage_dask.graph import training
@@ -58,7 +58,7 @@ def train(
     start = None if weights is None else Path(weights).absolute()
     if start is not None and not start.is_file():
         raise UsageError(f"--weights {weights}: there is no such file")
-    folder = output_folder(output or f"trained-{network}")
+    folder = local_folder(output or f"trained-{network}")
     how = training.Training(network, tuple(str(d) for d in data), size, seed, start, target)
     with (
         shown(progress, f"training {network}") as heard,

@@ -17,7 +17,7 @@ from montage_dask.dashboard.publish import page_link, published
 from montage_dask.errors import MontageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.telling import Progress, Silent
-from montage_dask.store import Store
+from montage_dask.store import Place, Store
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def separate(options: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
 @contextmanager
 def driving(
     settings: Mapping[str, Setting],
-    store: Path,
+    store: Place,
     progress: Progress,
     cluster: Any,
 ) -> Iterator[Driver]:

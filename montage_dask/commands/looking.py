@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from montage_dask.commands.shared import analysis, call, print_json, shared, tell_skipped
 from montage_dask.errors import UsageError
+from montage_dask.store import place_of
 
 
 @click.command()
@@ -29,16 +29,13 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
 
     if not files and not given["music"]:
         raise UsageError("no files: name footage, music, folders or globs")
-    folder = None
-    if output is not None:
-        folder = (
-            Path(output).parent
-            if Path(output).suffix in (".json", ".csv", ".otio")
-            else Path(output)
-        )
+    place = None if output is None else place_of(output)
+    folder = place
+    if place is not None and place.suffix in (".json", ".csv", ".otio"):
+        folder = place.parent
     result = call(api.analyse, given, files, output=folder)
-    if output is not None:
-        for path in write_analysis(result, Path(output)):
+    if place is not None:
+        for path in write_analysis(result, place):
             click.echo(str(path), err=True)
     if as_json or output is None:
         print_json(result)

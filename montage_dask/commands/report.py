@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from montage_dask.errors import UsageError, printable
+from montage_dask.job import worked_on
 from montage_dask.progress_file import ALIVE_SECONDS, NAME, read_progress
+from montage_dask.store import Url, place_of
 
 LOOK_SECONDS = 1.0
 """Between two looks at the progress file, which changes no more often."""
@@ -47,7 +49,8 @@ def report(run: str, show: bool) -> int:
 def status(run_dir: str, once: bool, as_json: bool) -> int:
     """Follow a running job from another terminal until it ends. Exit code: 0 finished (or still running, with --once),
     1 failed or stopped without an end, 130 interrupted."""
-    folder = _folder(Path(run_dir))
+    place = place_of(run_dir)
+    folder = worked_on(_run_of(place)) if isinstance(place, Url) else _folder(place)
     found = read_progress(folder)
     if found is None:
         raise UsageError(
@@ -77,6 +80,15 @@ def status(run_dir: str, once: bool, as_json: bool) -> int:
         }
     click.echo(ending(found))
     return CODES[found["state"]]
+
+
+def _run_of(url: Url) -> Url:
+    """As `_folder`, of a URL."""
+    from montage_dask.job import OUTPUT_FORMATS
+
+    if url.suffix.lower() in OUTPUT_FORMATS:
+        return url.with_suffix(".montage")
+    return url.parent if url.name in ("summary.json", "progress.json") else url
 
 
 def _folder(path: Path) -> Path:

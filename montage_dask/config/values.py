@@ -202,6 +202,17 @@ def byte_size(value: Any) -> int:
     return result
 
 
+@kind("bytes: `20GB`, `800 MiB`; 1 MB to 1 PiB")
+def cache_size(value: Any) -> int:
+    """As `byte_size`, from 1 MB on."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError('must look like "20GB"')
+    result = int(dask.utils.parse_bytes(value))
+    if not 10**6 <= result <= 1 << 50:
+        raise ValueError("must lie between 1 MB and 1 PiB")
+    return result
+
+
 @kind("mapping of operations to `auto` `cpu` `gpu` `cgpu`")
 def placements(value: Any) -> dict[str, str]:
     """Operation names and where each is to run."""

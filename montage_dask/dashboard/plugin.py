@@ -81,7 +81,7 @@ class MontagePlugin(SchedulerPlugin):
         groups: dict[str, dict[str, float]] = {}
         tasks = []
         assert self._scheduler is not None
-        for worker in self._scheduler.workers.values():
+        for worker in list(self._scheduler.workers.values()):
             tag = next((t for t in GROUPS if worker.resources.get(t)), None)
             name = GROUPS[tag] if tag else "other"
             group = groups.setdefault(name, {"workers": 0, "slots": 0, "running": 0, "waiting": 0})

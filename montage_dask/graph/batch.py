@@ -16,6 +16,7 @@ from montage_dask.graph.montage import nothing_usable
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.rendering import forget_unless_there
+from montage_dask.graph.staging import at_hand
 from montage_dask.graph.steadying import find_paths, stabilise_request
 from montage_dask.graph.survey import (
     Analysis,
@@ -37,6 +38,7 @@ from montage_dask.graph.upscaling import (
 from montage_dask.media.windows import split_windows
 from montage_dask.records import Shot, to_json
 from montage_dask.render.grade import PRESETS, Curves, identity_of
+from montage_dask.store import Place, Url, objects, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +95,27 @@ def gather(driver: Driver, settings: Settings, patterns: Sequence[str]) -> Surve
     return survey
 
 
-def output_names(clips: Mapping[str, Clip], folder: Path, suffix: str) -> dict[str, Path]:
+def output_names(clips: Mapping[str, Clip], folder: Place, suffix: str) -> dict[str, Place]:
     """One output per clip; clips of the same name get a number, in order. Inputs are never overwritten."""
-    taken: set[Path] = {Path(c.source.path).resolve() for c in clips.values()}
+    taken = {_real(place_of(c.source.path)) for c in clips.values()}
     names = {}
     for identity, clip in clips.items():
         stem = Path(clip.source.path).stem
         path, number = folder / f"{stem}{suffix}", 1
-        while path.resolve() in taken:
+        while _real(path) in taken:
             number += 1
             path = folder / f"{stem}-{number}{suffix}"
-        taken.add(path.resolve())
+        taken.add(_real(path))
         names[identity] = path
     return names
 
 
+def _real(place: Place) -> Place:
+    return place if isinstance(place, Url) else place.resolve()
+
+
 def transcode(
-    driver: Driver, settings: Settings, patterns: Sequence[str], folder: Path, how: Transcoding
+    driver: Driver, settings: Settings, patterns: Sequence[str], folder: Place, how: Transcoding
 ) -> Written:
     """Transcode every clip in windows spread over the workers; a bad clip is skipped.
 
@@ -139,7 +145,7 @@ def transcode(
 
 
 def _transcode(
-    driver: Driver, settings: Settings, survey: Survey, folder: Path, how: Transcoding, by: Choice
+    driver: Driver, settings: Settings, survey: Survey, folder: Place, how: Transcoding, by: Choice
 ) -> Written:
     windows = {k: list(_windows(c, how, by)) for k, c in survey.clips.items()}
     placements = {by.placement.operation: by.placement}
@@ -153,7 +159,7 @@ def _by_table(how: Transcoding) -> bool:
 
 
 def stabilise(
-    driver: Driver, settings: Settings, patterns: Sequence[str], folder: Path, how: Transcoding
+    driver: Driver, settings: Settings, patterns: Sequence[str], folder: Place, how: Transcoding
 ) -> Written:
     """Steady the shots of every clip; what has nothing to hold on to stays as it is, and a bad clip is skipped.
 
@@ -200,7 +206,7 @@ def upscale(
     driver: Driver,
     settings: Settings,
     patterns: Sequence[str],
-    folder: Path,
+    folder: Place,
     how: Transcoding,
     enlarge: Upscaling,
     limit_minutes: float | None,
@@ -248,7 +254,7 @@ def convert(
     driver: Driver,
     settings: Settings,
     survey: Survey,
-    folder: Path,
+    folder: Place,
     windows: Mapping[str, Sequence[Request]],
     how: Transcoding,
     placements: Mapping[str, Placement] | None = None,
@@ -388,7 +394,7 @@ class StillsWanted:
 
 
 def stills(
-    driver: Driver, settings: Settings, patterns: Sequence[str], folder: Path, wanted: StillsWanted
+    driver: Driver, settings: Settings, patterns: Sequence[str], folder: Place, wanted: StillsWanted
 ) -> Written:
     """Write stills of every clip into one folder per clip.
 
@@ -411,7 +417,8 @@ def stills(
         if wanted.every_seconds is None:
             numbers = frames_per_shot(by_clip[identity], wanted.per_shot)
         else:
-            numbers = frames_every(FrameIndex.load(clip.index), wanted.every_seconds)
+            with at_hand(clip.index) as (index,):
+                numbers = frames_every(FrameIndex.load(index), wanted.every_seconds)
         digits = len(str(clip.source.frames))
         targets = {
             str(n): str(folders[identity] / f"{n:0{digits}d}{wanted.suffix}") for n in numbers
@@ -425,8 +432,8 @@ def stills(
             )
         )
     for request in requests:
-        if not all(Path(p).exists() for p in request.paths["outputs"].values()):
-            driver.store.record_path("stills", request.key).unlink(missing_ok=True)
+        if not all(objects.exists(place_of(p)) for p in request.paths["outputs"].values()):
+            driver.store.forget("stills", request.key)
     driver.progress.stage("stills", len(requests), "clips")
     done: dict[str, list[str]] = {}
     for outcome in driver.run(requests, {"stills": place_on(driver, "stills", settings.targets)}):

@@ -8,17 +8,18 @@ scheduler grows with the number of clips. Results are small records.
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import dask
-from distributed import Client, get_worker, span
-from distributed.client import Future, _wait
+from distributed import Client, as_completed, get_worker, span
+from distributed.client import Future
 from distributed.utils import CancelledError
 
 from montage_dask.dashboard.state import ANNOTATION
@@ -28,14 +29,18 @@ from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.operation import Request, finished, operation, perform
 from montage_dask.graph.placement import TAGS, Placement
 from montage_dask.graph.remote import LineState, ask_remotely, line_state, perform_remotely
+from montage_dask.graph.staging import perform_staged
 from montage_dask.graph.telling import Progress, Telling
 from montage_dask.graph.workers import Workers
 from montage_dask.records import to_json
-from montage_dask.store import Store
+from montage_dask.store import Store, place_of
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+DEVICES = {"cpu": "cpu", "gpu": "cuda"}
+"""What torch calls a target."""
 
 _SUBMITTING = threading.Lock()
 """Dask's configuration is one for all threads: two jobs must not change it at once."""
@@ -83,12 +88,10 @@ def task(
     ):  # pragma: no cover - a wrong graph; says so instead of running in the wrong place
         raise ClusterError(f"{request.operation} was sent to a worker without {tag}")
     limit_memory(gpu_memory_limit_mb)
-    store, worker = Store(Path(store_root)), str(get_worker().name)
+    worker = str(get_worker().name)
+    run = perform_remotely if target == "cgpu" else partial(perform, device=DEVICES[target])
     try:
-        if target == "cgpu":
-            record = perform_remotely(request, store)
-        else:
-            record = perform(request, store, "cuda" if target == "gpu" else "cpu")
+        record = perform_staged(request, Store(place_of(store_root)), run)
         return {"record": record, "worker": worker}
     except MontageError as error:
         return {"error": error, "worker": worker}
@@ -192,6 +195,8 @@ class Driver:
         attempts: dict[tuple[str, str], int] = defaultdict(int)
         again: deque[Request] = deque()
         source = iter(requests)
+        # Results are fetched as they come, many at once: one at a time, a large cluster waits for the client.
+        completed = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
         while True:
             self._go_on()
             limit = self.workers.capacity().slots * self._in_flight_per_slot
@@ -199,23 +204,27 @@ class Driver:
                 request = again.popleft() if again else next(source, None)
                 if request is None:
                     break
-                done = finished(request, self.store)
+                known = self.store.had(request.operation, request.key)
+                done = finished(request, self.store) if known else None
                 if done is not None:
                     self.progress.ran(request, done.get("target", "cpu"), "reused", done)
                     yield self._told(Outcome(request, done), media_seconds)
                     continue
                 placement = self._reachable(routes, request)
                 attempt = attempts[request.key, placement.target]
-                waiting[self._submit(request, placement, priority, attempt)] = (request, placement)
+                future = self._submit(request, placement, priority, attempt)
+                waiting[future] = (request, placement)
+                completed.add(future)
             if not waiting:
                 return
-            future = self._next(waiting)
+            found = self._next(waiting, completed)
             self._go_on()
-            if future is None:
+            if found is None:
                 again.extend(self._recalled(waiting, routes))
                 continue
+            future, result = found
             request, placement = waiting.pop(future)
-            outcome, failure, worker = self._outcome(future, request)
+            outcome, failure, worker = self._outcome(future, result, request)
             if isinstance(failure, CancelledError):
                 # Not its fault: the way to the scheduler broke, or a new scheduler knows nothing of it.
                 again.append(request)
@@ -241,6 +250,7 @@ class Driver:
                 continue
             if outcome.record is not None:
                 routes.worked(placement)
+                self.store.has_now(request.operation, request.key)
             self.progress.ran(
                 request,
                 placement.target,
@@ -358,36 +368,32 @@ class Driver:
                 )
                 return self.client.compute(delayed, optimize_graph=False)
 
-    def _next(self, waiting: Mapping[Future, tuple[Request, Placement]]) -> Future | None:
-        """A finished future; None when requests wait for a target that has no worker left and others can take them."""
+    def _next(
+        self, waiting: Mapping[Future, tuple[Request, Placement]], completed: as_completed
+    ) -> tuple[Future, Any] | None:
+        """A finished future and its result; None when requests wait for a target without workers, and others can take them."""
         while True:
             try:
-                # As `distributed.wait`, which would ask the default client: other jobs in this process have others.
-                done = self.client.sync(
-                    _wait, list(waiting), timeout=5, return_when="FIRST_COMPLETED"
-                ).done
-                return next(iter(done))
-            except TimeoutError:
+                # Its own `next` has no timeout; `wait` would start a coroutine for every future each time.
+                future, result = completed.queue.get(timeout=5)
+                if future in waiting:  # not one that was called back
+                    return future, result
+            except queue.Empty:
                 for placement in {p for _, p in waiting.values()}:
                     if placement.fallbacks and self.workers.lacking(placement):
                         return None
                     self.workers.check(placement)
-            except CancelledError:
-                return next(f for f in waiting if f.cancelled())
 
     def _outcome(
-        self, future: Future, request: Request
+        self, future: Future, result: Any, request: Request
     ) -> tuple[Outcome | None, BaseException | None, str]:
         """The outcome, or the unforeseen failure, which is worth another try; and the worker."""
         try:
-            if future.status == "finished":
-                result: Mapping[str, Any] = future.result()
+            if isinstance(result, Mapping):
                 outcome = Outcome(request, result.get("record"), result.get("error"))
                 return outcome, None, result["worker"]
-            try:
-                failure = future.exception()
-            except CancelledError as cancelled:
-                failure = cancelled
+            # What `as_completed` gives for a task that raised: type, error, traceback.
+            failure = result[1] if isinstance(result, tuple) else result
             log.warning("%s: %r", request.task_name, failure)
             return None, failure, ""
         finally:

@@ -15,6 +15,7 @@ from montage_dask.errors import MediaError, MontageError, UsageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
+from montage_dask.graph.staging import at_hand
 from montage_dask.graph.steadying import (
     MOTION_FRAMES,
     ShotPath,
@@ -103,7 +104,8 @@ def improve(job: JobSpec, driver: Driver, survey: Survey, timeline: Timeline) ->
     if job["stabilise"] == "off" and not enlarged:
         return improved
     shots = _shots(driver, settings, survey, timeline)
-    indexes = {k: FrameIndex.load(survey.clips[k].index) for k in shots}
+    with at_hand(*(survey.clips[k].index for k in shots)) as files:
+        indexes = {k: FrameIndex.load(f) for k, f in zip(shots, files, strict=True)}
     pieces = [
         _pieces(
             survey.clips[e.source],

@@ -11,6 +11,7 @@ from montage_dask.graph.batch import Written
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import Made
 from montage_dask.graph.operation import Request
+from montage_dask.graph.staging import at_hand
 from montage_dask.graph.survey import Survey
 from montage_dask.graph.targets import Targets, place_on
 from montage_dask.job import JobSpec
@@ -21,7 +22,7 @@ from montage_dask.report.html import write_report
 from montage_dask.report.otio import write_otio
 from montage_dask.report.rerun import described
 from montage_dask.report.summary import heard, run_summary
-from montage_dask.store import write_json
+from montage_dask.store import Place, Url, objects, place_of, write_json
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
         skipped=survey.skipped,
         ran=driver.told(),
         output=made.output,
-        run_dir=folder,
+        run_dir=made.published or folder,
     )
     summary["notes"] = [*timeline.notes, *survey.music.warnings]
     summary["effects"] = [dict(e) for e in made.effects]
@@ -78,16 +79,15 @@ def _pictures(
     job: JobSpec, driver: Driver, survey: Survey, made: Made
 ) -> tuple[dict[str, str], list[float]]:
     """Contact sheet and timeline picture, drawn by a worker, and the waveform. A montage without them is still a montage."""
-    stat = made.output.stat()
+    folder = made.published or made.run_dir
     outputs = {
-        "contact_sheet": str(made.run_dir / "contact_sheet.jpg"),
-        "timeline": str(made.run_dir / "timeline.png"),
+        "contact_sheet": str(folder / "contact_sheet.jpg"),
+        "timeline": str(folder / "timeline.png"),
     }
     request = Request(
         "pictures",
         {
-            "size_bytes": stat.st_size,
-            "mtime_ns": stat.st_mtime_ns,
+            **objects.state_of(made.output),
             "timeline": to_json(made.timeline),
             "outputs": outputs,
         },
@@ -99,8 +99,8 @@ def _pictures(
         },
         made.output.name,
     )
-    if not all(Path(p).exists() for p in outputs.values()):
-        driver.store.record_path("pictures", request.key).unlink(missing_ok=True)
+    if not all(objects.exists(place_of(p)) for p in outputs.values()):
+        driver.store.forget("pictures", request.key)
     driver.progress.stage("pictures", 1, "set")
     try:
         drawn = driver.only(request, place_on(driver, "pictures", Targets.of(job.settings)))
@@ -108,10 +108,23 @@ def _pictures(
         log.warning("no pictures", exc_info=True)
         driver.progress.note(f"no pictures: {error}")
         return {}, []
+    if made.published is not None:  # the page takes them from the run folder
+        for place in (Url(o) for o in outputs.values()):
+            objects.fetch(place, made.run_dir / place.name)
     return outputs, drawn["waveform"]
 
 
-def sheet_of_files(written: Written, path: Path) -> Path:
+def publish(run_dir: Path, url: Url) -> None:
+    """Copy a run folder to a URL.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    for path in sorted(p for p in run_dir.rglob("*") if p.is_file()):
+        objects.upload(path, Url(f"{url}/{path.relative_to(run_dir).as_posix()}"))
+
+
+def sheet_of_files(written: Written, path: Place) -> Place:
     """A contact sheet of the stills of a batch job."""
     import numpy as np
     from PIL import Image
@@ -121,7 +134,7 @@ def sheet_of_files(written: Written, path: Path) -> Path:
     images = []
     for output in written.outputs:
         for still in output["stills"]:
-            with Image.open(still) as image:
+            with at_hand(still) as (file,), Image.open(file) as image:
                 image.thumbnail((320, 320))
                 caption = f"{Path(output['path']).name}  {Path(still).stem}"
                 images.append((np.asarray(image.convert("RGB")), caption))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,6 +36,7 @@ from montage_dask.graph.survey import (
 from montage_dask.job import JobSpec
 from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Timeline
+from montage_dask.store import Place, Url, objects, place_of
 from montage_dask.store.artefacts import free_bytes, storage_error
 
 log = logging.getLogger(__name__)
@@ -46,8 +48,11 @@ STALE_PART_SECONDS = 6 * 3600
 class Made:
     """One finished montage."""
 
-    output: Path
+    output: Place
     run_dir: Path
+    """Of this machine."""
+    published: Url | None
+    """Where the run folder is copied to at the end."""
     timeline: Timeline
     placements: tuple[Placement, ...]
     effects: tuple[Mapping[str, Any], ...] = ()
@@ -176,7 +181,7 @@ def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
     assert job.from_timeline is not None
     settings = Settings.of(job.settings)
     paths = _paths_of(job)
-    probe_all(driver, settings, [Candidate(Path(p), explicit=True) for p in paths], survey)
+    probe_all(driver, settings, [Candidate(place_of(p), explicit=True) for p in paths], survey)
     if survey.skipped:
         lost = survey.skipped[0]
         raise MediaError(lost.path, lost.reason)
@@ -237,10 +242,11 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
     Raises:
         MontageError: it cannot be made; nothing stands at its output path that did not before.
     """
-    output, run_dir = job.output, job.run_dir
+    output, run_dir, published = job.output, job.run_dir, job.published
     if job["variants"] > 1:
         output = output.with_stem(f"{output.stem}-{number + 1}")
         run_dir = run_dir / f"variant-{number + 1}"
+        published = published and published / f"variant-{number + 1}"
     while True:
         if job.from_timeline is not None:
             timeline = _from_timeline(job, driver, survey)
@@ -250,7 +256,7 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
             driver.progress.note(note)
         try:
             placements, effects = render(job, driver, survey, timeline, output)
-            return Made(output, run_dir, timeline, placements, effects)
+            return Made(output, run_dir, published, timeline, placements, effects)
         except MediaError as error:
             # A clip that broke only now: leave it out and edit again; segments without it are reused.
             broken = [k for k, c in survey.clips.items() if c.source.path == error.path]
@@ -268,21 +274,31 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
 
 def check_output(job: JobSpec) -> None:
     """Find out before the work, not after it, that the result has no place."""
-    for folder in (job.output.parent, job.run_dir, job.store):
-        probe = folder / ".montage-write-test"
+    for folder in (job.output.parent, job.published, job.run_dir, job.store):
+        if folder is None:
+            continue
+        if isinstance(folder, Url):
+            objects.check_writable(folder)
+            continue
+        # A name of its own: jobs that begin at once may share a folder.
+        probe = folder / f".montage-write-test-{uuid.uuid4().hex[:12]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
             raise storage_error(folder, error) from error
+    if isinstance(job.output, Url):
+        return
     free = free_bytes(job.output.parent)
     if free < 1 << 20:
         raise StoreError(f"cannot write {job.output}: the disk is full ({free} bytes free)")
 
 
-def _sweep(store: Path) -> None:
-    """Remove what killed writers left behind long ago."""
+def _sweep(store: Place) -> None:
+    """Remove what killed writers left behind long ago; of an object nobody ever sees a half."""
+    if isinstance(store, Url):
+        return
     limit = time.time() - STALE_PART_SECONDS
     for part in store.glob("*/*/*/.*.part*"):
         try:

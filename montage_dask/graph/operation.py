@@ -17,7 +17,7 @@ from typing import Any
 
 from montage_dask.devices import failure_of
 from montage_dask.errors import MediaError, MontageError, TargetFailed
-from montage_dask.store import Store, key_of
+from montage_dask.store import Store, key_of, objects
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,10 @@ class Context:
     threads: int = 1
 
     def file(self, request: Request, suffix: str) -> Path:
-        """Where a file that this request makes is to stand."""
-        return self.store.file(request.operation, self.key, suffix)
+        """Where a file that this request makes is to stand (write it with `writing`)."""
+        place = self.store.file(request.operation, self.key, suffix)
+        assert isinstance(place, Path), "operations run at a desk where the store is no folder"
+        return place
 
 
 Function = Callable[[Request, Context], dict[str, Any]]
@@ -79,6 +81,8 @@ class Operation:
     """How many times faster a GPU is expected to be than one CPU thread; None: no code for `device="cuda"`."""
     files: tuple[str, ...] = ()
     """Suffixes of the files that must stand beside the record for it to count."""
+    outputs: tuple[str, ...] = ()
+    """Which of its `paths` name what it writes, not what it reads."""
 
     @property
     def version(self) -> int:
@@ -113,7 +117,7 @@ def finished(request: Request, store: Store) -> dict[str, Any] | None:
     """The record of a request if it is done and its files stand, else None."""
     op, key = operation(request.operation), request.key
     record = store.load(request.operation, key)
-    if record is None or any(not store.file(op.name, key, s).exists() for s in op.files):
+    if record is None or any(not objects.exists(store.file(op.name, key, s)) for s in op.files):
         return None
     return record
 

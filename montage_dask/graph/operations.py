@@ -7,6 +7,7 @@ Every function here only unpacks, calls and packs. A parameter belongs into `par
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import montage_dask.graph.training_operations  # noqa: F401 - registers its own
 from montage_dask.graph.operation import Context, Operation, Request, register
 from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
-from montage_dask.store import writing
+from montage_dask.store import objects, writing
 
 if TYPE_CHECKING:
     from montage_dask.media.encoders import Encoding
@@ -86,7 +87,7 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
         threshold=p["threshold"],
         frame_rate=source.frame_rate,
         precision=p["precision"],
-        weights=_file(request.paths["scenes_weights"]),
+        weights=_optional(request.paths["scenes_weights"]),
     )
     index = FrameIndex.load(Path(request.paths["index"]))
     shots = describe_shots(
@@ -111,15 +112,15 @@ def _beats(request: Request, context: Context) -> dict[str, Any]:
         bpm=p["bpm"],
         beats_file=request.paths.get("beats_file"),
         beats_per_bar=p["beats_per_bar"],
-        weights=_file(request.paths["weights"]),
-        checkpoint=_file(request.paths["checkpoint"]),
+        weights=_optional(request.paths["weights"]),
+        checkpoint=_optional(request.paths["checkpoint"]),
         packed=request.paths.get("packed", False),
         device=context.device,
     )
     return {"music": to_json(music)}
 
 
-def _file(given: str | None) -> Path | None:
+def _optional(given: str | None) -> Path | None:
     return Path(given) if given else None
 
 
@@ -176,18 +177,19 @@ def _assemble(request: Request, context: Context) -> dict[str, Any]:
         fps=Fraction(p["fps"]),
         metadata=p["metadata"],
     )
-    stat = output.stat()
-    return {**record, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    return {**record, **objects.state_of(output)}
 
 
 def _pictures(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.report.pictures import draw_run
 
     paths = request.paths
+    music = from_json(Music, paths["music"])
     waveform = draw_run(
-        from_json(Timeline, request.parameters["timeline"]),
+        # Parameters say where the music was found, paths where it is.
+        replace(from_json(Timeline, request.parameters["timeline"]), music_path=music.path),
         paths["sources"],
-        from_json(Music, paths["music"]),
+        music,
         Path(paths["output"]),
         contact_sheet_path=Path(paths["outputs"]["contact_sheet"]),
         timeline_path=Path(paths["outputs"]["timeline"]),
@@ -234,7 +236,7 @@ def _grade(request: Request, context: Context) -> dict[str, Any]:
         return _transcode(request, context)
     from montage_dask.media.index import FrameIndex
     from montage_dask.render.lut_pictures import graded_pictures, in_rec709
-    from montage_dask.render.mezzanine import even_size, write_pictures
+    from montage_dask.render.pictures import even_size, write_pictures
 
     source, p = _source(request), request.parameters
     transform = graded_pictures(source, request.paths["grade"], device=context.device)
@@ -267,8 +269,7 @@ def _join(request: Request, context: Context) -> dict[str, Any]:
         output,
         audio=p["audio"],
     )
-    stat = output.stat()
-    return {**record, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    return {**record, **objects.state_of(output)}
 
 
 def _tremor(request: Request, context: Context) -> dict[str, Any]:
@@ -327,7 +328,7 @@ def _stabilise(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.analysis.steady import Steady
     from montage_dask.media.encoders import encoding
     from montage_dask.media.index import FrameIndex
-    from montage_dask.render.mezzanine import MEZZANINE, even_size, write_pictures
+    from montage_dask.render.pictures import MEZZANINE, even_size, write_pictures
     from montage_dask.render.stabilise import stabilise
 
     source, p = _source(request), request.parameters
@@ -354,12 +355,8 @@ def _stabilise(request: Request, context: Context) -> dict[str, Any]:
 def _upscale(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.media.encoders import encoding
     from montage_dask.media.index import FrameIndex
-    from montage_dask.render.mezzanine import (
-        MEZZANINE,
-        even_size,
-        mezzanine_source,
-        write_pictures,
-    )
+    from montage_dask.render.mezzanine import mezzanine_source
+    from montage_dask.render.pictures import MEZZANINE, even_size, write_pictures
     from montage_dask.render.upscale import Upscaler, told_colour, upscaled
 
     p, paths = request.parameters, request.paths
@@ -407,9 +404,9 @@ for _op in (
     Operation("beats", "analysis.music", _beats, gpu_speedup=2),
     Operation("encode", "render.segments", _encode, gpu_speedup=6, files=(".mp4",)),
     Operation("audio", "render.audio", _audio, files=(".m4a",)),
-    Operation("assemble", "render.assemble", _assemble),
-    Operation("pictures", "report.pictures", _pictures),
-    Operation("stills", "render.stills", _stills),
+    Operation("assemble", "render.assemble", _assemble, outputs=("output",)),
+    Operation("pictures", "report.pictures", _pictures, outputs=("outputs",)),
+    Operation("stills", "render.stills", _stills, outputs=("outputs",)),
     Operation("transcode", "render.transcode", _transcode, gpu_speedup=6, files=(".mp4",)),
     Operation("grade", "render.transcode", _grade, gpu_speedup=1.5, files=(".mp4",)),
     Operation("tremor", "analysis.tremor", _tremor),
@@ -417,7 +414,7 @@ for _op in (
     Operation("path", "analysis.steady", _path, files=(".npz",)),
     Operation("stabilise", "render.stabilise", _stabilise, gpu_speedup=1.2, files=(".mp4",)),
     Operation("upscale", "render.upscale", _upscale, gpu_speedup=50, files=(".mp4",)),
-    Operation("join", "render.transcode", _join),
+    Operation("join", "render.transcode", _join, outputs=("output",)),
 ):
     register(_op)
 """How much faster a GPU is was not measured yet: the speed-ups are guesses on the safe side, good enough to choose by."""

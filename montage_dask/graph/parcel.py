@@ -15,7 +15,7 @@ from typing import Any
 from montage_dask.errors import TargetFailed, Uncuttable
 from montage_dask.graph.operation import Request, operation
 from montage_dask.records import Music, Source, from_json, to_json
-from montage_dask.store import Store, writing
+from montage_dask.store import Place, Store, writing
 
 BUNDLE = "bundle:"
 """A string that begins so names a file of the bundle; the rest is its name there."""
@@ -42,7 +42,7 @@ class Parcel:
 def _files(request: Request) -> list[str]:
     """Where the files of an operation stand, below any store."""
     op, key, nowhere = operation(request.operation), request.key, Store(Path())
-    return [nowhere.file(op.name, key, suffix).as_posix() for suffix in op.files]
+    return [_below(nowhere.file(op.name, key, suffix)).as_posix() for suffix in op.files]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Shipment:
     def __init__(self, request: Request, store: Store) -> None:
         self.files: dict[str, Path] = {}
         self._folder = f"in/{request.key}"
-        self._store = store.root
+        self._store = _below(store.root)
 
     def add(self, path: str | Path) -> str:
         """How the parcel's request names a file of this machine."""
@@ -90,11 +90,22 @@ class _Shipment:
 # -- scenes: the strip instead of the video --------------------------------------------------------------------------------
 
 
-def _strip_place(request: Request) -> Path:
+def _strip_folder(request: Request, store: Store) -> Place:
     from montage_dask.analysis.strip import strip_folder
 
     source = from_json(Source, request.paths["source"])
-    return strip_folder(Store(Path()), source, request.parameters["window_frames"])
+    return strip_folder(store, source, request.parameters["window_frames"])
+
+
+def _strip_place(request: Request) -> Path:
+    """Where the strip stands below any store."""
+    return _below(_strip_folder(request, Store(Path())))
+
+
+def _below(place: Place) -> Path:
+    """A place of this machine: a parcel is packed and unpacked at a desk (`graph.staging`)."""
+    assert isinstance(place, Path)
+    return place
 
 
 def _nameless(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,10 +120,8 @@ def _pack_scores(request: Request, store: Store, folder: Path) -> Parcel:
     place, p = _strip_place(request), request.parameters
     frames = from_json(Source, request.paths["source"]).frames
     start, stop = frames_needed(p["start_frame"], p["stop_frame"], frames)
-    files = {
-        f"{STORE}/{(place / name).as_posix()}": store.root / place / name
-        for name in chunk_files(store.root / place, "thumbnails", start, stop)
-    }
+    chunks = chunk_files(_strip_folder(request, store), "thumbnails", start, stop, folder)
+    files = {f"{STORE}/{(place / name).as_posix()}": file for name, file in chunks.items()}
     paths = {"source": _nameless(request.paths["source"])}
     return Parcel(replace(request, paths=paths, label=""), files)
 
@@ -129,7 +138,7 @@ def _settle_scores(request: Request, store: Store) -> None:
     from montage_dask.analysis.strip import Strip
     from montage_dask.analysis.transnet import create_scores
 
-    create_scores(Strip(store.root / _strip_place(request)), request.parameters["precision"])
+    create_scores(Strip(_strip_folder(request, store)), request.parameters["precision"])
 
 
 # -- beats: what is heard instead of the track -----------------------------------------------------------------------------
@@ -272,7 +281,7 @@ def bring_home(
     record = carrier.home(request, record)
     carrier.settle(request, store)
     for place in results_of(request):
-        with writing(store.root / place) as part:
+        with writing(_below(store.root) / place) as part:
             _move(files[place], part)
     store.save(request.operation, request.key, record)
     return record

@@ -36,6 +36,7 @@ from montage_dask.graph.upscaling import CPU_SECONDS_PER_PIXEL, accelerated, ups
 from montage_dask.job import JobSpec
 from montage_dask.media.audio import probe_audio
 from montage_dask.records import Source
+from montage_dask.store import Url
 from montage_dask.store.artefacts import free_bytes
 
 BEATS_SECONDS_PER_MINUTE = 0.6
@@ -156,7 +157,9 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
             "wall_seconds": round((shared / capacity.slots_of("cpu") + alone) * job["variants"], 1),
             # Segments and the joined file stand side by side at the end.
             "disk_bytes": round(2 * output * job["variants"] + strips),
-            "disk_free_bytes": free_bytes(job.output.parent),
+            "disk_free_bytes": free_bytes(
+                job.run_dir if isinstance(job.output, Url) else job.output.parent
+            ),
         },
         "cluster": {
             "where": job["cluster"],

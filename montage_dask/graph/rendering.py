@@ -21,7 +21,7 @@ from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, to_json
 from montage_dask.render.grade import identity_of
 from montage_dask.render.segments import Segment, plan_segments
-from montage_dask.store import Store
+from montage_dask.store import Place, Store, objects
 
 ENCODE_PRIORITY = 10
 
@@ -101,7 +101,7 @@ def audio_request(job: JobSpec, timeline: Timeline, sources: Mapping[str, Source
 
 
 def render(
-    job: JobSpec, driver: Driver, survey: Survey, timeline: Timeline, output: Path
+    job: JobSpec, driver: Driver, survey: Survey, timeline: Timeline, output: Place
 ) -> tuple[tuple[Placement, ...], tuple[Mapping[str, Any], ...]]:
     """Run the effects, encode the segments, render the sound, and assemble all into the output.
 
@@ -204,19 +204,19 @@ def _encode_all(
         failed = failed or outcome.error
         for number in numbers.get(outcome.request.key, ()) if outcome.record else ():
             file = driver.store.file("encode", outcome.request.key, ".mp4")
-            driver.progress.rendered(number, file)
+            if isinstance(file, Path):  # the page shows a frame of it
+                driver.progress.rendered(number, file)
     return failed
 
 
-def forget_unless_there(store: Store, request: Request, output: Path) -> None:
+def forget_unless_there(store: Store, request: Request, output: Place) -> None:
     """An output stands outside the store, where people move it: its record counts only while the file is the same."""
     record = store.load(request.operation, request.key)
     if record is None:
         return
     try:
-        stat = output.stat()
-        same = (stat.st_size, stat.st_mtime_ns) == (record["size_bytes"], record["mtime_ns"])
-    except OSError:
+        same = objects.state_of(output).items() <= record.items()
+    except (OSError, objects.Vanished):
         same = False
     if not same:
-        store.record_path(request.operation, request.key).unlink(missing_ok=True)
+        store.forget(request.operation, request.key)

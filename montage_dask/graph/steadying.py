@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MontageError
@@ -13,7 +12,7 @@ from montage_dask.graph.operation import Request
 from montage_dask.graph.survey import Clip, Settings
 from montage_dask.graph.targets import place_on
 from montage_dask.records import Shot, to_json
-from montage_dask.store import Store
+from montage_dask.store import Place, Store
 
 MOTION_FRAMES = 250
 """Motion is measured in windows on this grid of source frames, cut at the edges of shots."""
@@ -196,7 +195,7 @@ def find_paths(
     return found
 
 
-def _judged(shot: Shot, key: str, file: Path, record: Mapping[str, Any], mode: str) -> ShotPath:
+def _judged(shot: Shot, key: str, file: Place, record: Mapping[str, Any], mode: str) -> ShotPath:
     from montage_dask.analysis.steady import LEAST_KNOWN, SHAKES_PERCENT, STILL_PERCENT
 
     shake, known = record["shake_percent"], record["known_share"]
@@ -229,7 +228,7 @@ def stabilise_request(
         encoding: codec, quality, crf, threads of the result (upright, and at an exact rate if the source has one);
             None makes a mezzanine.
     """
-    from montage_dask.render import mezzanine
+    from montage_dask.render import pictures
 
     touched = [
         p for p in paths if p.shot.start_frame < stop_frame and p.shot.stop_frame > start_frame
@@ -244,7 +243,7 @@ def stabilise_request(
             "stop_frame": stop_frame,
             "paths": [[p.shot.start_frame, p.shot.stop_frame, p.key] for p in touched],
             "encoding": None if encoding is None else dict(encoding),
-            "mezzanine_version": mezzanine.VERSION,
+            "mezzanine_version": pictures.VERSION,
         },
         {
             "source": to_json(source),

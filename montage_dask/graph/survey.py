@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -33,7 +32,7 @@ from montage_dask.media.discover import Candidate, Skipped, discover
 from montage_dask.media.probe import fingerprint, stat_key
 from montage_dask.media.windows import round_window_frames, split_windows
 from montage_dask.records import Music, Shot, Source, Window, from_json, to_json
-from montage_dask.store import Store
+from montage_dask.store import Place, Store, Url, objects, place_of
 
 
 @dataclass(slots=True)
@@ -41,7 +40,7 @@ class Clip:
     """One usable video and where its frame index stands."""
 
     source: Source
-    index: Path
+    index: Place
     explicit: bool = True
     """Named by the user, not only found in a folder."""
 
@@ -121,9 +120,15 @@ class Settings:
         )
 
 
-def probe_request(path: str | Path) -> Request:
-    """The request that probes a file; keyed by path, size and time of change, since the content is not known yet."""
-    return Request("probe", stat_key(path), {"path": str(path)}, Path(path).name)
+def probe_request(path: str | Place, state: Mapping[str, Any] | None = None) -> Request:
+    """The request that probes a file; keyed by path, size and time of change, since the content is not known yet.
+
+    Args:
+        path: of the file.
+        state: what is known of an object already.
+    """
+    key = stat_key(path) if state is None else {"path": str(path), **state}
+    return Request("probe", key, {"path": str(path)}, Path(str(path)).name)
 
 
 def probe_all(
@@ -134,9 +139,12 @@ def probe_all(
     explicit: dict[str, bool] = {}
     for candidate in candidates:
         try:
-            request = probe_request(candidate.path)
+            request = probe_request(candidate.path, candidate.state)
         except OSError as error:
             survey.skip(str(candidate.path), error.strerror or str(error))
+            continue
+        except objects.Vanished as error:
+            survey.skip(str(candidate.path), str(error))
             continue
         explicit[str(candidate.path)] = candidate.explicit
         requests.append(request)
@@ -284,6 +292,8 @@ class Analysis:
                 requests.append(music_request(path, self.settings))
             except OSError as error:
                 self.heard[path] = MediaError(path, error.strerror or str(error))
+            except objects.Vanished:
+                self.heard[path] = MediaError(path, "does not exist")
         if requests:
             self.driver.progress.stage("beats", len(requests), "tracks")
         return requests
@@ -438,7 +448,8 @@ def find_footage(
     Raises:
         NothingToDoError: nothing was found at all; says what was looked at.
     """
-    exclude = {Path(os.path.realpath(music))} if music else set()
+    track = place_of(music) if music else None
+    exclude = {track if isinstance(track, Url) else track.resolve()} if track else set()
     candidates, skipped = discover(list(patterns), exclude=exclude)
     if not candidates:
         reasons = "; ".join(f"{s.path}: {s.reason}" for s in skipped[:3])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import MontageError, NothingToDoError, StoreError
+from montage_dask.errors import MontageError, NothingToDoError, StoreError, UsageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
 from montage_dask.graph.survey import Analysis, Settings, Survey, probe_all
@@ -134,6 +134,8 @@ def gather(
             skipped.append(Skipped(str(candidate.path), f"a {kind} is no data for this network"))
         elif kind == "video":
             videos.append(candidate)
+        elif not isinstance(candidate.path, Path):
+            skipped.append(Skipped(str(candidate.path), "is not a file of this machine"))
         elif kind == "picture" and not _readable(candidate.path):
             skipped.append(Skipped(str(candidate.path), "is no picture that can be read"))
         else:
@@ -203,7 +205,10 @@ def _towards(targets: Targets, target: str) -> Targets:
 
 def _file(driver: Driver, request: Request) -> Path:
     suffix = ".pt" if request.operation == "train" else ".npz"
-    return driver.store.file(request.operation, request.key, suffix)
+    place = driver.store.file(request.operation, request.key, suffix)
+    if isinstance(place, Path):
+        return place
+    raise UsageError(f"--store {driver.store.root}: training keeps its artefacts in a folder")
 
 
 def _synthesise(

@@ -20,6 +20,7 @@ from montage_dask.graph.survey import Clip, Settings
 from montage_dask.graph.targets import Work, place_on
 from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, from_json, to_json
+from montage_dask.store import Place
 
 PIECE_FRAMES = 50
 """Frames of a piece: minutes of work on a CPU, so that little is lost when a job is stopped."""
@@ -83,7 +84,7 @@ def upscale_request(
     stop_frame: int,
     how: Upscaling,
     *,
-    before: tuple[str, Path] | None = None,
+    before: tuple[str, Place] | None = None,
     encoding: Mapping[str, Any] | None = None,
 ) -> Request:
     """The request that enlarges a range of a source.
@@ -97,7 +98,7 @@ def upscale_request(
         encoding: codec, quality, crf, threads of the result (upright, and at an exact rate if the source has one);
             None makes a mezzanine.
     """
-    from montage_dask.render import mezzanine
+    from montage_dask.render import pictures
 
     source = clip.source
     return Request(
@@ -112,7 +113,7 @@ def upscale_request(
             "scale": how.scale,
             "precision": how.precision,
             "encoding": None if encoding is None else dict(encoding),
-            "mezzanine_version": mezzanine.VERSION,
+            "mezzanine_version": pictures.VERSION,
         },
         {
             "source": to_json(source),

@@ -13,6 +13,9 @@ from montage_dask.graph.placement import OFFER, Capacity, Placement, promised
 CAPACITY_SECONDS = 1.0
 """How long a look at the workers counts: asking costs the scheduler a message."""
 
+CAPACITY_SHARE = 0.05
+"""And no more than this share of the time goes into looking: hundreds of workers have a lot to tell."""
+
 JOINING_SECONDS = 20.0
 """Workers of a cluster that was just started may still be on their way."""
 
@@ -48,18 +51,23 @@ class Workers:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._seen: tuple[float, Capacity] = (float("-inf"), Capacity())
+        self._seen = Capacity()
+        self._seen_until = float("-inf")
 
     def capacity(self) -> Capacity:
-        """What the workers offer, as of at most a second ago."""
-        if time.monotonic() - self._seen[0] > CAPACITY_SECONDS:
+        """What the workers offer, as of a moment ago."""
+        if time.monotonic() > self._seen_until:
             while True:
+                began = time.monotonic()
                 try:
-                    self._seen = (time.monotonic(), capacity_of(self._client))
+                    self._seen = capacity_of(self._client)
                     break
                 except (OSError, TimeoutError) as error:
                     self.reconnected(error)
-        return self._seen[1]
+            took = time.monotonic() - began
+            counts_seconds = max(CAPACITY_SECONDS, took / CAPACITY_SHARE)
+            self._seen_until = began + min(FALLBACK_WAIT_SECONDS, counts_seconds)
+        return self._seen
 
     def reconnected(self, error: BaseException | None = None) -> None:
         """Wait until the client, which tries by itself, has its scheduler again.

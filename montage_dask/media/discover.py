@@ -5,9 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from montage_dask.errors import StoreError
+from montage_dask.store import Place, Url, is_url, objects, place_of
 
 VIDEO = frozenset(
     [
@@ -39,10 +43,12 @@ MEDIA = VIDEO | AUDIO | IMAGE | PLAYLIST
 class Candidate:
     """A file that may be footage."""
 
-    path: Path
+    path: Place
     """Absolute, not resolved: the name that the user knows."""
     explicit: bool
     """Named itself, not found in a folder."""
+    state: Mapping[str, Any] | None = None
+    """What a listing told of an object (see `objects.state_of`): it need not be asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +66,62 @@ def natural(path: str) -> list[tuple[int, int, str]]:
 
 
 def discover(
-    patterns: Sequence[str], *, exclude: Collection[Path] = ()
+    patterns: Sequence[str], *, exclude: Collection[Place] = ()
 ) -> tuple[list[Candidate], list[Skipped]]:
     """Expand what the user named.
 
     Args:
-        patterns: files, folders (recursive, without hidden files) and globs; a name that exists is no glob.
-        exclude: real paths that are not footage (the music).
+        patterns: files, folders (recursive, without hidden files) and globs; a name that exists is no glob. Or URLs of these.
+        exclude: real paths or URLs that are not footage (the music).
 
     Returns:
         Candidates in the order of the patterns, naturally sorted within each, every real file once; and what was left out.
     """
     candidates: list[Candidate] = []
     skipped: list[Skipped] = []
-    seen: set[str] = {os.path.realpath(p) for p in exclude}
+    seen: set[str] = {str(p) if isinstance(p, Url) else os.path.realpath(p) for p in exclude}
     for pattern in patterns:
+        if is_url(pattern) and isinstance(url := place_of(pattern), Url):
+            for candidate in _objects(url, skipped):
+                if str(candidate.path) not in seen:
+                    seen.add(str(candidate.path))
+                    candidates.append(candidate)
+            continue
+        if is_url(pattern):
+            pattern = str(place_of(pattern))
         for path, explicit in _expand(pattern, skipped):
             real = os.path.realpath(path)
             if real not in seen:
                 seen.add(real)
                 candidates.append(Candidate(Path(os.path.abspath(path)), explicit))
     return candidates, skipped
+
+
+def _objects(url: Url, skipped: list[Skipped]) -> Iterator[Candidate]:
+    """The objects that a URL names: one, all below it, or those that match its wildcards."""
+    wild = any(c in url.key for c in "*?[")
+    try:
+        found = objects.below(url, f"{url.bucket}/{url.key}" if wild else "")
+    except StoreError as error:
+        skipped.append(Skipped(str(url), str(error)))
+        return
+    named = str(url) in found or wild
+    if not named:
+        found = {u: state for u, state in found.items() if _is_media(Url(u).relative_to(url))}
+    if not found:
+        why = "matches nothing" if wild else "does not exist, or holds no media files"
+        skipped.append(Skipped(str(url), why))
+    for name in sorted(found, key=natural):
+        yield Candidate(Url(name), named, found[name])
+
+
+def _is_media(name: str) -> bool:
+    """Whether an object below a folder counts, as a file of this name would."""
+    *folders, last = name.split("/")
+    hidden = last.startswith(".") or any(
+        f.startswith(".") or f.endswith(".montage") for f in folders
+    )
+    return not hidden and last.rpartition(".")[2].lower() in MEDIA
 
 
 def _expand(pattern: str, skipped: list[Skipped]) -> Iterator[tuple[str, bool]]:

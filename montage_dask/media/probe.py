@@ -17,6 +17,7 @@ from montage_dask.media.container import is_image, open_media
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import AudioStream, Source
+from montage_dask.store import Place, objects, place_of
 
 VERSION = 2
 
@@ -65,18 +66,14 @@ USUAL_RATES = (
 """Rates of cameras, in frames per second."""
 
 
-def stat_key(path: str | Path) -> dict[str, Any]:
-    """What tells a file from another before its content is known: path, size and time of change.
+def stat_key(path: str | Place) -> dict[str, Any]:
+    """What tells a file from another before its content is known: path, size and time of change; of an object, its etag.
 
     Raises:
-        OSError: it cannot be looked at.
+        OSError, StoreError: it cannot be looked at.
     """
-    status = os.stat(path)
-    return {
-        "path": os.path.abspath(path),
-        "size_bytes": status.st_size,
-        "mtime_ns": status.st_mtime_ns,
-    }
+    place = place_of(path)
+    return {"path": str(place), **objects.state_of(place)}
 
 
 def fingerprint(path: str | Path) -> str:

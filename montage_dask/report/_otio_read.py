@@ -17,6 +17,8 @@ from montage_dask.config import size as parse_size
 from montage_dask.errors import UsageError, printable
 from montage_dask.records import CUT, Event, Source, Timeline, Transition, from_json
 from montage_dask.report._otio_write import NAMESPACE
+from montage_dask.store import place_of
+from montage_dask.store.places import PROTOCOLS
 
 AGREEMENT_SECONDS = Fraction(1, 2000)
 """Doubles and exact fractions that differ by less mean the same time."""
@@ -61,6 +63,8 @@ def _path_of(clip: Any, folder: Path, name: str) -> str:
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         path = unquote(parts.path, errors="surrogateescape")
+    elif parts.scheme in PROTOCOLS:
+        return str(place_of(unquote(url)))
     elif "://" not in url:
         path = url if os.path.exists(os.path.join(folder, url)) else unquote(url)
     else:

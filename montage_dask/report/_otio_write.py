@@ -13,7 +13,7 @@ import opentimelineio as otio
 
 from montage_dask.errors import printable
 from montage_dask.records import Event, Music, Source, Timeline, to_json
-from montage_dask.store import writing
+from montage_dask.store import is_url, writing
 
 NAMESPACE = "montage"
 """Key of our own metadata."""
@@ -63,6 +63,8 @@ def _range(start: Fraction, duration: Fraction | int, rate: Fraction) -> Any:
 
 
 def _reference(path: str, available: Any, folder: Path) -> Any:
+    if is_url(path):
+        return otio.schema.ExternalReference(quote(path, safe=":/"), available)
     reference = otio.schema.ExternalReference(
         "file://" + quote(path, errors="surrogateescape"), available
     )

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 from montage_dask.errors import printable
 from montage_dask.records import Event, Music, Source, Timeline
 from montage_dask.report.timecode import drops
-from montage_dask.store import writing
+from montage_dask.store import is_url, writing
 
 CROSS_DISSOLVE = "FxPlug:4731E73A-8DAC-4113-9A30-AE85B1761265"
 """The one transition whose identifier is the same in every version: dips are written as dissolves of their length, too."""
@@ -164,6 +164,8 @@ def _markers(clip: ET.Element, event: Event, source: Source, timeline: Timeline)
 
 
 def _url(path: str) -> str:
+    if is_url(path):
+        return quote(path, safe=":/")
     return "file://" + quote(path, errors="surrogateescape")
 
 

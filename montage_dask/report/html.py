@@ -24,7 +24,7 @@ from montage_dask.errors import UsageError, printable
 from montage_dask.job import OUTPUT_FORMATS
 from montage_dask.progress_file import read_progress
 from montage_dask.report.chart import chart, clock
-from montage_dask.store import writing
+from montage_dask.store import Url, place_of, writing
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -130,7 +130,7 @@ def page(summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | No
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     events = _events(summary) if "cuts" in summary else []
     errors = [abs(e["error_ms"]) for e in events if e["error_ms"] is not None]
-    output, drawn = Path(summary["output"]), summary.get("pictures", {})
+    output, drawn = place_of(summary["output"]), summary.get("pictures", {})
     return _template().render(
         s={**dict.fromkeys(MAY_LACK, ()), **summary},
         later=later,
@@ -138,8 +138,12 @@ def page(summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | No
         style=Markup(style + chart_style),
         script_hash=digest,
         title=output.name,
-        video=quote(os.path.relpath(output, folder), errors="surrogateescape"),
-        there=output.is_file(),
+        # A page that was copied to a bucket lies beside its video there.
+        video=quote(
+            f"../{output.name}" if isinstance(output, Url) else os.path.relpath(output, folder),
+            errors="surrogateescape",
+        ),
+        there=isinstance(output, Url) or output.is_file(),
         events=events,
         score_names=list(dict.fromkeys(n for e in events for n in e["scores"])),
         worked=list(dict.fromkeys(n for w in summary.get("workers", ()) for n in w["operations"])),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from montage_dask.errors import printable
 from montage_dask.records import Music, Timeline
-from montage_dask.store import writing
+from montage_dask.store import Place, writing
 
 VERSION = 3
 
@@ -96,7 +96,7 @@ def peaks(wave: NDArray[np.float32], count: int = PEAKS) -> list[float]:
 
 
 def contact_sheet(
-    images: Sequence[tuple[Picture, str]], path: Path, *, columns: int | None = None
+    images: Sequence[tuple[Picture, str]], path: Place, *, columns: int | None = None
 ) -> None:
     """One picture of many, each with a caption.
 

@@ -58,8 +58,9 @@ def command(job: JobSpec) -> str:
     if job.music is not None:
         words += ["--music", job.music]
     words += ["--output", str(job.output)]
-    if job.run_dir != job.output.with_suffix(".montage"):
-        words += ["--run-dir", str(job.run_dir)]
+    run_dir = job.published or job.run_dir
+    if run_dir != job.output.with_suffix(".montage"):
+        words += ["--run-dir", str(run_dir)]
     if job.from_timeline is not None:
         words += ["--from-timeline", str(job.from_timeline)]
     for option in ("include", "exclude", "first", "last"):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from montage_dask.records import Event, Music, Shot, Source, Timeline, to_json
+from montage_dask.store import Place
 
 
 class Left(Protocol):
@@ -88,8 +88,8 @@ def run_summary(
     *,
     skipped: Sequence[Left],
     ran: Mapping[str, Any],
-    output: Path,
-    run_dir: Path,
+    output: Place,
+    run_dir: Place,
 ) -> dict[str, Any]:
     """The object of `run --json`."""
     start = timeline.music_start_seconds

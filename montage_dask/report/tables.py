@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from montage_dask.errors import UsageError, printable
-from montage_dask.store import write_json, writing
+from montage_dask.store import Place, write_json, writing
 
 SHOT_COLUMNS = (
     "start_frame", "stop_frame", "start_seconds", "stop_seconds", "quality", "sharpness", "exposure",
@@ -18,7 +18,7 @@ SHOT_COLUMNS = (
 )  # fmt: skip
 
 
-def write_analysis(result: Mapping[str, Any], output: Path) -> list[Path]:
+def write_analysis(result: Mapping[str, Any], output: Place) -> list[Place]:
     """Write an analysis to a .json, .csv or .otio file, or all of them into a folder.
 
     Raises:
@@ -34,7 +34,7 @@ def write_analysis(result: Mapping[str, Any], output: Path) -> list[Path]:
     if output.suffix == ".otio":
         _write_otio(result, output)
         return [output]
-    if output.suffix and not output.is_dir():
+    if output.suffix and not (isinstance(output, Path) and output.is_dir()):
         raise UsageError(f"--output {output}: must end in .json, .csv or .otio, or name a folder")
     write_json(output / "analysis.json", result)
     tables = _write_csv(result, output / "shots.csv", output / "beats.csv")
@@ -42,8 +42,8 @@ def write_analysis(result: Mapping[str, Any], output: Path) -> list[Path]:
     return [output / "analysis.json", *tables, output / "shots.otio"]
 
 
-def _write_csv(result: Mapping[str, Any], shots: Path, beats: Path) -> list[Path]:
-    written = []
+def _write_csv(result: Mapping[str, Any], shots: Place, beats: Place) -> list[Place]:
+    written: list[Place] = []
     if result["footage"]:
         with writing(shots) as part, part.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
@@ -72,7 +72,7 @@ def _cell(text: str) -> str:
     return "'" + safe if safe[:1] in "=+-@" else safe
 
 
-def _write_otio(result: Mapping[str, Any], path: Path) -> None:
+def _write_otio(result: Mapping[str, Any], path: Place) -> None:
     """A timeline of all clips, cut where the shots are."""
     import opentimelineio as otio
 

@@ -1,9 +1,12 @@
 """Zarr v3 arrays that several processes fill at once: one chunk along axis 0 is one window.
 
 Writers of different windows never share a chunk, so nobody locks. Creating an array twice, or by
-two processes at once, is harmless. A chunk appears by rename (Zarr's `LocalStore` does that), and
-chunks of zeros are written too: a missing chunk is a window that was not computed, never "all
-black".
+two processes at once, is harmless. A chunk appears by rename (Zarr's `LocalStore` does that), or as one
+object, and chunks of zeros are written too: a missing chunk is a window that was not computed,
+never "all black".
+
+Below a URL the same files are objects, which Zarr reads there as well. Here they are written and read
+through a folder of this machine, one chunk at a time: so one place talks to the object store.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +25,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from montage_dask.errors import StoreError, printable
+from montage_dask.store import objects
 from montage_dask.store.artefacts import storage_error
+from montage_dask.store.places import Place, Url
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +44,7 @@ class ArraySpec:
     """Rows (axis 0) per chunk; the other axes are not divided."""
 
 
-def create_array(folder: Path, name: str, spec: ArraySpec) -> None:
+def create_array(folder: Place, name: str, spec: ArraySpec) -> None:
     """Make `folder/name` unless it is there.
 
     Made in a sibling folder and renamed, so that an array without its description is never seen.
@@ -45,6 +52,13 @@ def create_array(folder: Path, name: str, spec: ArraySpec) -> None:
     Raises:
         StoreError: it cannot be written.
     """
+    if isinstance(folder, Url):
+        description = folder / name / "zarr.json"
+        if not objects.exists(description):
+            with tempfile.TemporaryDirectory(prefix="montage-array-") as temporary:
+                create_array(Path(temporary), name, spec)
+                objects.write(description, (Path(temporary) / name / "zarr.json").read_bytes())
+        return
     import zarr
     from zarr.codecs import BloscCodec
 
@@ -85,13 +99,19 @@ def _open(folder: Path, name: str, mode: str) -> Any:
     return array.with_config({"write_empty_chunks": True})
 
 
-def write_rows(folder: Path, name: str, start: int, rows: NDArray[Any]) -> None:
+def write_rows(folder: Place, name: str, start: int, rows: NDArray[Any]) -> None:
     """Write the rows of one window, which fill one chunk (the last one may be shorter).
 
     Raises:
         StoreError: it cannot be written.
         ValueError: the rows are not exactly one chunk.
     """
+    if isinstance(folder, Url):
+        with _described(folder, name) as temporary:
+            write_rows(temporary, name, start, rows)
+            chunk = _chunk_name(_open(temporary, name, "r"), start)
+            objects.write(folder / name / chunk, (temporary / name / chunk).read_bytes())
+        return
     array = _open(folder, name, "r+")
     chunk = array.chunks[0]
     if start % chunk or len(rows) != min(chunk, array.shape[0] - start):
@@ -102,21 +122,57 @@ def write_rows(folder: Path, name: str, start: int, rows: NDArray[Any]) -> None:
         raise storage_error(folder / name, error) from error
 
 
-def chunk_files(folder: Path, name: str, start: int, stop: int) -> list[str]:
-    """The files, relative to `folder`, that reading rows [start, stop) of an array needs.
+@contextmanager
+def _described(folder: Url, name: str) -> Iterator[Path]:
+    """A folder of this machine with an array that has its description, and no chunks."""
+    with tempfile.TemporaryDirectory(prefix="montage-array-") as temporary:
+        _fetch(folder, f"{name}/zarr.json", Path(temporary))
+        yield Path(temporary)
+
+
+def _fetch(folder: Url, file: str, to: Path) -> None:
+    try:
+        data = objects.read(folder / file)
+    except objects.Vanished as error:
+        raise StoreError(f"{file} is missing in {printable(str(folder))}: run again") from error
+    (to / file).parent.mkdir(parents=True, exist_ok=True)
+    (to / file).write_bytes(data)
+
+
+def _chunk_name(array: Any, row: int) -> str:
+    """The file of the chunk that a row lies in, below the array."""
+    number = row // array.chunks[0]
+    return str(array.metadata.encode_chunk_key((number, *(0 for _ in array.shape[1:]))))
+
+
+def chunk_files(
+    folder: Place, name: str, start: int, stop: int, temporary: Path
+) -> dict[str, Path]:
+    """The files that reading rows [start, stop) of an array needs, by their names below `folder`.
+
+    Args:
+        folder: where the array stands.
+        name: which one.
+        start: first row.
+        stop: behind the last row.
+        temporary: a folder of this machine, for copies of objects.
 
     Raises:
         StoreError: there is no such array, or a chunk was never written.
     """
-    array = _open(folder, name, "r")
-    names = [f"{name}/zarr.json"]
-    for number in range(start // array.chunks[0], -(-stop // array.chunks[0])):
-        key = array.metadata.encode_chunk_key((number, *(0 for _ in array.shape[1:])))
-        names.append(f"{name}/{key}")
-    for file in names:
-        if not (folder / file).is_file():
+    here = folder if isinstance(folder, Path) else temporary / "array"
+    if isinstance(folder, Url):
+        _fetch(folder, f"{name}/zarr.json", here)
+    array = _open(here, name, "r")
+    first = start - start % array.chunks[0]
+    chunks = [_chunk_name(array, row) for row in range(first, stop, array.chunks[0])]
+    files = [f"{name}/{part}" for part in ("zarr.json", *chunks)]
+    for file in files:
+        if isinstance(folder, Url):
+            _fetch(folder, file, here)
+        elif not (folder / file).is_file():
             raise StoreError(f"{file} is missing in {printable(str(folder))}: run again")
-    return names
+    return {file: here / file for file in files}
 
 
 class Rows:
@@ -130,9 +186,16 @@ class Rows:
         StoreError: there is no such array.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._array = _open(folder, name, "r")
-        self._path = Path(folder) / name
+    def __init__(self, folder: Place, name: str) -> None:
+        self._folder, self._name = folder, name
+        if isinstance(folder, Url):
+            # Removed with this object.
+            self._temporary = tempfile.TemporaryDirectory(prefix="montage-array-")
+            self._here = Path(self._temporary.name)
+            _fetch(folder, f"{name}/zarr.json", self._here)
+        else:
+            self._here = folder
+        self._array = _open(self._here, name, "r")
         self._kept: tuple[int, NDArray[Any]] | None = None
         self.shape: tuple[int, ...] = tuple(self._array.shape)
         self.chunk: int = self._array.chunks[0]
@@ -142,16 +205,18 @@ class Rows:
 
     def _chunk(self, number: int) -> NDArray[Any]:
         if self._kept is None or self._kept[0] != number:
-            file = self._path / self._array.metadata.encode_chunk_key(
-                (number, *(0 for _ in self.shape[1:]))
-            )
-            if not file.is_file():
-                raise StoreError(
-                    f"rows {number * self.chunk}… of {self._path.name} are missing in "
-                    f"{printable(str(self._path.parent))}: run again"
-                )
             start = number * self.chunk
+            file = f"{self._name}/{_chunk_name(self._array, start)}"
+            if isinstance(self._folder, Url):
+                _fetch(self._folder, file, self._here)
+            elif not (self._here / file).is_file():
+                raise StoreError(
+                    f"rows {start}… of {self._name} are missing in "
+                    f"{printable(str(self._folder))}: run again"
+                )
             rows = np.asarray(self._array[start : min(start + self.chunk, len(self))])
+            if isinstance(self._folder, Url):
+                (self._here / file).unlink()
             self._kept = (number, rows)
         return self._kept[1]
 

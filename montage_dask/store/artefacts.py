@@ -1,8 +1,9 @@
-"""Content-addressed artefacts on a (shared) file system.
+"""Content-addressed artefacts below one folder: of a (shared) file system, or of an object store.
 
 A finished operation is a *record*: `records/<operation>/<k>/<key>.json`. Its files, if it makes any, stand at
 `files/<operation>/<k>/<key><suffix>` and are there before the record is. Both appear by `os.replace` of a uniquely named
-`.part` sibling, so that a reader sees a whole artefact or none, however many writers there are and whenever they die.
+`.part` sibling, or as objects do, so that a reader sees a whole artefact or none, however many writers there are and whenever
+they die.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import StoreError, printable
+from montage_dask.store import objects
+from montage_dask.store.places import Place, Url
 
 
 def key_of(operation: str, version: int, parameters: Mapping[str, Any]) -> str:
@@ -39,14 +43,20 @@ def key_of(operation: str, version: int, parameters: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def writing(path: Place) -> Iterator[Path]:
     """A temporary sibling of `path` to write a file into; renamed to `path` on success, removed on failure.
 
+    For a URL it is a temporary file that is uploaded on success.
     The suffix of `path` is kept, for programs that choose a format by it.
 
     Raises:
         StoreError: the folder cannot be made or written, or the disk is full.
     """
+    if isinstance(path, Url):
+        with tempfile.TemporaryDirectory(prefix="montage-upload-") as folder:
+            yield Path(folder) / path.name
+            objects.upload(Path(folder) / path.name, path)
+        return
     part = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
     try:
         try:
@@ -82,16 +92,18 @@ def storage_error(path: Path, error: OSError) -> StoreError:
     return StoreError(f"cannot write {name}: {advice}")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Place, value: Any) -> None:
     """Write a JSON file atomically.
 
     Raises:
         StoreError: as `writing`.
     """
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, indent=1) + "\n"
+    if isinstance(path, Url):
+        objects.write(path, text.encode("ascii"))
+        return
     with writing(path) as part:
-        part.write_text(
-            json.dumps(value, ensure_ascii=True, allow_nan=False, indent=1) + "\n", encoding="ascii"
-        )
+        part.write_text(text, encoding="ascii")
 
 
 class Store:
@@ -101,13 +113,14 @@ class Store:
         root: the folder; made when first written to.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Place) -> None:
+        self.root = root
+        self._listed: dict[str, set[str]] = {}
 
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
 
-    def record_path(self, operation: str, key: str) -> Path:
+    def record_path(self, operation: str, key: str) -> Place:
         """Where the record of a finished operation stands."""
         return self.root / "records" / operation / key[:2] / f"{key}.json"
 
@@ -118,13 +131,36 @@ class Store:
             StoreError: it is there, but cannot be read.
         """
         try:
-            record = json.loads(self.record_path(operation, key).read_text(encoding="ascii"))
-        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+            record = json.loads(objects.read(self.record_path(operation, key)).decode("ascii"))
+        except (
+            FileNotFoundError,
+            NotADirectoryError,
+            objects.Vanished,
+            ValueError,
+            RecursionError,
+        ):
             return None
         except OSError as error:
             path = printable(str(self.record_path(operation, key)))
             raise StoreError(f"cannot read {path}: {error.strerror}") from error
         return record if isinstance(record, dict) else None
+
+    def had(self, operation: str, key: str) -> bool:
+        """Whether a client should look for a record: not if an object store had none when it was listed for this operation.
+
+        Looking for thousands of objects one by one takes minutes; listing them, seconds. What others have written since is
+        found by the worker that gets the task, which looks for this one.
+        """
+        if isinstance(self.root, Path):
+            return True
+        if operation not in self._listed:
+            found = objects.below(self.root / "records" / operation)
+            self._listed[operation] = {Url(url).stem for url in found}
+        return key in self._listed[operation]
+
+    def has_now(self, operation: str, key: str) -> None:
+        """A record was written since `had` listed them."""
+        self._listed.get(operation, set()).add(key)
 
     def save(self, operation: str, key: str, record: Mapping[str, Any]) -> None:
         """Write the record of a finished operation; its files must stand already.
@@ -134,9 +170,49 @@ class Store:
         """
         write_json(self.record_path(operation, key), dict(record))
 
-    def file(self, operation: str, key: str, suffix: str) -> Path:
-        """Where a file made by an operation stands (write it with `writing`)."""
+    def file(self, operation: str, key: str, suffix: str) -> Place:
+        """Where a file made by an operation stands."""
         return self.root / "files" / operation / key[:2] / f"{key}{suffix}"
+
+    def array(self, operation: str, key: str) -> Place:
+        """Where arrays stand that several operations fill (see `store.arrays`)."""
+        return self.file(operation, key, ".zarr")
+
+    def forget(self, operation: str, key: str) -> None:
+        """Remove a record, if there is one.
+
+        Raises:
+            StoreError: it cannot be removed.
+        """
+        path = self.record_path(operation, key)
+        try:
+            objects.remove(path)
+        except OSError as error:
+            assert isinstance(path, Path)
+            raise storage_error(path, error) from error
+
+
+class Desk(Store):
+    """Where one operation writes its files, in a folder of this machine, whatever its store is. Its record is not kept there.
+
+    Args:
+        root: the folder.
+        behind: the store that the files belong to; arrays are read and written there.
+    """
+
+    def __init__(self, root: Path, behind: Store) -> None:
+        super().__init__(root)
+        self.behind = behind
+
+    def load(self, operation: str, key: str) -> None:
+        """Nothing is done yet."""
+        return
+
+    def save(self, operation: str, key: str, record: Mapping[str, Any]) -> None:
+        """Whoever set the desk up saves the record, when its files stand where they belong."""
+
+    def array(self, operation: str, key: str) -> Place:
+        return self.behind.array(operation, key)
 
 
 def free_bytes(folder: Path) -> int:

@@ -47,6 +47,7 @@ def test_all_show_themselves(footage, job, small, cluster, tmp_path):
     assert "<svg" in shown["music"]._repr_html_()
     assert 'src="data:video/mp4' in shown["montage"]._repr_html_()
     assert "&lt;script&gt;alert(1)&lt;&amp;.mp4" in shown["footage"]._repr_html_()
+    assert "data:video/mp4;base64" in montage.play()._repr_html_()
     for first in ("cluster", "plan"):  # the dashboard comes first
         after = shown[first]._repr_html_().partition("</style>")[2]
         assert after.lstrip().startswith('<div>Dashboard: <a href="http')

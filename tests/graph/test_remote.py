@@ -184,9 +184,9 @@ def test_what_cannot_be_parted_stays_here(tmp_path, line):
 
 
 def test_a_function_is_called_there(line):
-    assert ask_remotely(size, "1920X1080") == "1920x1080"
+    assert ask_remotely(size.read, "1920X1080") == "1920x1080"
     with pytest.raises(TargetFailed, match="must look like"):
-        ask_remotely(size, "large")
+        ask_remotely(size.read, "large")
     with pytest.raises(TargetFailed, match="no function of montage-dask"):
         ask_remotely(os.system, "true")
 
@@ -208,7 +208,7 @@ def test_what_fails_there_costs_only_itself(clip, stored, line):
 )
 def test_a_passing_trouble_is_tried_again(line, trouble, bundles):
     line.failures += trouble
-    assert ask_remotely(size, "640x360") == "640x360"
+    assert ask_remotely(size.read, "640x360") == "640x360"
     assert len(line.sent) == bundles
 
 
@@ -223,18 +223,18 @@ def test_what_no_try_mends_is_left_alone_for_a_while(line, monkeypatch):
     line.failures.append(NoCapacity("no GPU is free"))
     for _ in range(3):
         with pytest.raises(NoCapacity, match="no GPU is free"):
-            ask_remotely(size, "640x360")
+            ask_remotely(size.read, "640x360")
     assert len(line.sent) == 1
     remote._Process.dispatcher._resting = (time.monotonic() - 1, NoCapacity("old"))
-    assert ask_remotely(size, "640x360") == "640x360"
+    assert ask_remotely(size.read, "640x360") == "640x360"
 
 
 def test_while_a_bundle_is_away_the_next_one_gathers(line):
     line.hold.clear()
     with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(ask_remotely, size, "640x360")
+        first = pool.submit(ask_remotely, size.read, "640x360")
         time.sleep(0.5)
-        rest = [pool.submit(ask_remotely, size, f"{n}x{n}") for n in range(16, 32, 2)]
+        rest = [pool.submit(ask_remotely, size.read, f"{n}x{n}") for n in range(16, 32, 2)]
         time.sleep(0.5)
         line.hold.set()
         assert first.result() == "640x360"

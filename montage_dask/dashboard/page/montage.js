@@ -146,8 +146,10 @@ function timeline() {
   const picture = svg("svg", {viewBox: `0 0 ${told.frames} 56`, preserveAspectRatio: "none", role: "img", "aria-label": label});
   told.segments.forEach(([start, stop], n) =>
     picture.append(svg("rect", {class: made[n] === "1" ? "done" : "todo", x: start, y: 34, width: Math.max(0, stop - start), height: 16})));
+  // Lines between the clips would hide them where there are many.
+  const kind = told.events.length < 200 ? "event" : "";
   for (const [start, stop, name] of told.events) {
-    const event = svg("rect", {class: "event", x: start, y: 4, width: stop - start, height: 26, "vector-effect": "non-scaling-stroke",
+    const event = svg("rect", {class: kind, x: start, y: 4, width: stop - start, height: 26, "vector-effect": "non-scaling-stroke",
       fill: `hsl(${(name * 137.508) % 360} 45% 46%)`});
     const title = svg("title", {});
     title.textContent = `${told.names[name]}, ${lasting(start / told.fps)} – ${lasting(stop / told.fps)}`;
@@ -176,9 +178,12 @@ function timeline() {
 function workers(told) {
   if (same("workers", told)) return;
   const groups = Object.entries(told.groups);
-  at("workers").hidden = !groups.length;
-  facts(at("groups"), groups.map(([name, g]) =>
-    [`${name.toUpperCase()} ${number(g.running)} / ${number(g.slots)}`, `slots busy, ${number(g.waiting)} waiting, ${number(g.workers)} worker${g.workers === 1 ? "" : "s"}`]));
+  at("workers").hidden = !groups.length && !told.unplaced;
+  facts(at("groups"), [
+    ...groups.map(([name, g]) =>
+      [`${name.toUpperCase()} ${number(g.running)} / ${number(g.slots)}`, `slots busy, ${number(g.waiting)} waiting, ${number(g.workers)} worker${g.workers === 1 ? "" : "s"}`]),
+    ...(told.unplaced ? [[number(told.unplaced), "wait for a worker that can take them"]] : []),
+  ]);
   at("tasks").hidden = !told.tasks.length;
   rows("tasks", told.tasks.map(t => [t.group.toUpperCase(), t.worker, t.operation, t.label, [lasting(t.seconds)]]));
 }
