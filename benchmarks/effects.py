@@ -24,7 +24,7 @@ from montage_dask.analysis.motion import MAXIMUM_SIZE, measure_motion, motion_be
 from montage_dask.analysis.steady import steady
 from montage_dask.media.encoders import encoding
 from montage_dask.media.probe import probe
-from montage_dask.render.mezzanine import Picture, even_size, read_pictures, write_pictures
+from montage_dask.render.pictures import Picture, even_size, read_pictures, write_pictures
 from montage_dask.render.stabilise import stabilise
 from montage_dask.render.transcode import transcode_window
 

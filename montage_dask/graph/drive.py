@@ -204,7 +204,8 @@ class Driver:
                 request = again.popleft() if again else next(source, None)
                 if request is None:
                     break
-                done = finished(request, self.store)
+                known = self.store.had(request.operation, request.key)
+                done = finished(request, self.store) if known else None
                 if done is not None:
                     self.progress.ran(request, done.get("target", "cpu"), "reused", done)
                     yield self._told(Outcome(request, done), media_seconds)
@@ -249,6 +250,7 @@ class Driver:
                 continue
             if outcome.record is not None:
                 routes.worked(placement)
+                self.store.has_now(request.operation, request.key)
             self.progress.ran(
                 request,
                 placement.target,

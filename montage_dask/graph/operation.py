@@ -116,7 +116,7 @@ def operation(name: str) -> Operation:
 def finished(request: Request, store: Store) -> dict[str, Any] | None:
     """The record of a request if it is done and its files stand, else None."""
     op, key = operation(request.operation), request.key
-    record = store.load(request.operation, key) if store.had(op.name, key) else None
+    record = store.load(request.operation, key)
     if record is None or any(not objects.exists(store.file(op.name, key, s)) for s in op.files):
         return None
     return record

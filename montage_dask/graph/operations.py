@@ -236,7 +236,7 @@ def _grade(request: Request, context: Context) -> dict[str, Any]:
         return _transcode(request, context)
     from montage_dask.media.index import FrameIndex
     from montage_dask.render.lut_pictures import graded_pictures, in_rec709
-    from montage_dask.render.mezzanine import even_size, write_pictures
+    from montage_dask.render.pictures import even_size, write_pictures
 
     source, p = _source(request), request.parameters
     transform = graded_pictures(source, request.paths["grade"], device=context.device)
@@ -328,7 +328,7 @@ def _stabilise(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.analysis.steady import Steady
     from montage_dask.media.encoders import encoding
     from montage_dask.media.index import FrameIndex
-    from montage_dask.render.mezzanine import MEZZANINE, even_size, write_pictures
+    from montage_dask.render.pictures import MEZZANINE, even_size, write_pictures
     from montage_dask.render.stabilise import stabilise
 
     source, p = _source(request), request.parameters
@@ -355,12 +355,8 @@ def _stabilise(request: Request, context: Context) -> dict[str, Any]:
 def _upscale(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.media.encoders import encoding
     from montage_dask.media.index import FrameIndex
-    from montage_dask.render.mezzanine import (
-        MEZZANINE,
-        even_size,
-        mezzanine_source,
-        write_pictures,
-    )
+    from montage_dask.render.mezzanine import mezzanine_source
+    from montage_dask.render.pictures import MEZZANINE, even_size, write_pictures
     from montage_dask.render.upscale import Upscaler, told_colour, upscaled
 
     p, paths = request.parameters, request.paths

@@ -228,7 +228,7 @@ def stabilise_request(
         encoding: codec, quality, crf, threads of the result (upright, and at an exact rate if the source has one);
             None makes a mezzanine.
     """
-    from montage_dask.render import mezzanine
+    from montage_dask.render import pictures
 
     touched = [
         p for p in paths if p.shot.start_frame < stop_frame and p.shot.stop_frame > start_frame
@@ -243,7 +243,7 @@ def stabilise_request(
             "stop_frame": stop_frame,
             "paths": [[p.shot.start_frame, p.shot.stop_frame, p.key] for p in touched],
             "encoding": None if encoding is None else dict(encoding),
-            "mezzanine_version": mezzanine.VERSION,
+            "mezzanine_version": pictures.VERSION,
         },
         {
             "source": to_json(source),

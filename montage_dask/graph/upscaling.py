@@ -98,7 +98,7 @@ def upscale_request(
         encoding: codec, quality, crf, threads of the result (upright, and at an exact rate if the source has one);
             None makes a mezzanine.
     """
-    from montage_dask.render import mezzanine
+    from montage_dask.render import pictures
 
     source = clip.source
     return Request(
@@ -113,7 +113,7 @@ def upscale_request(
             "scale": how.scale,
             "precision": how.precision,
             "encoding": None if encoding is None else dict(encoding),
-            "mezzanine_version": mezzanine.VERSION,
+            "mezzanine_version": pictures.VERSION,
         },
         {
             "source": to_json(source),

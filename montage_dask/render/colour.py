@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from montage_dask.render.filters import matrix_of
-from montage_dask.render.mezzanine import colour_tags
+from montage_dask.render.pictures import colour_tags
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from montage_dask.render.colour import Colour, from_rgb, to_rgb
 from montage_dask.render.filters import needs_conversion
 from montage_dask.render.grade import SIZE, graded, lattice
 from montage_dask.render.lut import Table, apply_lut, read_cube
-from montage_dask.render.mezzanine import Picture, Transform
+from montage_dask.render.pictures import Picture, Transform
 
 
 def table_of(grade: str) -> Table:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from montage_dask.render.mezzanine import Picture, Plane, Transform
+from montage_dask.render.pictures import Picture, Plane, Transform
 
 VERSION = 1
 

@@ -22,8 +22,8 @@ from montage_dask.devices import MEGABYTE, hold_to_limit, shrinking
 from montage_dask.errors import TargetFailed, UsageError
 from montage_dask.render.colour import Colour, from_rgb, to_rgb
 from montage_dask.render.filters import matrix_of
-from montage_dask.render.mezzanine import UNSPECIFIED, Picture
 from montage_dask.render.networks import default_precision, load_network
+from montage_dask.render.pictures import UNSPECIFIED, Picture
 
 if TYPE_CHECKING:
     import torch

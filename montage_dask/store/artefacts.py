@@ -115,7 +115,7 @@ class Store:
 
     def __init__(self, root: Place) -> None:
         self.root = root
-        self._listed: dict[str, frozenset[str]] = {}
+        self._listed: dict[str, set[str]] = {}
 
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
@@ -146,17 +146,21 @@ class Store:
         return record if isinstance(record, dict) else None
 
     def had(self, operation: str, key: str) -> bool:
-        """Whether it makes sense to look for a record: not if an object store had none when it was listed for this operation.
+        """Whether a client should look for a record: not if an object store had none when it was listed for this operation.
 
         Looking for thousands of objects one by one takes minutes; listing them, seconds. What others have written since is
-        found by the worker that gets the task.
+        found by the worker that gets the task, which looks for this one.
         """
         if isinstance(self.root, Path):
             return True
         if operation not in self._listed:
             found = objects.below(self.root / "records" / operation)
-            self._listed[operation] = frozenset(Url(url).stem for url in found)
+            self._listed[operation] = {Url(url).stem for url in found}
         return key in self._listed[operation]
+
+    def has_now(self, operation: str, key: str) -> None:
+        """A record was written since `had` listed them."""
+        self._listed.get(operation, set()).add(key)
 
     def save(self, operation: str, key: str, record: Mapping[str, Any]) -> None:
         """Write the record of a finished operation; its files must stand already.

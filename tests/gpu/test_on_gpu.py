@@ -140,7 +140,7 @@ def test_the_encoder_that_works_encodes_a_segment_exactly(clip, tmp_path):
 
 def test_a_grade(clip):
     from montage_dask.render.lut_pictures import graded_pictures
-    from montage_dask.render.mezzanine import read_pictures
+    from montage_dask.render.pictures import read_pictures
 
     source, index = clip
     cpu, gpu = (

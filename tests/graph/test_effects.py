@@ -21,7 +21,7 @@ from montage_dask.graph.telling import Silent
 from montage_dask.job import make_job
 from montage_dask.media.probe import probe
 from montage_dask.records import Event, Source, Timeline, Transition, from_json
-from montage_dask.render.mezzanine import read_pictures
+from montage_dask.render.pictures import read_pictures
 from montage_dask.store import Store
 
 CUT_FRAME, FRAMES = 130, 260

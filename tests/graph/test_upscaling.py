@@ -22,7 +22,7 @@ from montage_dask.graph.telling import Silent
 from montage_dask.graph.upscaling import PIECE_FRAMES, spoken, too_large, upscaling
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.probe import probe
-from montage_dask.render.mezzanine import read_pictures
+from montage_dask.render.pictures import read_pictures
 from montage_dask.store import Store
 
 
@@ -158,7 +158,8 @@ def test_a_mezzanine_keeps_the_times_of_its_source(driver, tmp_path, model):
     from montage_dask.graph.operation import perform
     from montage_dask.graph.survey import Clip
     from montage_dask.graph.upscaling import upscale_request
-    from montage_dask.render.mezzanine import mezzanine_source, write_pictures
+    from montage_dask.render.mezzanine import mezzanine_source
+    from montage_dask.render.pictures import write_pictures
 
     small = film(tmp_path / "small.mp4", frames=40, size="64x36")
     source, index = probe(small)

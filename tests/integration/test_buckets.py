@@ -22,6 +22,7 @@ from s3_server import Bucket, serving
 from montage_dask import api
 from montage_dask.errors import MontageError, StoreError, UsageError
 from montage_dask.graph.staging import machine_cache
+from montage_dask.job import read_job
 from montage_dask.render.verify import frames_hash
 
 PICTURES = ("testsrc2=size=320x180", "mandelbrot=size=320x240", "life=size=160x90,scale=320:180")
@@ -198,25 +199,6 @@ def test_again_nothing_is_done_and_a_lost_output_is_made_again(bucket, cluster):
     assert "out/film.mp4" in bucket.keys("out")
 
 
-def test_a_clip_that_changes_while_the_job_runs_is_left_out(bucket, cluster):
-    class Changes(KillsOne):
-        def step(self, name: str, label: str, media_seconds: float = 0.0) -> None:
-            if name == "probe" and label == "clip 0.mp4":
-                bucket.write("raw/clip 0.mp4", b"another film altogether")
-
-    before = bucket.read("raw/clip 0.mp4")
-    try:
-        output = f"{bucket.url}/changed/film.mp4"
-        made = make(bucket, cluster, progress=Changes(cluster), output=output)
-        # Copies of what the job has seen may still be there: then it can go on with them.
-        assert [s["reason"] for s in made["skipped"]] in (
-            [],
-            ["has changed while the job ran: run it again"],
-        )
-    finally:
-        bucket.write("raw/clip 0.mp4", before)
-
-
 def test_batch_jobs_read_and_write_buckets(bucket, cluster):
     done = api.frames(
         f"{bucket.url}/raw/clip 1.mp4".split("\n"), f"{bucket.url}/stills", every=2,
@@ -244,8 +226,8 @@ def test_what_is_wrong_is_said_before_anything_runs(bucket, tmp_path):
         api.run(job)
     elsewhere = dask.config.set({"montage.roots": [f"{bucket.url}/music"]})
     with elsewhere, pytest.raises(UsageError, match="lies outside"):
-        api.job_of(job, {})
+        read_job(job, {})
     with dask.config.set({"montage.roots": [bucket.url]}):
-        assert api.job_of(job, {}).footage == (f"{bucket.url}/raw",)
+        assert read_job(job, {}).footage == (f"{bucket.url}/raw",)
     with pytest.raises(MontageError, match="must be a file or folder of this machine"):
         api.run(f"{bucket.url}/raw", music="t.wav", beats_file=f"{bucket.url}/beats.txt")

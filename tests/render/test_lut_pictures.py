@@ -13,7 +13,7 @@ from montage_dask.media.decode import decode_frames
 from montage_dask.media.encoders import Encoding
 from montage_dask.media.probe import probe
 from montage_dask.render.lut_pictures import graded_pictures, in_rec709
-from montage_dask.render.mezzanine import even_size, write_pictures
+from montage_dask.render.pictures import even_size, write_pictures
 from montage_dask.render.transcode import transcode_window
 
 LOSSLESS = Encoding(
@@ -79,7 +79,7 @@ def test_a_cube_file_is_applied(clip, tmp_path):
 
 
 def _read(source, index):
-    from montage_dask.render.mezzanine import read_pictures
+    from montage_dask.render.pictures import read_pictures
 
     return read_pictures(source, index, 0, 1)
 

@@ -13,12 +13,8 @@ from montage_dask.errors import VerificationError
 from montage_dask.media.encoders import encoding
 from montage_dask.media.probe import probe
 from montage_dask.records import Event
-from montage_dask.render.mezzanine import (
-    join_mezzanines,
-    mezzanine_source,
-    read_pictures,
-    write_pictures,
-)
+from montage_dask.render.mezzanine import join_mezzanines, mezzanine_source
+from montage_dask.render.pictures import read_pictures, write_pictures
 from montage_dask.render.segments import Segment, render_segment
 
 FRAMES = 70

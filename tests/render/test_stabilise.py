@@ -21,7 +21,8 @@ from montage_dask.analysis.steady import (
     steady,
 )
 from montage_dask.media.probe import probe
-from montage_dask.render.mezzanine import mezzanine_source, read_pictures, write_pictures
+from montage_dask.render.mezzanine import mezzanine_source
+from montage_dask.render.pictures import read_pictures, write_pictures
 from montage_dask.render.stabilise import (
     chroma_matrix,
     source_of_output,

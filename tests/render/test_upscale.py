@@ -13,7 +13,7 @@ from made_pictures import bicubic, dead_leaves, halved, psnr, spoilt, ssim
 
 from montage_dask.errors import TargetFailed, UsageError
 from montage_dask.media.probe import probe
-from montage_dask.render.mezzanine import write_pictures
+from montage_dask.render.pictures import write_pictures
 from montage_dask.render.upscale import Upscaler, needs_upscale, told_colour, upscaled
 
 
