@@ -155,8 +155,11 @@ def _tracked(tracker: str, path: str) -> tuple[np.ndarray, np.ndarray]:
         from montage_dask.analysis.beat_network import network
         from montage_dask.analysis.decoding import decode_bars, decode_beats
 
-        logits = network()(envelopes.mel)
-        beats = decode_beats(logits[:, 0], strength, envelopes.samples)
+        net = network()
+        logits = net(envelopes.mel)
+        beats = decode_beats(
+            logits[:, 0] + np.float32(net.lift), strength, envelopes.samples, envelopes
+        )
         return beats, beats[decode_bars(logits, beats).downbeats]
     from montage_dask.analysis.bars import find_bars
     from montage_dask.analysis.octave import settle_octave

@@ -86,6 +86,8 @@ class BeatNetwork:
 
     def __init__(self, weights: Weights) -> None:
         w = weights
+        self.lift = float(w["lift"])
+        """To be added to logits of beats before decoding: what is heard as half a beat is one; chosen on the validation split."""
         self._time = w["time.weight"].reshape(12, 15).T.copy()
         self._pitch = w["pitch.weight"].transpose(2, 3, 1, 0).reshape(-1, 24).copy()
         self._gather = (

@@ -45,14 +45,20 @@ def track_beats(strength: Doubles, bpm: Doubles, samples: int) -> Doubles:
     """
     if len(strength) < 2:
         return np.zeros(0)
-    chain = _chain(strength, 60.0 * FRAME_RATE / bpm)
+    chain = best_chain(strength, 60.0 * FRAME_RATE / bpm)
     attacks, weights = refine(strength, chain)
     steady = steadied(attacks, weights) / FRAME_RATE
     return extended(steady, samples / ANALYSIS_RATE)
 
 
-def _chain(strength: Doubles, period: Doubles) -> Indices:
-    """Frames of the best chain of beats."""
+def best_chain(strength: Doubles, period: Doubles, drift_cost: float = DRIFT_COST) -> Indices:
+    """Frames of the best chain of beats near a course of the tempo.
+
+    Args:
+        strength: what a beat at each frame gains.
+        period: frames per beat, for each frame.
+        drift_cost: of running a whole beat ahead of that course or behind it.
+    """
     frames = len(strength)
     shortest = max(4, int(period.min() / TEMPO_RANGE))
     longest = max(shortest + 2, round(period.max() * TEMPO_RANGE))
@@ -74,7 +80,7 @@ def _chain(strength: Doubles, period: Doubles) -> Indices:
         # costs the same, so that creeping over to the off-beat is as dear as jumping there.
         off = np.maximum(np.abs(lags / period[at, None] - 1) - 0.5 / period[at, None], 0.0)
         reached = np.take_along_axis(options, chosen[:, :, None], 2)[:, :, 0]
-        score[at + longest] = reached + strength[at, None] - DRIFT_COST * off
+        score[at + longest] = reached + strength[at, None] - drift_cost * off
         back[at] = chosen
     final = score[max(longest, frames) :]
     row, lag = np.unravel_index(int(final.argmax()), final.shape)

@@ -13,11 +13,13 @@ from montage_dask.analysis.beat_network import ACTIVATION_RATE, STRIDE
 from montage_dask.analysis.beats import (
     REFINE_FRAMES,
     STEADY_FRAMES,
+    best_chain,
     expected_places,
     extended,
     refine,
 )
-from montage_dask.analysis.onset import FRAME_RATE, Floats
+from montage_dask.analysis.onset import FRAME_RATE, Envelopes, Floats
+from montage_dask.analysis.phase import off_beat, silenced
 from montage_dask.analysis.tempo import Doubles, Indices
 from montage_dask.media.audio import ANALYSIS_RATE
 
@@ -32,8 +34,13 @@ CHANGE_COST = 120.0
 """Cost of an interval unlike the one before it, times the squared logarithm of the ratio."""
 WIDEST_CHANGE = 3
 """Neighbouring intervals differ by at most so many frames (35 ms), but for jumps."""
-JUMP_COST = 9.0
+JUMP_COST = 20.0
 """Of any other interval: another song, another tempo."""
+STEADY_BEATS = 17
+DRIFT_COST = 100.0
+"""Small changes are cheap, and could add up to half a beat. So a second pass follows the tempo of so many beats around."""
+OWN_WEIGHT = 0.25
+"""Of the network's own word against harmony and accents, when it is between two grids half a beat apart."""
 PREFERRED_BPM, PREFERENCE = 115.0, 0.15
 """A little per beat and squared octave, where activations leave it open."""
 
@@ -48,13 +55,16 @@ DOWN_RATIO = 4.0
 """Largest logit of a downbeat that counts."""
 
 
-def decode_beats(logits: Floats, strength: Doubles, samples: int) -> Doubles:
+def decode_beats(
+    logits: Floats, strength: Doubles, samples: int, envelopes: Envelopes | None = None
+) -> Doubles:
     """The times of all beats.
 
     Args:
         logits: of beats, shape (frames of the network,).
         strength: onset strength per frame of the envelopes, for the exact places; of `tempo.pulse`.
         samples: length of the music.
+        envelopes: of the music: its harmony and accents may move stretches by half a beat, as in `phase`.
 
     Returns:
         Seconds, increasing, shape (beats,).
@@ -63,6 +73,19 @@ def decode_beats(logits: Floats, strength: Doubles, samples: int) -> Doubles:
         return np.zeros(0)
     gains = gains_of(logits, len(strength))
     chain = _chain(gains)
+    if len(chain) > STEADY_BEATS:
+        period = _period(chain, len(strength))
+        chain = best_chain(gains, period, DRIFT_COST)
+        if envelopes is not None:
+            beats = chain / FRAME_RATE
+            on, off = (
+                _heard(logits, places) for places in (beats[:-1], (beats[1:] + beats[:-1]) / 2)
+            )
+            more = OWN_WEIGHT * (np.log(on + 0.02) - np.log(off + 0.02))
+            moved = off_beat(envelopes, beats, more)
+            if moved.any():
+                rest = silenced(gains, beats, moved, -2 * SUREST)
+                chain = best_chain(rest, period, DRIFT_COST)
     return extended(_placed(strength, chain) / FRAME_RATE, samples / ANALYSIS_RATE)
 
 
@@ -78,6 +101,18 @@ def _placed(strength: Doubles, chain: Indices) -> Doubles:
     steady = np.where(regular, expected, chain.astype(np.float64))
     places = np.where(near, expected + trust * (attacks - expected), steady)
     return np.asarray(np.maximum.accumulate(places))
+
+
+def _period(chain: Indices, frames: int) -> Doubles:
+    """Frames per beat at each frame: the median of STEADY_BEATS intervals around it."""
+    steps = np.diff(chain).astype(np.float64)
+    padded = np.pad(steps, STEADY_BEATS // 2, mode="edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, STEADY_BEATS), 1)
+    # The median of whole frames is coarse; the mean of what is near it is not.
+    near = np.lib.stride_tricks.sliding_window_view(padded, STEADY_BEATS)
+    alike = np.abs(near - usual[:, None]) <= WIDEST_CHANGE
+    usual = (near * alike).sum(1) / alike.sum(1)
+    return np.interp(np.arange(frames), (chain[1:] + chain[:-1]) / 2, usual)
 
 
 def gains_of(logits: Floats, frames: int) -> Doubles:
@@ -183,11 +218,10 @@ def decode_bars(logits: Floats, beats: Doubles, beats_per_bar: int | None = None
             reached[state], follow[state] = max(options)
         best = reached + gain[beat]
         back[beat] = follow
-    state = int(best.argmax())
     path = np.empty(len(beats), np.int64)
-    for beat in range(len(beats) - 1, -1, -1):
-        path[beat] = state
-        state = int(back[beat, state])
+    path[-1] = int(best.argmax())
+    for beat in range(len(beats) - 1, 0, -1):
+        path[beat - 1] = back[beat, path[beat]]
     usual = int(np.bincount(metre[path]).argmax())
     return Bars(usual, np.flatnonzero(place[path] == 0).astype(np.int64))
 
@@ -210,11 +244,11 @@ def sureness(logits: Floats, beats: Doubles) -> float:
     """0 … 1: how sure the network is of the beats, against the places between them."""
     if len(beats) < 4 or not len(logits):
         return 0.0
-    on, off = (_nearest(logits[:, 0], places) for places in (beats, (beats[1:] + beats[:-1]) / 2))
+    on, off = (_heard(logits[:, 0], places) for places in (beats, (beats[1:] + beats[:-1]) / 2))
     return float(np.clip(on.mean() - 0.5 * off.mean(), 0.0, 1.0))
 
 
-def _nearest(logits: Floats, places: Doubles) -> Doubles:
+def _heard(logits: Floats, places: Doubles) -> Doubles:
     """Largest probability within a frame of each place."""
     at = np.round(places * FRAME_RATE / STRIDE).astype(int)
     around = np.clip(at[:, None] + np.arange(-1, 2), 0, len(logits) - 1)

@@ -31,8 +31,8 @@ from montage_dask.records import Music, TempoAlternative
 VERSION = 4
 
 TRACKERS = ("auto", "network", "flux", "librosa", "beat-this")
-AUTO = "network"
-"""What "auto" is."""
+AUTO = "flux"
+"""What "auto" is: on real rock the network is no clear gain yet (docs/benchmarks.md)."""
 FALLBACK_BPM = 120.0
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
 SHORTEST_SECONDS = 3.0
@@ -106,11 +106,13 @@ def analyse_music(
     else:
         name = AUTO if tracker == "auto" else tracker
         if name in ("network", "beat-this"):
+            lift = 0.0
             if name == "network":
-                logits = network(weights)(envelopes.mel)
+                net = network(weights)
+                logits, lift = net(envelopes.mel), net.lift
             else:
                 logits = beat_this_logits(np.concatenate(list(hear(full))), checkpoint, device)
-            tracked = _decoded(logits, name, envelopes, strength, beats_per_bar)
+            tracked = _decoded(logits, lift, name, envelopes, strength, beats_per_bar)
         else:
             tracked = _track(lambda: hear(full), name, envelopes, strength)
     if len(tracked.beats) < 2:
@@ -155,13 +157,18 @@ def _unfit(envelopes: Envelopes, tracker: str) -> _Tracked | None:
 
 
 def _decoded(
-    logits: Floats, name: str, envelopes: Envelopes, strength: Doubles, beats_per_bar: int | None
+    logits: Floats,
+    lift: float,
+    name: str,
+    envelopes: Envelopes,
+    strength: Doubles,
+    beats_per_bar: int | None,
 ) -> _Tracked:
     """Beats and bars from the activations of a network, or the fallback when the music shows none."""
     unfit = _unfit(envelopes, name)
     if unfit is not None:
         return unfit
-    beats = decode_beats(logits[:, 0], strength, envelopes.samples)
+    beats = decode_beats(logits[:, 0] + np.float32(lift), strength, envelopes.samples, envelopes)
     confidence = sureness(logits, beats) * _distinct(envelopes)
     if len(beats) < 3 or confidence < NO_BEAT:
         return _fallback(envelopes.samples / ANALYSIS_RATE, name, "no beat was found")

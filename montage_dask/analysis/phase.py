@@ -46,20 +46,42 @@ def settle_phase(envelopes: Envelopes, strength: Doubles, bpm: Doubles, beats: D
         bpm: tempo per frame.
         beats: seconds, of `track_beats`.
     """
+    moved = off_beat(envelopes, beats)
+    if not moved.any():
+        return beats
+    return track_beats(silenced(strength, beats, moved, 0.0), bpm, envelopes.samples)
+
+
+def off_beat(
+    envelopes: Envelopes, beats: Doubles, more: Doubles | None = None
+) -> npt.NDArray[np.bool_]:
+    """Which beats lie in stretches whose grid falls between the true beats; shape (beats,).
+
+    Args:
+        envelopes: of the music.
+        beats: seconds.
+        more: other evidence per beat but the last, > 0 where it is better than the place behind it.
+    """
     if len(beats) < FEWEST:
-        return beats
-    wrong = _wrong(_votes(envelopes, beats))
-    if not wrong.any():
-        return beats
-    moved = wrong[np.minimum(np.arange(len(beats)) // STRETCH, len(wrong) - 1)]
+        return np.zeros(len(beats), bool)
+    votes = _votes(envelopes, beats)
+    if more is not None:
+        stops = [(index + 1) * STRETCH for index in range(len(votes) - 1)] + [len(beats)]
+        votes += [float(more[i * STRETCH : stop].mean()) for i, stop in enumerate(stops)]
+    wrong = _wrong(votes)
+    return np.asarray(wrong[np.minimum(np.arange(len(beats)) // STRETCH, len(wrong) - 1)])
+
+
+def silenced(
+    strength: Doubles, beats: Doubles, moved: npt.NDArray[np.bool_], silence: float
+) -> Doubles:
+    """The strength without the wrong grid, everywhere, else the right stretches could follow the moved ones off."""
     steps = np.gradient(beats)
-    # The wrong grid is silenced everywhere, else the right stretches could follow the moved ones off.
-    wrong_places = np.where(moved, beats, beats + steps / 2)
     rest = strength.copy()
-    for place, reach in zip(wrong_places, steps * MUTED, strict=True):
+    for place, reach in zip(np.where(moved, beats, beats + steps / 2), steps * MUTED, strict=True):
         first = max(0, round((place - reach) * FRAME_RATE))
-        rest[first : max(0, round((place + reach) * FRAME_RATE) + 1)] = 0.0
-    return track_beats(rest, bpm, envelopes.samples)
+        rest[first : max(0, round((place + reach) * FRAME_RATE) + 1)] = silence
+    return rest
 
 
 def _votes(envelopes: Envelopes, beats: Doubles) -> Doubles:

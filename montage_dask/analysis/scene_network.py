@@ -88,7 +88,7 @@ class Network:
                     if name not in ("recipe", "thresholds")
                 }
                 self.thresholds = tuple(float(v) for v in file["thresholds"])
-                """Of a transition's best frame, and of the frames that belong to it."""
+                """See `boundaries.find_boundaries`."""
             self._lay_out()
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(

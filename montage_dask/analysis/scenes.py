@@ -93,11 +93,12 @@ def detect_boundaries(
         cuts = _cuts(strip, detector, limit, frame_rate, shortest, precision)
         return tuple(Boundary("cut", cut, cut, 1.0) for cut in cuts)
     network = scene_network.network(weights)
-    best, all_ = network.thresholds
+    limits = network.thresholds
     if threshold is not None:
-        best, all_ = threshold, min(threshold, all_)
+        limits = (threshold, threshold, min(threshold, limits[-1]))
     change = strip.feature("motion")
-    found = find_boundaries(scene_network.scores(strip, network), change, (best, all_))
+    scores = scene_network.scores(strip, network)
+    found = find_boundaries(scores, change, limits, lambda frame: _at(strip, frame))
     return joined(found, shortest, strip.frames)
 
 

@@ -16,7 +16,7 @@ from montage_dask.training import RECIPES
     "--data",
     multiple=True,
     metavar="FILE|DIR",
-    help="Your own material beside what is drawn: footage and photos for scenes.",
+    help="Your own material beside what is drawn: footage and photos for scenes, music with .beats files for beats.",
 )
 @click.option("-o", "--output", metavar="DIR", help="Default: trained-NETWORK.")
 @click.option("--target", metavar="NAME", help="Where it learns: auto, cpu, gpu or cgpu.")

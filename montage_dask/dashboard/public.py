@@ -11,8 +11,11 @@ from montage_dask.errors import printable
 
 START = r"(?<![\w./)\\])"
 """Where a path may begin: not in the middle of another, nor in 3/4."""
+NAME = r"[^'\"`:;,|<>]*"
 PATH = re.compile(
-    START + r"(?!(?<=[a-z]:)//)(?:file:)?/+(?![\s/]|$)[^'\"`:;,|<>]*|\b[A-Za-z]:\\[^'\"`:;,|<>]*"
+    rf"\b(?!https?:|tcp:|tls:|ucx:)[a-z][a-z0-9+]*:/{{2,}}{NAME}"  # of a bucket, say
+    rf"|{START}(?!(?<=[a-z0-9]:)//)/+(?![\s/]|$){NAME}"
+    rf"|\b[A-Za-z]:\\{NAME}"
 )
 """What may be an absolute path: from its first slash to whatever cannot go on in most names; rather too much than too little."""
 
@@ -25,7 +28,7 @@ class Public:
     """
 
     def __init__(self, roots: Iterable[str] = ()) -> None:
-        known = {os.path.abspath(r).rstrip("/") for r in roots}
+        known = {(r if "://" in r else os.path.abspath(r)).rstrip("/") for r in roots}
         # The longest first: of two roots, one may lie in the other. The root of the file system would show everything.
         self._roots = sorted((r for r in known if r), key=len, reverse=True)
         self._inside = [re.compile(START + re.escape(printable(r)) + "/") for r in self._roots]
@@ -56,6 +59,12 @@ def roots_of(patterns: Iterable[str]) -> list[str]:
     """The folders that file patterns of a user start from: a folder itself, else the one that holds the file or the glob."""
     roots = []
     for pattern in patterns:
+        if "://" in pattern:
+            folder, _, last = pattern.rpartition("/")
+            while glob.has_magic(folder):
+                folder = folder.rpartition("/")[0]
+            roots.append(folder if "." in last or glob.has_magic(last) else pattern)
+            continue
         path = os.path.abspath(pattern)
         if os.path.isdir(path):
             roots.append(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -279,7 +280,8 @@ def check_output(job: JobSpec) -> None:
         if isinstance(folder, Url):
             objects.check_writable(folder)
             continue
-        probe = folder / ".montage-write-test"
+        # A name of its own: jobs that begin at once may share a folder.
+        probe = folder / f".montage-write-test-{uuid.uuid4().hex[:12]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"")

@@ -95,7 +95,8 @@ def figures(weights: Path, tracks: Sequence[Track]) -> dict[str, Any]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for track in tracks:
         logits = net(track.mel)
-        beats = decode_beats(logits[:, 0], track.strength.astype(float), len(track.mel) * HOP)
+        heard = logits[:, 0] + np.float32(net.lift)
+        beats = decode_beats(heard, track.strength.astype(float), len(track.mel) * HOP)
         first = beats[decode_bars(logits, beats).downbeats]
         true_first = track.beats[track.downbeats] if len(track.downbeats) else None
         rows.setdefault(track.style, []).append(judged(beats, first, track.beats, true_first))

@@ -147,5 +147,5 @@ def _worn(sound: Sound, random: Random) -> Sound:
         sound = _shaped(sound, np.array([-40.0, 0, 0, -40]), (low / 3, low, high, high * 1.6))
     sound = sound * np.float32(10 ** (random.uniform(-30, -9) / 20))
     if random.random() < 0.06:
-        sound = np.round(sound * 128).astype(np.float32) / 128
+        sound = (np.round(sound * 128) / 128).astype(np.float32)
     return np.clip(sound, -1.0, 1.0).astype(np.float32)

@@ -77,9 +77,8 @@ def _made_up(style: Style, random: Random) -> dict[int, Pattern]:
     near = weights(metre, steps, bars)
     count = len(near)
     groove: dict[int, Pattern] = {}
-    kick = (
-        random.random(count) < near ** random.uniform(1.0, 3.0) * random.uniform(0.4, 0.9)
-    ) * 0.95
+    kicks = random.random(count) < near ** random.uniform(1.0, 3.0) * random.uniform(0.4, 0.9)
+    kick = np.where(kicks, 0.95, 0.0)
     kick[0] = 1.0
     groove[36] = kick
     back = np.zeros(count)
@@ -100,7 +99,8 @@ def _made_up(style: Style, random: Random) -> dict[int, Pattern]:
     time[::steps] *= random.uniform(0.7, 1.4)
     groove[int(random.choice([42, 42, 46, 51, 70, 54]))] = time
     for _ in range(int(random.integers(0, 3))):
-        extra = (random.random(count) < random.uniform(0.1, 0.4)) * random.uniform(0.3, 0.8)
+        played = random.random(count) < random.uniform(0.1, 0.4)
+        extra = np.where(played, random.uniform(0.3, 0.8), 0.0)
         groove[int(random.choice([63, 64, 62, 56, 75, 37, 45, 41, 48, 70]))] = extra
     return groove
 

@@ -140,8 +140,8 @@ class Kit:
         decay = {56: 0.08, 75: 0.02, 63: 0.07, 62: 0.04, 64: 0.1}.get(key, 0.15)
         t = seconds(5 * decay)
         bend = 0.3 * hertz * 0.03 * (1 - np.exp(-t / 0.03))
-        tone = np.sin(2 * np.pi * (hertz * t + bend)) + 0.4 * np.sin(2 * np.pi * 1.5 * hertz * t)
-        return np.asarray(tone * np.exp(-t / decay) * 0.6)
+        skin = np.sin(2 * np.pi * (hertz * t + bend)) + 0.4 * np.sin(2 * np.pi * 1.5 * hertz * t)
+        return np.asarray(skin * np.exp(-t / decay) * 0.6)
 
 
 @dataclass(frozen=True, slots=True)

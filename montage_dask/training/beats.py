@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from montage_dask.errors import UsageError
 from montage_dask.training.beat_data import Track, load_tracks, save_tracks
 from montage_dask.training.beat_soundfont import TEST_SOUNDFONT, TRAINING_SOUNDFONT, soundfont
@@ -18,6 +20,8 @@ TRAINING_PARTS = {"default": 8, "tiny": 1}
 STEPS_A_LEG = {"default": 100, "tiny": 3}
 SEED_STEP = 10_000
 """Between the seeds of splits."""
+LIFTS = (0.0, 0.5, 1.0, 1.5)
+"""Tried for what is added to the logits of beats before decoding."""
 OWN_SHARE = 0.5
 """Of what is heard in training, when the user gives music."""
 
@@ -128,19 +132,22 @@ class BeatRecipe:
         )
 
     def export(self, state: Path, validation: Sequence[Path], output: Path) -> dict[str, Any]:
-        """The averaged weights, norms folded in, in half precision. Nothing is chosen: figures of the validation are told."""
+        """The averaged weights, norms folded in, in half precision, and the lift of best F on the validation split."""
         from montage_dask.analysis.beat_network import save_weights
         from montage_dask.training.beat_figures import figures
         from montage_dask.training.beat_network import folded, fonts_of
 
-        save_weights(folded(state), output)
-        return {
-            "soundfonts": fonts_of(state),
-            "validation": figures(output, load_tracks(validation))["all"],
-        }
+        weights, tracks = folded(state), load_tracks(validation)
+        found = {}
+        for lift in LIFTS:
+            save_weights({**weights, "lift": np.array(lift, np.float32)}, output)
+            found[lift] = figures(output, tracks)["all"]
+        lift = max(LIFTS, key=lambda x: (found[x]["beats"], -x))
+        save_weights({**weights, "lift": np.array(lift, np.float32)}, output)
+        return {"lift": lift, "soundfonts": fonts_of(state), "validation": found[lift]}
 
     def evaluate(self, weights: Path, parts: Sequence[Path]) -> dict[str, Any]:
-        """F-measures of beats and downbeats per style, octaves, offset; of the network and of the flux tracker."""
+        """F-measures of beats and downbeats per style, octaves, offset."""
         from montage_dask.training.beat_figures import figures
 
         return figures(weights, load_tracks(parts))
@@ -154,8 +161,6 @@ class BeatRecipe:
 
 def _own(path: str, parameters: Mapping[str, Any]) -> Track:
     """A track of the user with the beats of the file beside it."""
-    import numpy as np
-
     from montage_dask.analysis.beatfile import read_beats
     from montage_dask.media.audio import decode_mono
     from montage_dask.training.beat_songs import OWN, features

@@ -29,7 +29,7 @@ def card(training: Mapping[str, Any]) -> str:
 
     kinds = [d["kind"] for d in training["data"]]
     own = f"{kinds.count('picture')} pictures and {kinds.count('video')} videos"
-    best, all_ = training["chosen"]["thresholds"]
+    cut, gradual, all_ = training["chosen"]["thresholds"]
     parts = training["parts"]
     minutes = sum(leg["cpu_seconds"] for leg in training["legs"]) / 60
     command = (
@@ -65,7 +65,8 @@ Of videos, only ranges in which TransNetV2 sees no transition are used.
 
 **Held out.** Files of the data by content: every eighth for the test, another eighth for validation.
 The drawn styles {", ".join((*HELD_OUT_DRAWN, *HELD_OUT_DEMOS))}. Wipes of the shapes {", ".join(HELD_OUT_SHAPES)}.
-Thresholds were chosen on the validation split: {best:g} for the best frame of a transition, {all_:g} for all of its frames.
+Thresholds were chosen on the validation split: {cut:g} for the best frame of a cut,
+{gradual:g} for that of a gradual transition, {all_:g} for all of their frames.
 
 ## Figures on the test split
 

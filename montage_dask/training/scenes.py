@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ SEQUENCES = {"default": 16, "tiny": 3}
 TEST_KINDS = ("cut", "dissolve", "fade", "wipe", "none")
 """Each part of the test holds one kind of transition, so that each has a precision of its own."""
 
-GRID = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8)
-"""Thresholds that are tried on the validation split."""
+CUT_BEST = (0.7, 0.8, 0.9, 0.95)
+GRADUAL_BEST = (0.5, 0.6, 0.7, 0.8)
+ALL = (0.25, 0.35)
+"""Thresholds that are tried on the validation split; see `boundaries.find_boundaries`."""
 
 
 class Scenes:
@@ -152,15 +155,13 @@ class Scenes:
 
         kept = torch.load(state, map_location="cpu", weights_only=True)["averaged"]
         arrays = {k: v.numpy().astype(np.float16) for k, v in kept.items()}
-        _save(output, arrays, (0.5, 0.5))
+        _save(output, arrays, (0.5, 0.5, 0.5))
         scored = list(_scored(Network(output), validation))
         tried = {
-            (best, all_): sum((_counts(*one, (best, all_)) for one in scored), Counts())
-            for best in GRID
-            for all_ in GRID
-            if all_ <= best
+            chosen: sum((_counts(*one, chosen) for one in scored), Counts())
+            for chosen in product(CUT_BEST, GRADUAL_BEST, ALL)
         }
-        chosen = max(tried, key=lambda pair: (tried[pair].f1, pair))
+        chosen = max(tried, key=lambda way: (tried[way].f1, way))
         _save(output, arrays, chosen)
         return {"thresholds": list(chosen), "validation": tried[chosen].told()}
 
@@ -189,33 +190,37 @@ def _some(rng: np.random.Generator, inputs: list[Input], most: int) -> list[Inpu
     return [inputs[i] for i in sorted(rng.choice(len(inputs), most, replace=False))]
 
 
-def _save(path: Path, arrays: Mapping[str, Any], thresholds: tuple[float, float]) -> None:
+def _save(path: Path, arrays: Mapping[str, Any], thresholds: tuple[float, ...]) -> None:
     packed = io.BytesIO()
     own: Any = {"recipe": np.array("scenes"), "thresholds": np.array(thresholds, np.float32)}
     np.savez_compressed(packed, **own, **arrays)
     path.write_bytes(packed.getvalue())
 
 
-def _scored(
-    network: Network, parts: Sequence[Path]
-) -> Iterator[tuple[Scores, NDArray[np.float32], list[tuple[int, int, int]]]]:
-    """Scores, changes and truth of each sequence."""
+Scored = tuple[Scores, NDArray[np.uint8], NDArray[np.float32], list[tuple[int, int, int]]]
+"""Scores, frames, their changes, and the truth of a sequence."""
+
+
+def _scored(network: Network, parts: Sequence[Path]) -> Iterator[Scored]:
     for path in parts:
         with np.load(path, allow_pickle=False) as file:
             frames, truth = file["frames"], file["truth"]
         for number, one in enumerate(frames):
             scores = scores_of(network(scene_features.padded(one, CONTEXT, CONTEXT)))
             rows = truth[truth[:, 0] == number, 1:].tolist()
-            yield scores, features.motion(one[0], one), [(k, a, b) for k, a, b in rows]
+            yield scores, one, features.motion(one[0], one), [(k, a, b) for k, a, b in rows]
 
 
 def _counts(
     scores: Scores,
+    frames: NDArray[np.uint8],
     change: NDArray[np.float32],
     truth: list[tuple[int, int, int]],
     thresholds: tuple[float, ...],
 ) -> Counts:
-    found: tuple[Boundary, ...] = find_boundaries(scores, change, thresholds)
+    found: tuple[Boundary, ...] = find_boundaries(
+        scores, change, thresholds, lambda at: frames[min(max(at, 0), len(frames) - 1)]
+    )
     return matched(found, truth, len(change))
 
 

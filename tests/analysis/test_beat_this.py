@@ -46,7 +46,7 @@ def test_its_network_is_run(tmp_path):
     from beat_this.model.beat_tracker import BeatThis
 
     torch.manual_seed(0)
-    shape = {"transformer_dim": 32, "n_layers": 1, "head_dim": 16, "stem_dim": 8}
+    shape = {"transformer_dim": 32, "n_layers": 1, "head_dim": 8, "stem_dim": 8}
     held = {f"model.{k}": v for k, v in BeatThis(**shape).state_dict().items()}
     path = tmp_path / "random.ckpt"
     torch.save({"hyper_parameters": shape, "state_dict": held}, path)

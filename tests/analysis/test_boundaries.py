@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from montage_dask.analysis.boundaries import find_boundaries
+from montage_dask.analysis import boundaries as module
 from montage_dask.analysis.scene_network import KINDS, Scores
 from montage_dask.analysis.scenes import joined
 from montage_dask.records import Boundary
 
-THRESHOLDS = (0.6, 0.3)
+THRESHOLDS = (0.6, 0.6, 0.3)
 
 
 def scores(frames: int, runs: dict[tuple[int, int], tuple[float, str]]) -> Scores:
@@ -21,6 +21,15 @@ def scores(frames: int, runs: dict[tuple[int, int], tuple[float, str]]) -> Score
         within[start:stop] = value
         kinds[start:stop, KINDS.index(kind)] = 3.0
     return Scores(within, within, kinds)
+
+
+def find_boundaries(*arguments):
+    """Every frame shows another picture."""
+
+    def at(frame: int) -> np.ndarray:
+        return np.random.default_rng(max(frame, 0)).integers(0, 255, (27, 48, 3)).astype(np.uint8)
+
+    return module.find_boundaries(*arguments, at)
 
 
 def change_at(frames: int, *cuts: int) -> np.ndarray:
@@ -77,3 +86,13 @@ def test_joined_boundaries_leave_whole_shots(drawn, shortest):
 def test_a_shot_of_three_frames_belongs_to_the_boundary_around_it():
     found = [Boundary("cut", 50, 50, 0.7), Boundary("dissolve", 53, 60, 0.9)]
     assert joined(found, 10, 200) == (Boundary("dissolve", 50, 60, 0.9),)
+
+
+def test_a_boundary_must_lead_to_another_picture():
+    picture = np.random.default_rng(1).integers(0, 255, (27, 48, 3)).astype(np.uint8)
+    darker = (picture * 0.6).astype(np.uint8)
+    said = scores(120, {(39, 41): (0.9, "cut"), (70, 90): (0.9, "dissolve")})
+    same = module.find_boundaries(
+        said, change_at(120, 40), THRESHOLDS, lambda f: picture if f < 40 else darker
+    )
+    assert same == ()

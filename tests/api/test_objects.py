@@ -133,7 +133,7 @@ def test_several_at_once_on_one_cluster(job, small, cluster, tmp_path):
     jobs.append(job.but(footage=broken, output=tmp_path / "broken.mp4"))
     runs = start_all(jobs, at_once=3)
     made = runs.wait()
-    assert [m.path.name for m in made] == ["0.mp4", "1.mp4"]
+    assert [m.path.name for m in made] == ["0.mp4", "1.mp4"], runs.errors
     assert "no usable footage" in str(runs.errors["broken.mp4"])
     assert frames_hash(made[0].path) != frames_hash(made[1].path)
     # Each has a log of its own.

@@ -23,6 +23,10 @@ from montage_dask.errors import MediaError
         ("path=/srv/x/y, »/srv/x/z«", "path=y, »z«"),
         ("3/4 of it on CPU/GPU at 25 frames/s, 1 / 2", "3/4 of it on CPU/GPU at 25 frames/s, 1 / 2"),
         ("http://server:80/model answered 500", "http://server:80/model answered 500"),
+        ("gs://bucket/secret/a b.mp4: is bad", "a b.mp4: is bad"),
+        ("cannot read s3://bucket/secret/a.mp4", "cannot read a.mp4"),
+        ("s3://bucket/own/day/a.mp4: no", "day/a.mp4: no"),
+        ("error:/srv/x/y", "error:y"),
         ("tcp://10.0.0.1:8786 is away", "tcp://10.0.0.1:8786 is away"),
         ("two\nlines of /srv/x/y", "two lines of y"),
         ("C:\\Users\\me\\clip.mp4: no", "clip.mp4: no"),
@@ -30,7 +34,7 @@ from montage_dask.errors import MediaError
     ],
 )  # fmt: skip
 def test_texts(text, shown):
-    assert Public(["/data/footage"])(text) == shown
+    assert Public(["/data/footage", "s3://bucket/own/"])(text) == shown
 
 
 NAMES = st.text(
@@ -58,6 +62,8 @@ def test_paths_are_relative_to_the_nearest_root():
     public = Public(["/a", "/a/b/", "/"])
     assert public.path("/a/b/c/d.mp4") == "c/d.mp4"
     assert public.path("/a/x/d.mp4") == "x/d.mp4"
+    assert Public(["s3://b/own/"]).path("s3://b/own/d/e.mp4") == "d/e.mp4"
+    assert public.path("s3://b/own/e.mp4") == "e.mp4"
     assert public.path("/z/d.mp4") == "d.mp4"
     assert public.path("/z/evil\x1b[31m.mp4") == "evil\\x1b[31m.mp4"
 
@@ -66,6 +72,8 @@ def test_the_roots_of_what_a_user_names(tmp_path, monkeypatch):
     (tmp_path / "clips" / "day").mkdir(parents=True)
     (tmp_path / "clips" / "a [1].mp4").touch()
     monkeypatch.chdir(tmp_path)
+    buckets = ["s3://b/own", "gs://b/x/*.mp4", "s3://b/y/clip.mp4", "s3://b/*/z/*"]
+    assert roots_of(buckets) == ["s3://b/own", "gs://b/x", "s3://b/y", "s3://b"]
     given = ["clips", "clips/a [1].mp4", "clips/**/*.mp4", "clips/day/*.mov", "clips/gone.mp4"]
     clips = str(tmp_path / "clips")
     assert roots_of(given) == [clips, clips, clips, f"{clips}/day", clips]

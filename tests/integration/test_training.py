@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from jobs import make_clip
+from jobs import make_clip, make_track
 
 import montage_dask
 from montage_dask.errors import NothingToDoError, UsageError
@@ -124,3 +124,32 @@ def test_what_cannot_be_trained_is_said_at_once(tmp_path: Path):
     (tmp_path / "song.wav").write_bytes(b"RIFF")
     with pytest.raises(NothingToDoError, match="a sound is no data for this network"):
         montage_dask.train("scenes", [tmp_path / "song.wav"], output=tmp_path / "o", n_workers=1)
+
+
+def test_beats_are_learnt_with_own_music_and_used(tmp_path: Path):
+    data = tmp_path / "music"
+    data.mkdir()
+    track = data / "song.wav"
+    beats = make_track(track)
+    track.with_suffix(".beats").write_text("".join(f"{b:.3f}\n" for b in beats))
+    output = tmp_path / "trained"
+    result = montage_dask.train("beats", [data], output=output, size="tiny", n_workers=1)
+    assert [d["name"] for d in result["data"]] == ["song.wav"]
+    assert result["skipped"] == []
+    weights = output / "weights.npz"
+    assert weights.stat().st_size < 2_000_000
+    assert "1 tracks" in (output / "card.md").read_text()
+
+    # Adjusted further, from these weights.
+    more = montage_dask.train(
+        "beats", [data], output=tmp_path / "more", size="tiny", weights=weights, n_workers=1,
+        store=output / ".montage",
+    )  # fmt: skip
+    ran = {row["name"]: row for row in more["operations"]}
+    assert ran["synthesise"]["count"] == 0
+    assert (tmp_path / "more/weights.npz").read_bytes() != weights.read_bytes()
+
+    music = montage_dask.analyse(
+        [], music=[track], output=output, tracker="network", beats_weights=weights, n_workers=1
+    )["music"]
+    assert [m["tracker"] for m in music] == ["network"]

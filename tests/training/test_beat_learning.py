@@ -107,9 +107,10 @@ def test_fine_tuning_begins_with_the_weights(learnt, tmp_path):
     net = beat_network.BeatNetwork()
     beat_network._take(net, learnt["weights"])
     torch.save({"mean": net.state_dict(), "fonts": []}, tmp_path / "state.pt")
-    save_weights(beat_network.folded(tmp_path / "state.pt"), tmp_path / "weights.npz")
+    folded = beat_network.folded(tmp_path / "state.pt")
+    save_weights({**folded, "lift": np.float32(0)}, tmp_path / "weights.npz")
     one, two = load_weights(learnt["weights"]), load_weights(tmp_path / "weights.npz")
-    for name in one:
+    for name in one.keys() - {"lift"}:
         np.testing.assert_allclose(one[name], two[name], rtol=2e-3, atol=1e-3)
 
 

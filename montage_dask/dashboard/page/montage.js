@@ -178,9 +178,12 @@ function timeline() {
 function workers(told) {
   if (same("workers", told)) return;
   const groups = Object.entries(told.groups);
-  at("workers").hidden = !groups.length;
-  facts(at("groups"), groups.map(([name, g]) =>
-    [`${name.toUpperCase()} ${number(g.running)} / ${number(g.slots)}`, `slots busy, ${number(g.waiting)} waiting, ${number(g.workers)} worker${g.workers === 1 ? "" : "s"}`]));
+  at("workers").hidden = !groups.length && !told.unplaced;
+  facts(at("groups"), [
+    ...groups.map(([name, g]) =>
+      [`${name.toUpperCase()} ${number(g.running)} / ${number(g.slots)}`, `slots busy, ${number(g.waiting)} waiting, ${number(g.workers)} worker${g.workers === 1 ? "" : "s"}`]),
+    ...(told.unplaced ? [[number(told.unplaced), "wait for a worker that can take them"]] : []),
+  ]);
   at("tasks").hidden = !told.tasks.length;
   rows("tasks", told.tasks.map(t => [t.group.toUpperCase(), t.worker, t.operation, t.label, [lasting(t.seconds)]]));
 }
