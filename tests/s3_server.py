@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,28 +52,32 @@ class Bucket:
         return {name.partition("/")[2] for name in found}
 
 
-@contextmanager
-def serving(name: str) -> Iterator[Bucket]:
+@cache
+def _address() -> str:
+    """Of the one server of this process: file systems are kept by their arguments, and the environment is none."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
-    try:
-        host, port = server.get_host_and_port()
-        environment = {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-        bucket = Bucket(name, environment)
-        with pytest.MonkeyPatch.context() as patch:
-            for variable, value in environment.items():
-                patch.setenv(variable, value)
-            bucket._fs().mkdir(name)
-            yield bucket
-    finally:
-        server.stop()
+    atexit.register(server.stop)
+    host, port = server.get_host_and_port()
+    return f"http://{host}:{port}"
+
+
+@contextmanager
+def serving() -> Iterator[Bucket]:
+    environment = {
+        "AWS_ENDPOINT_URL": _address(),
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    bucket = Bucket(f"films-{secrets.token_hex(4)}", environment)
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        bucket._fs().mkdir(bucket.name)
+        yield bucket

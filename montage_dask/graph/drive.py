@@ -326,7 +326,8 @@ class Driver:
                     return future.result(timeout=5)
                 except TimeoutError:
                     if future.done():
-                        raise
+                        # The task's own, or its answer came in the very moment of the time-out.
+                        return future.result()
                     self.workers.check(placement)
         finally:
             future.release()

@@ -36,7 +36,7 @@ def _copy(request, context):
 
 @pytest.fixture(scope="module")
 def bucket():
-    with serving("films") as made:
+    with serving() as made:
         yield made
 
 

@@ -41,7 +41,7 @@ def media(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def bucket(media):
-    with serving("films") as made:
+    with serving() as made:
         for clip in (media / "raw").iterdir():
             made.put(clip, f"raw/{clip.name}")
         made.put(media / "track.wav", "music/track.wav")
