@@ -113,7 +113,7 @@ def _perform(name: str, random: Random, seconds: float, font: bool) -> _Played:
     human = 0.0 if style.electronic else random.uniform(0.001, 0.009)
     offsets = {role: random.normal(0, 0.6 * human) for role in CHANNELS}
     notes: dict[str, list[tuple[float, float, int, float]]] = {}
-    for role in {note.role for note in score.notes}:
+    for role in sorted({note.role for note in score.notes}):
         part = [note for note in score.notes if note.role == role]
         starts = np.array([note.beat for note in part])
         ends = starts + np.array([note.length for note in part])

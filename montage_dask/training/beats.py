@@ -30,7 +30,7 @@ class BeatRecipe:
     """See `recipe.Recipe`."""
 
     name = "beats"
-    version = 1
+    version = 2
     reads = ("sound",)
     legs: Mapping[str, int] = MappingProxyType({"default": 8, "tiny": 2})
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -88,3 +92,18 @@ def test_a_soundfont_plays_in_time():
         loud = np.abs(sound[start : start + 4000])
         assert np.argmax(loud > 0.1 * loud.max()) < 0.012 * ANALYSIS_RATE
         assert np.abs(sound[start - 400 : start]).max() < 0.1 * loud.max()
+
+
+def test_no_song_depends_on_the_order_of_sets():
+    code = (
+        "import hashlib, numpy as np; from montage_dask.training.beat_songs import _perform;"
+        "print(hashlib.sha256(repr(_perform('rock', np.random.default_rng(4), 8, True).notes).encode()).hexdigest())"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(said) == 1
