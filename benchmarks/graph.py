@@ -61,8 +61,9 @@ def _survey(clips: int, frames: int, workers: int, folder: Path) -> str:
 
     from montage_dask.cluster.connect import connect
     from montage_dask.config import resolve
+    from montage_dask.graph.analysing import Analysis
     from montage_dask.graph.drive import Driver
-    from montage_dask.graph.survey import Analysis, Settings
+    from montage_dask.graph.survey import Settings
     from montage_dask.graph.telling import Silent
     from montage_dask.store import Store
 

@@ -100,7 +100,8 @@ def _measured(count: int, windows: int, mean: float, folder: Path) -> str:
 
     from montage_dask.config import resolve
     from montage_dask.graph.drive import Driver
-    from montage_dask.graph.survey import Settings, strip_requests
+    from montage_dask.graph.requests import strip_requests
+    from montage_dask.graph.survey import Settings
     from montage_dask.graph.targets import place_on
     from montage_dask.graph.telling import Silent
     from montage_dask.store import Store

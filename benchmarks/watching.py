@@ -69,8 +69,9 @@ def _round(options: argparse.Namespace, number: int, watched: bool) -> dict[str,
     from montage_dask.dashboard import metrics, pages
     from montage_dask.dashboard.plugin import MontagePlugin
     from montage_dask.dashboard.publish import page_link, published
+    from montage_dask.graph.analysing import Analysis
     from montage_dask.graph.drive import Driver
-    from montage_dask.graph.survey import Analysis, Settings
+    from montage_dask.graph.survey import Settings
     from montage_dask.graph.telling import Silent
     from montage_dask.store import Store
 

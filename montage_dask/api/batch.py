@@ -20,8 +20,9 @@ from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
 from montage_dask.graph import batch, finish, montage
+from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.drive import Driver
-from montage_dask.graph.survey import Analysis, Settings, Survey, find_footage, probe_all
+from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
 from montage_dask.graph.telling import Progress
 from montage_dask.graph.upscaling import upscaling
 from montage_dask.records import Music

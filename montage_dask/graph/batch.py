@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MontageError, NothingToDoError, TargetFailed
+from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.encoding import Choice, choices, encoder_parameter
@@ -18,14 +19,7 @@ from montage_dask.graph.placement import Placement
 from montage_dask.graph.rendering import forget_unless_there
 from montage_dask.graph.staging import at_hand
 from montage_dask.graph.steadying import find_paths, stabilise_request
-from montage_dask.graph.survey import (
-    Analysis,
-    Clip,
-    Settings,
-    Survey,
-    find_footage,
-    probe_all,
-)
+from montage_dask.graph.survey import Clip, Settings, Survey, find_footage, probe_all
 from montage_dask.graph.targets import Work, place_on
 from montage_dask.graph.upscaling import (
     PIECE_FRAMES,

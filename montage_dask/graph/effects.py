@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from montage_dask.errors import MediaError, MontageError, UsageError
+from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
@@ -24,7 +25,7 @@ from montage_dask.graph.steadying import (
     grid,
     stabilise_request,
 )
-from montage_dask.graph.survey import Analysis, Clip, Settings, Survey
+from montage_dask.graph.survey import Clip, Settings, Survey
 from montage_dask.graph.targets import place_on
 from montage_dask.graph.upscaling import (
     Upscaling,

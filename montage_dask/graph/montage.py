@@ -22,17 +22,12 @@ from montage_dask.errors import (
     UsageError,
     printable,
 )
+from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.directing import direct, directed, edited
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.rendering import render
-from montage_dask.graph.survey import (
-    Analysis,
-    Settings,
-    Survey,
-    find_footage,
-    probe_all,
-)
+from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
 from montage_dask.job import JobSpec
 from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Timeline

@@ -7,6 +7,7 @@ from typing import Any
 
 from montage_dask.edit.director import Direction
 from montage_dask.errors import MontageError, NothingToDoError
+from montage_dask.graph.analysing import recall
 from montage_dask.graph.costs import (
     CPU_SECONDS_PER_FRAME,
     PACKED_SOUND_BYTES,
@@ -22,15 +23,9 @@ from montage_dask.graph.effects import DEAR_PIECE_FRAMES, PIECE_FRAMES
 from montage_dask.graph.montage import nothing_usable, restrict_clips
 from montage_dask.graph.operation import finished
 from montage_dask.graph.placement import describe
+from montage_dask.graph.requests import strip_requests
 from montage_dask.graph.steadying import MOTION_FRAMES
-from montage_dask.graph.survey import (
-    Settings,
-    Survey,
-    find_footage,
-    probe_all,
-    recall,
-    strip_requests,
-)
+from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
 from montage_dask.graph.targets import Work, place_on
 from montage_dask.graph.upscaling import CPU_SECONDS_PER_PIXEL, accelerated, upscale_place
 from montage_dask.job import JobSpec

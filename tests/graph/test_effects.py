@@ -11,12 +11,13 @@ from distributed import Client, LocalCluster
 from made_shake import HEIGHT, RATE, WIDTH, filmed, hand, wall
 
 from montage_dask.graph import batch
+from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.effects import improve
 from montage_dask.graph.operation import perform
 from montage_dask.graph.rendering import encode_requests
 from montage_dask.graph.steadying import grid
-from montage_dask.graph.survey import Analysis, Clip, Settings, Survey, probe_request
+from montage_dask.graph.survey import Clip, Settings, Survey, probe_request
 from montage_dask.graph.telling import Silent
 from montage_dask.job import make_job
 from montage_dask.media.probe import probe

@@ -31,7 +31,8 @@ from montage_dask.graph.operation import Request, perform
 from montage_dask.graph.parcel import pack
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.remote import Dispatcher, ask_remotely, perform_remotely
-from montage_dask.graph.survey import Clip, Settings, music_request, scores_requests, strip_requests
+from montage_dask.graph.requests import music_request, scores_requests, strip_requests
+from montage_dask.graph.survey import Clip, Settings
 from montage_dask.graph.upscaling import upscale_request, upscaling
 from montage_dask.media.probe import probe
 from montage_dask.store import Store

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from montage_dask.config import resolve
 from montage_dask.graph.operation import perform
-from montage_dask.graph.survey import Clip, Settings, probe_request, shots_request, strip_requests
+from montage_dask.graph.survey import Clip, Settings, probe_request
+from montage_dask.graph.requests import shots_request, strip_requests
 from montage_dask.records import Source, from_json
 from montage_dask.store import Store
 
