@@ -17,6 +17,7 @@ from typing import Any
 
 from montage_dask.devices import failure_of
 from montage_dask.errors import MediaError, MontageError, TargetFailed
+from montage_dask.records import Source, from_json
 from montage_dask.store import Store, key_of, objects
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,11 @@ class Operation:
     def version(self) -> int:
         """The version of the code behind it."""
         return int(importlib.import_module(f"montage_dask.{self.module}").VERSION)
+
+
+def source_of(request: Request) -> Source:
+    """The source that a request is about."""
+    return from_json(Source, request.paths["source"])
 
 
 _REGISTRY: dict[str, Operation] = {}

@@ -12,17 +12,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import montage_dask.graph.training_operations  # noqa: F401 - registers its own
-from montage_dask.graph.operation import Context, Operation, Request, register
+import montage_dask.graph.effect_operations
+import montage_dask.graph.training_operations  # noqa: F401 - both register their own
+from montage_dask.graph.operation import Context, Operation, Request, register, source_of
 from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
 from montage_dask.store import objects, writing
 
 if TYPE_CHECKING:
     from montage_dask.media.encoders import Encoding
-
-
-def _source(request: Request) -> Source:
-    return from_json(Source, request.paths["source"])
 
 
 def _encoding(parameters: Mapping[str, Any]) -> Encoding:
@@ -45,7 +42,7 @@ def _strip(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.analysis.strip import create_strip, strip_folder, write_window
     from montage_dask.media.index import FrameIndex
 
-    source, p = _source(request), request.parameters
+    source, p = source_of(request), request.parameters
     window = Window(p["window"], p["start_frame"], p["stop_frame"])
     folder = strip_folder(context.store, source, p["window_frames"])
     create_strip(folder, source.frames, p["window_frames"])
@@ -67,7 +64,7 @@ def _scores(request: Request, context: Context) -> dict[str, Any]:
 
     p = request.parameters
     window = Window(p["window"], p["start_frame"], p["stop_frame"])
-    strip = Strip(strip_folder(context.store, _source(request), p["window_frames"]))
+    strip = Strip(strip_folder(context.store, source_of(request), p["window_frames"]))
     return write_scores(
         strip, window, device=context.device, precision=p["precision"], threads=context.threads
     )
@@ -79,7 +76,7 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.analysis.strip import Strip, strip_folder
     from montage_dask.media.index import FrameIndex
 
-    source, p = _source(request), request.parameters
+    source, p = source_of(request), request.parameters
     strip = Strip(strip_folder(context.store, source, request.paths["window_frames"]))
     boundaries = detect_boundaries(
         strip,
@@ -203,7 +200,7 @@ def _stills(request: Request, context: Context) -> dict[str, Any]:
 
     p, paths = request.parameters, request.paths
     written = extract_stills(
-        _source(request),
+        source_of(request),
         FrameIndex.load(Path(paths["index"])),
         {int(k): Path(v) for k, v in paths["outputs"].items()},
         max_width=p["max_width"],
@@ -218,7 +215,7 @@ def _transcode(request: Request, context: Context) -> dict[str, Any]:
     p = request.parameters
     with writing(context.file(request, ".mp4")) as part:
         return transcode_window(
-            _source(request),
+            source_of(request),
             FrameIndex.load(Path(request.paths["index"])),
             p["start_frame"],
             p["stop_frame"],
@@ -238,7 +235,7 @@ def _grade(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.render.lut_pictures import graded_pictures, in_rec709
     from montage_dask.render.pictures import even_size, write_pictures
 
-    source, p = _source(request), request.parameters
+    source, p = source_of(request), request.parameters
     transform = graded_pictures(source, request.paths["grade"], device=context.device)
     with writing(context.file(request, ".mp4")) as part:
         return write_pictures(
@@ -263,137 +260,13 @@ def _join(request: Request, context: Context) -> dict[str, Any]:
     p, paths = request.parameters, request.paths
     output = Path(paths["output"])
     record = join_transcode(
-        _source(request),
+        source_of(request),
         FrameIndex.load(Path(paths["index"])),
         [Path(s) for s in paths["parts"]],
         output,
         audio=p["audio"],
     )
     return {**record, **objects.state_of(output)}
-
-
-def _tremor(request: Request, context: Context) -> dict[str, Any]:
-    from montage_dask.analysis.strip import Strip, strip_folder
-    from montage_dask.analysis.tremor import rough_shake_percent
-    from montage_dask.errors import StoreError
-
-    source, p = _source(request), request.parameters
-    try:
-        strip = Strip(strip_folder(context.store, source, p["window_frames"]))
-        thumbnails = strip.thumbnails(p["start_frame"], p["stop_frame"])
-    except StoreError:
-        # The shots are known from a job with other windows: then the pictures themselves must tell.
-        return {"shake_percent": None}
-    aspect = source.coded_height / source.coded_width
-    return {"shake_percent": round(rough_shake_percent(thumbnails, source.frame_rate, aspect), 4)}
-
-
-def _motion(request: Request, context: Context) -> dict[str, Any]:
-    from montage_dask.analysis.motion import measure_motion, save_motion
-    from montage_dask.media.index import FrameIndex
-
-    p = request.parameters
-    motions = measure_motion(
-        _source(request),
-        FrameIndex.load(Path(request.paths["index"])),
-        p["start_frame"],
-        p["stop_frame"],
-        threads=context.threads,
-    )
-    with writing(context.file(request, ".npz")) as part:
-        save_motion(part, motions)
-    return {"frames": len(motions)}
-
-
-def _path(request: Request, context: Context) -> dict[str, Any]:
-    import numpy as np
-
-    from montage_dask.analysis.motion import load_motion
-    from montage_dask.analysis.steady import known_share, path_of, shake_percent, steady
-
-    p = request.parameters
-    motions = np.concatenate([load_motion(Path(m)) for m in request.paths["motions"]])
-    rate, aspect = Fraction(p["frame_rate"]), p["aspect"]
-    path = steady(motions, rate, aspect)
-    with writing(context.file(request, ".npz")) as part:
-        path.save(part)
-    return {
-        "shake_percent": round(shake_percent(path_of(motions), rate, aspect), 4),
-        "known_share": round(known_share(motions), 4),
-        "zoom": round(path.zoom, 4),
-    }
-
-
-def _stabilise(request: Request, context: Context) -> dict[str, Any]:
-    from montage_dask.analysis.steady import Steady
-    from montage_dask.media.encoders import encoding
-    from montage_dask.media.index import FrameIndex
-    from montage_dask.render.pictures import MEZZANINE, even_size, write_pictures
-    from montage_dask.render.stabilise import stabilise
-
-    source, p = _source(request), request.parameters
-    files = [Steady.load(Path(f)) for f in request.paths["paths"]]
-    shots = [(a, b, s) for (a, b, _), s in zip(p["paths"], files, strict=True)]
-    wanted = p["encoding"]
-    exact = wanted is not None and source.constant_frame_rate
-    with writing(context.file(request, ".mp4")) as part:
-        return write_pictures(
-            source,
-            FrameIndex.load(Path(request.paths["index"])),
-            p["start_frame"],
-            p["stop_frame"],
-            part,
-            transform=stabilise(shots, device=context.device),
-            size=even_size(source),
-            encoding=MEZZANINE if wanted is None else encoding(**wanted),
-            threads=context.threads,
-            rate=source.frame_rate if exact else None,
-            upright=wanted is not None,
-        )
-
-
-def _upscale(request: Request, context: Context) -> dict[str, Any]:
-    from montage_dask.media.encoders import encoding
-    from montage_dask.media.index import FrameIndex
-    from montage_dask.render.mezzanine import mezzanine_source
-    from montage_dask.render.pictures import MEZZANINE, even_size, write_pictures
-    from montage_dask.render.upscale import Upscaler, told_colour, upscaled
-
-    p, paths = request.parameters, request.paths
-    source, index = _source(request), FrameIndex.load(Path(paths["index"]))
-    start, stop = p["start_frame"], p["stop_frame"]
-    if p["input"] is not None:
-        source, index = mezzanine_source(
-            source, index, Path(paths["input"]), start, identity=p["input"]
-        )
-        start, stop = 0, stop - start
-    upscaler = Upscaler(
-        paths["model"],
-        p["scale"],
-        device=context.device,
-        # A GPU has one of its own; CPUs must agree on one.
-        precision=p["precision"] if context.device == "cpu" else None,
-        memory_limit_mb=paths["memory_limit_mb"],
-        threads=context.threads,
-    )
-    width, height = even_size(source)
-    wanted = p["encoding"]
-    exact = wanted is not None and source.constant_frame_rate
-    with writing(context.file(request, ".mp4")) as part:
-        record = write_pictures(
-            told_colour(source),
-            index,
-            start,
-            stop,
-            part,
-            transform=lambda pictures: upscaled(pictures, upscaler, source),
-            size=(width * p["scale"], height * p["scale"]),
-            encoding=MEZZANINE if wanted is None else encoding(**wanted),
-            threads=context.threads,
-            rate=source.frame_rate if exact else None,
-            upright=wanted is not None,
-        )
-    return {**record, "start_frame": p["start_frame"], "tile": upscaler.tile}
 
 
 for _op in (
@@ -409,11 +282,6 @@ for _op in (
     Operation("stills", "render.stills", _stills, outputs=("outputs",)),
     Operation("transcode", "render.transcode", _transcode, gpu_speedup=6, files=(".mp4",)),
     Operation("grade", "render.transcode", _grade, gpu_speedup=1.5, files=(".mp4",)),
-    Operation("tremor", "analysis.tremor", _tremor),
-    Operation("motion", "analysis.motion", _motion, files=(".npz",)),
-    Operation("path", "analysis.steady", _path, files=(".npz",)),
-    Operation("stabilise", "render.stabilise", _stabilise, gpu_speedup=1.2, files=(".mp4",)),
-    Operation("upscale", "render.upscale", _upscale, gpu_speedup=50, files=(".mp4",)),
     Operation("join", "render.transcode", _join, outputs=("output",)),
 ):
     register(_op)
