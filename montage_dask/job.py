@@ -63,6 +63,19 @@ class JobSpec:
         return self.settings[name].value
 
     @property
+    def inputs(self) -> list[Place] | None:
+        """What the workers read; None when that stands in a timeline."""
+        if self.from_timeline is not None:
+            return None
+        return [place_of(t) for t in (*self.footage, self.music) if t is not None]
+
+    @property
+    def places(self) -> list[Place] | None:
+        """What they read and write, without the artefacts."""
+        inputs = self.inputs
+        return None if inputs is None else [*inputs, self.output]
+
+    @property
     def width(self) -> int:
         """Output width in pixels."""
         return int(self["size"].split("x")[0])

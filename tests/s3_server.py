@@ -29,7 +29,8 @@ class Bucket:
         import s3fs
 
         return s3fs.S3FileSystem(
-            key="testing", secret="testing", endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            key=self.environment["AWS_ACCESS_KEY_ID"], secret=self.environment["AWS_SECRET_ACCESS_KEY"],
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
             use_listings_cache=False,
         )  # fmt: skip
 

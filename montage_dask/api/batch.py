@@ -47,9 +47,13 @@ def batched(
     given, cluster = separate(options)
     settings = resolve(given)
     store = place_of(settings["store"].value or folder / STORE)
+    files = list(files)
+    places = [place_of(f) for f in files]
+    if kind != "analyse":  # all that it makes is artefacts
+        places.append(folder)
     with (
         shown(progress, title) as told,
-        driving(settings, store, told, cluster) as driver,
+        driving(settings, store, told, cluster, places) as driver,
         watched(driver, kind, folder.name, map(str, files), settings),
     ):
         yield driver, Settings.of(settings)

@@ -63,7 +63,7 @@ def styles(
         shown(progress, "trying styles") as heard,
         logged(folder),
         ProgressFile(folder, heard, folder) as told,
-        driving(job.settings, job.store, told, cluster) as driver,
+        driving(job.settings, job.store, told, cluster, job.places) as driver,
         watched(driver, "styles", folder.name, job.footage, job.settings),
     ):
         return gallery(job, driver, style or style_names(), folder)

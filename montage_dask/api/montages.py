@@ -74,7 +74,7 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
         _run_folder_published(job),
         logged(job.run_dir),
         ProgressFile(job.run_dir, heard, job.output) as told,
-        driving(job.settings, job.store, told, cluster) as driver,
+        driving(job.settings, job.store, told, cluster, job.places) as driver,
         watched(driver, "run", job.output.name, job.footage, job.settings),
     ):
         wanted = job["performance-report"]
@@ -87,7 +87,7 @@ def look_ahead(job: JobSpec, progress: Progress | None, cluster: Any) -> dict[st
     """The plan of a job (see `graph.planning.plan`)."""
     with (
         shown(progress, f"planning {job.output.name}") as told,
-        driving(job.settings, job.store, told, cluster) as driver,
+        driving(job.settings, job.store, told, cluster, job.inputs) as driver,
     ):
         return planning.plan(job, driver)
 
@@ -100,7 +100,7 @@ def compose(
     title = f"editing {job.output.name}" if given is None else f"reading {given.name}"
     with (
         shown(progress, title) as told,
-        driving(job.settings, job.store, told, cluster) as driver,
+        driving(job.settings, job.store, told, cluster, job.inputs) as driver,
         watched(driver, "edit", job.output.name, job.footage, job.settings),
     ):
         survey, timelines = montage.edits(job, driver)

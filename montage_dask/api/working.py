@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -80,13 +80,22 @@ def driving(
     store: Place,
     progress: Progress,
     cluster: Any,
+    places: Sequence[Place] | None,
 ) -> Iterator[Driver]:
     """A driver for one piece of work, on what `separate` found or on the cluster that the settings name.
+
+    Args:
+        settings: all of them.
+        store: the artefacts.
+        progress: told how far the work is.
+        cluster: what `separate` found.
+        places: what the workers read and write beside the artefacts; None: not known yet.
 
     Raises:
         ClusterError: there is no cluster.
     """
-    with connect(settings) if cluster is None else around(cluster) as client:
+    every = None if places is None else [*places, store]
+    with connect(settings, every) if cluster is None else around(cluster) as client:
         driver = Driver(
             client,
             Store(store),

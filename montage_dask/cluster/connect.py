@@ -8,7 +8,7 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from distributed import Client, Security
 from montage_dask.cluster.local import local
 from montage_dask.config import Setting
 from montage_dask.errors import ClusterError, UsageError, printable
+from montage_dask.store import Place
 
 CONNECT_SECONDS = 15
 
@@ -76,8 +77,14 @@ def attach(address: str, security: Any = None) -> Iterator[Client]:
 
 
 @contextmanager
-def connect(settings: Mapping[str, Setting]) -> Iterator[Client]:
+def connect(
+    settings: Mapping[str, Setting], places: Sequence[Place] | None = None
+) -> Iterator[Client]:
     """A client of the cluster that the settings name; closes on exit what it started.
+
+    Args:
+        settings: all of them.
+        places: what the job reads and writes, which decides what pods on Kubernetes get; None: not known yet.
 
     Raises:
         ClusterError: the cluster cannot be reached, or speaks another version.
@@ -97,7 +104,7 @@ def connect(settings: Mapping[str, Setting]) -> Iterator[Client]:
             # Imported here: it brings dask-kubernetes and the API server's client.
             from montage_dask.cluster.kubernetes import kubernetes
 
-            with kubernetes(settings) as client:
+            with kubernetes(settings, places) as client:
                 yield client
         else:
             with _remote(where, _security(settings)) as client:

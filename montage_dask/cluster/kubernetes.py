@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import secrets
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from distributed import Client, Security
 
 from montage_dask.cluster.background import Background
 from montage_dask.cluster.kube import Kube
+from montage_dask.cluster.reach import check_buckets, check_places
 from montage_dask.cluster.removing import keep_alive, tidy
 from montage_dask.cluster.scaler import Scaler
 from montage_dask.cluster.shared_folder import check_folder
-from montage_dask.cluster.starting import Launch, hang_up, start
+from montage_dask.cluster.starting import Launch, hang_up, pods_see, seen_as, start
 from montage_dask.config import Setting
 from montage_dask.errors import ClusterError
+from montage_dask.store import Place
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +29,25 @@ RECONNECT_SECONDS = 60
 
 
 @contextmanager
-def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
+def kubernetes(
+    settings: Mapping[str, Setting], places: Sequence[Place] | None = None
+) -> Iterator[Client]:
     """A client of a new cluster, or of the one to attach to; a new one is removed, however the block ends, unless it is kept.
+
+    Args:
+        settings: all of them.
+        places: what the job reads and writes; None: not known yet.
 
     Raises:
         ClusterError: the cluster cannot be had; says why and what to do. Nothing is left behind then.
     """
-    launch = Launch.of(settings)
+    launch = Launch.of(settings, places)
     with Background("kubernetes") as background, quiet():
         kube = background.run(Kube(launch.namespace).open())
         name = launch.attach or new_name()
+        folders = background.run(pods_see(kube, launch, name))
+        launch = seen_as(launch, folders)
+        check_places(places, folders, launch.folder)
         cluster = None
         log.info("cluster %s is asked for in namespace %s", name, kube.namespace)
         try:
@@ -53,7 +65,9 @@ def kubernetes(settings: Mapping[str, Setting]) -> Iterator[Client]:
             )
             security = getattr(cluster, "security", None)
             with _client(cluster.scheduler_address, name, security) as client:
-                check_folder(client, launch.folder, launch.claim)
+                if launch.claim and (places is None or any(isinstance(p, Path) for p in places)):
+                    check_folder(client, launch.folder, launch.claim)
+                check_buckets(client, places)
                 background.run(scaler.offer())
                 scaling = background.start(scaler.run())
                 try:

@@ -18,19 +18,14 @@ def check_folder(client: Client, folder: str, claim: str) -> None:
 
     Args:
         client: connected.
-        folder: where pods see the claim.
+        folder: where pods see the claim; this machine has one of its name.
         claim: the PersistentVolumeClaim, for the message.
 
     Raises:
-        ClusterError: this machine does not have the folder, or another one under its name; the pods cannot write there.
+        ClusterError: this machine has another one under its name; the pods cannot write there.
         StoreError: this process cannot write there.
     """
     path = Path(folder)
-    if not path.is_dir():
-        raise ClusterError(
-            f"no folder {folder} here, where the pods see the claim {claim}: mount the same storage at the same place, name the "
-            "place by the setting kubernetes-folder, or run in the cluster (job.yaml)"
-        )
     mark = path / (PROBE + secrets.token_hex(8))
     try:
         mark.touch(exist_ok=False)

@@ -38,6 +38,14 @@ PART_OF = "app.kubernetes.io/part-of"
 CERTIFICATES_FOLDER = "/certificates"
 """Where pods see the Secret with their cluster's certificates."""
 
+CACHE = "cache"
+"""The volume for the copies of objects in the specs."""
+
+CACHE_LIMIT = "DASK_MONTAGE__CACHE_LIMIT"
+
+OWN_VOLUMES = {"emptyDir", "secret", "configMap", "projected", "downwardAPI"}
+"""Volumes with nobody's footage."""
+
 Manifest = dict[str, Any]
 
 
@@ -52,10 +60,12 @@ class Wanted:
     """By type, over what the kustomization says."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """For every container, over what the specs say."""
-    claim: str = STANDING
-    """The PersistentVolumeClaim with footage and outputs."""
+    claim: str | None = STANDING
+    """The PersistentVolumeClaim with footage and outputs; None: pods without one, which read and write buckets."""
     folder: str = "/montage"
     """Where every pod sees it."""
+    cache_bytes: int | None = None
+    """The most that the copies of objects may take in each pod; None: as the specs say."""
     tls_namespace: str | None = None
     """The namespace of a cluster whose parts speak TLS; None: plain TCP."""
 
@@ -143,16 +153,14 @@ class Specs:
         # The folder's namespace is for kubectl: the launcher's own is given with each request.
         manifest["metadata"].pop("namespace", None)
         for pod in _pods(manifest):
-            for volume in pod.get("volumes", ()):
-                claim = volume.get("persistentVolumeClaim")
-                if claim and claim["claimName"] == STANDING:
-                    claim["claimName"] = wanted.claim
+            _claim(pod, wanted.claim)
+            environment = {**_cache(pod, wanted.cache_bytes), **wanted.environment}
             for container in _containers(pod):
                 given = wanted.images.get(kind)
                 if given:
                     container["image"] = given
-                own = [e for e in container.get("env", ()) if e["name"] not in wanted.environment]
-                more = [{"name": k, "value": v} for k, v in wanted.environment.items()]
+                own = [e for e in container.get("env", ()) if e["name"] not in environment]
+                more = [{"name": k, "value": v} for k, v in environment.items()]
                 container["env"] = own + more
                 for mount in container.get("volumeMounts", ()):
                     if mount["name"] == STANDING:
@@ -201,6 +209,47 @@ def group_name(cluster: str, kind: str) -> str:
 def secret_name(cluster: str) -> str:
     """The Secret with the certificates of a cluster."""
     return f"{cluster}-tls"
+
+
+def _claim(pod: dict[str, Any], name: str | None) -> None:
+    """Another claim for a pod, or none: then its volume and the places where that is mounted go, too."""
+    claimed = [v for v in pod.get("volumes", ()) if _claimed(v) == STANDING]
+    if name is not None:
+        for volume in claimed:
+            volume["persistentVolumeClaim"]["claimName"] = name
+        return
+    gone = {v["name"] for v in claimed}
+    pod["volumes"] = [v for v in pod.get("volumes", ()) if v["name"] not in gone]
+    for container in _containers(pod):
+        mounts = container.get("volumeMounts", ())
+        container["volumeMounts"] = [m for m in mounts if m["name"] not in gone]
+
+
+def _claimed(volume: Mapping[str, Any]) -> str | None:
+    return (volume.get("persistentVolumeClaim") or {}).get("claimName")
+
+
+def _cache(pod: dict[str, Any], limit_bytes: int | None) -> dict[str, str]:
+    """Room for the copies of objects in a pod that has a place for them; the variables that tell it of the limit."""
+    volumes = [v for v in pod.get("volumes", ()) if v["name"] == CACHE and "emptyDir" in v]
+    if limit_bytes is None or not volumes:
+        return {}
+    for volume in volumes:
+        # What an operation makes lies there, too, until it is uploaded. A pod that takes more than this is evicted.
+        volume["emptyDir"]["sizeLimit"] = f"{-(-2 * limit_bytes // 2**20)}Mi"
+    return {CACHE_LIMIT: str(limit_bytes)}
+
+
+def seen(manifest: Manifest) -> dict[str, str | None]:
+    """The folders that the pods of a DaskCluster share with others: where they are mounted, and the claim behind each."""
+    pod = manifest["spec"]["worker"]["spec"]
+    shared = {v["name"]: v for v in pod.get("volumes", ()) if not v.keys() & OWN_VOLUMES}
+    return {
+        mount["mountPath"]: _claimed(shared[mount["name"]])
+        for container in pod["containers"]
+        for mount in container.get("volumeMounts", ())
+        if mount["name"] in shared
+    }
 
 
 def _encrypt(pod: dict[str, Any], cluster: str, namespace: str) -> None:

@@ -18,7 +18,7 @@ from montage_dask.cluster.removing import clusters, remove
 from montage_dask.cluster.scaler import Scaler
 from montage_dask.cluster.scaling import Decision, Group
 from montage_dask.cluster.specs import group_name
-from montage_dask.cluster.starting import Launch, hang_up, start
+from montage_dask.cluster.starting import Launch, hang_up, pods_see, seen_as, start
 from montage_dask.config import Setting
 from montage_dask.errors import ClusterError
 from montage_dask.graph.placement import TAGS
@@ -135,7 +135,8 @@ def scale_standing(settings: Mapping[str, Setting], kind: str, workers: int) -> 
 
     async def work() -> int:
         kube = await Kube(launch.namespace).open()
-        cluster = await start(kube, launch, name)
+        as_it_is = seen_as(launch, await pods_see(kube, launch, name))
+        cluster = await start(kube, as_it_is, name)
         try:
             group = Group(kind, TAGS[kind], workers, workers, launch.specs.slots(kind))
             scaler = Scaler(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,16 @@ from montage_dask.cluster.certificates import Certificates, make
 from montage_dask.cluster.kube import APPS, CORE, DASK, Kube, Refused, inside, selector
 from montage_dask.cluster.orphans import launcher
 from montage_dask.cluster.pods import age_seconds, trouble
+from montage_dask.cluster.reach import claim_for
 from montage_dask.cluster.removing import sweep
 from montage_dask.cluster.scaler import HOPELESS_SECONDS
 from montage_dask.cluster.scaling import Group, range_of
-from montage_dask.cluster.specs import Specs, Wanted
+from montage_dask.cluster.specs import Specs, Wanted, seen
 from montage_dask.cluster.tls_secret import get_secret, host_names, put_secret
 from montage_dask.config import Setting
 from montage_dask.errors import ClusterError
 from montage_dask.graph.placement import TAGS
+from montage_dask.store import Place
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +50,11 @@ class Launch:
     """Fewest and most workers by type, only of the types that are wanted."""
     images: Mapping[str, str | None]
     environment: Mapping[str, str]
-    claim: str
+    claim: str | None
+    """None: pods without a claim."""
     folder: str
+    cache_bytes: int
+    """The most that the copies of objects may take in each pod."""
     keep: bool
     attach: str | None
     grace_seconds: float
@@ -58,8 +63,13 @@ class Launch:
     """Whether the parts of a new cluster speak TLS; one to attach to does as it did when it started."""
 
     @classmethod
-    def of(cls, settings: Mapping[str, Setting]) -> Launch:
-        """From the settings."""
+    def of(cls, settings: Mapping[str, Setting], places: Sequence[Place] | None = None) -> Launch:
+        """From the settings.
+
+        Args:
+            settings: all of them.
+            places: what a job reads and writes; None: not known yet.
+        """
 
         def value(name: str) -> Any:
             return settings[f"kubernetes-{name}"].value
@@ -77,8 +87,9 @@ class Launch:
                 "cgpu": value("cgpu-image") or image,
             },
             environment=value("env"),
-            claim=value("claim"),
+            claim=claim_for(value("claim"), places),
             folder=value("folder"),
+            cache_bytes=settings["cache-limit"].value,
             keep=value("keep"),
             attach=value("attach"),
             grace_seconds=value("idle-seconds"),
@@ -90,8 +101,8 @@ class Launch:
         """The objects to make under a name; with a namespace, their parts speak TLS."""
         smallest = {kind: low for kind, (low, _) in self.ranges.items()}
         return Wanted(
-            name, smallest, self.images, self.environment, self.claim, self.folder, tls_namespace
-        )
+            name, smallest, self.images, self.environment, self.claim, self.folder, self.cache_bytes, tls_namespace,
+        )  # fmt: skip
 
     def groups(self) -> list[Group]:
         """The groups with their bounds."""
@@ -99,6 +110,29 @@ class Launch:
             Group(kind, TAGS[kind], low, high, self.specs.slots(kind))
             for kind, (low, high) in self.ranges.items()
         ]
+
+
+async def pods_see(kube: Kube, launch: Launch, name: str) -> dict[str, str | None]:
+    """The folders that pods of a cluster share with others, and the claim behind each (see `specs.seen`).
+
+    Raises:
+        ClusterError: the cluster to attach to is not there.
+    """
+    if not launch.attach:
+        return seen(launch.specs.cluster(launch.wanted(name)))
+    there = await kube.get(DASK, f"daskclusters/{name}")
+    if there is None:
+        raise ClusterError(
+            f"no Dask cluster {name} in namespace {kube.namespace}: `python -m montage_dask cluster status` lists them"
+        )
+    return seen(there)
+
+
+def seen_as(launch: Launch, folders: Mapping[str, str | None]) -> Launch:
+    """The launch with the claim that the pods really have."""
+    claimed = {f: c for f, c in folders.items() if c is not None}
+    folder = launch.folder if launch.folder in claimed else next(iter(claimed), launch.folder)
+    return replace(launch, folder=folder, claim=claimed.get(folder))
 
 
 async def start(kube: Kube, launch: Launch, name: str) -> Any:
@@ -110,10 +144,6 @@ async def start(kube: Kube, launch: Launch, name: str) -> Any:
     Raises:
         ClusterError: it does not start; says why.
     """
-    if launch.attach and await kube.get(DASK, f"daskclusters/{name}") is None:
-        raise ClusterError(
-            f"no Dask cluster {name} in namespace {kube.namespace}: `python -m montage_dask cluster status` lists them"
-        )
     certificates = await _certificates(kube, launch, name)
     wanted = launch.wanted(name, kube.namespace if certificates else None)
     manifest = launch.specs.cluster(wanted)

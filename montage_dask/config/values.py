@@ -241,6 +241,12 @@ def name_of_object(value: Any) -> str:
     return str(value)
 
 
+@kind("auto, none, or the name of a Kubernetes object")
+def name_of_claim(value: Any) -> str:
+    """A claim: its name, auto, or none."""
+    return name_of_object("none" if value is None else value)
+
+
 @kind("absolute path")
 def absolute_folder(value: Any) -> str:
     """Absolute paths."""

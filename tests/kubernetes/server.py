@@ -49,11 +49,25 @@ class Server:
         return self._background.run(work)
 
     @contextmanager
-    def namespace(self, name: str, folder: Path) -> Iterator[Namespace]:
-        """A namespace with a claim on a folder of this machine."""
+    def namespace(self, name: str, folder: Path | None) -> Iterator[Namespace]:
+        """A namespace with a claim on a folder of this machine, or without any claim."""
         whole = self.at("default")
         whole.namespace = None  # type: ignore[assignment] - the whole cluster's objects
         self.call(whole.create(CORE, "namespaces", {"metadata": {"name": name}}))
+        made = Namespace(self, name, folder)
+        if folder is not None:
+            self._claim(whole, made, folder)
+        try:
+            yield made
+        finally:
+            for cluster in made.list(DASK, "daskclusters"):
+                self.call(made.kube.delete(DASK, f"daskclusters/{cluster['metadata']['name']}"))
+            self.call(whole.delete(CORE, f"namespaces/{name}"))
+            if folder is not None:
+                self.call(whole.delete(CORE, f"persistentvolumes/{name}"))
+
+    def _claim(self, whole: Kube, made: Namespace, folder: Path) -> None:
+        name = made.name
         volume = {
             "metadata": {"name": name},
             "spec": {
@@ -75,23 +89,21 @@ class Server:
                 "resources": {"requests": {"storage": "1Gi"}},
             },
         }
-        made = Namespace(self, name, folder)
         self.call(made.kube.create(CORE, "persistentvolumeclaims", claim))
-        try:
-            yield made
-        finally:
-            for cluster in made.list(DASK, "daskclusters"):
-                self.call(made.kube.delete(DASK, f"daskclusters/{cluster['metadata']['name']}"))
-            self.call(whole.delete(CORE, f"namespaces/{name}"))
-            self.call(whole.delete(CORE, f"persistentvolumes/{name}"))
 
 
 class Namespace:
     """One namespace, and jobs in it."""
 
-    def __init__(self, server: Server, name: str, folder: Path) -> None:
-        self.server, self.name, self.folder = server, name, folder
+    def __init__(self, server: Server, name: str, folder: Path | None) -> None:
+        self.server, self.name, self._folder = server, name, folder
         self.kube = server.at(name)
+
+    @property
+    def folder(self) -> Path:
+        """What the claim is here and in the pods."""
+        assert self._folder is not None, "a namespace without a claim"
+        return self._folder
 
     def list(self, version: str, plural: str, **selectors: str) -> list[dict[str, Any]]:
         return self.server.call(self.kube.list(version, plural, **selectors))
@@ -130,10 +142,9 @@ class Namespace:
         raise AssertionError("no PodDisruptionBudgets")
 
     def environment(self, **extra: str) -> dict[str, str]:
-        own = {
-            "DASK_MONTAGE__KUBERNETES_NAMESPACE": self.name,
-            "DASK_MONTAGE__KUBERNETES_FOLDER": str(self.folder),
-        }
+        own = {"DASK_MONTAGE__KUBERNETES_NAMESPACE": self.name}
+        if self._folder is not None:
+            own["DASK_MONTAGE__KUBERNETES_FOLDER"] = str(self._folder)
         return environment(**own | extra)
 
     def start(self, material: Material, output: Path, *more: object, **extra: str) -> Running:
