@@ -100,11 +100,13 @@ async def look_into(urls: Sequence[str]) -> str:
                 "if it is set"
             )
         except MontageError as error:
-            # Some may read their objects, but not ask for those that are not there.
+            # Some may read their objects, but not ask for the bucket.
             if not isinstance(error.__cause__, PermissionError):
                 return str(error)
     return ""
 
 
 def _look(url: str) -> None:
-    objects.exists(place_of(url))
+    place = place_of(url)
+    assert isinstance(place, Url)
+    objects.check_bucket(place)

@@ -231,6 +231,19 @@ def upload(path: Path, url: Url) -> dict[str, Any]:
     return state
 
 
+def check_bucket(url: Url) -> None:
+    """Find out whether the bucket of a URL is there, and answers.
+
+    Raises:
+        Vanished, StoreError: says why not, and what to do.
+    """
+    fs = filesystem(url)
+    with told(url, "read"):
+        # Asking for the bucket alone would hide missing keys and a lost network.
+        if not fs.exists(str(url)) and not fs.exists(url.bucket):
+            raise FileNotFoundError(url.bucket)
+
+
 def check_writable(url: Url) -> None:
     """Find out before the work, not after it, that nothing can be written below a URL.
 

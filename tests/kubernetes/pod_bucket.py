@@ -75,6 +75,8 @@ def _pod() -> dict[str, Any]:
                     "name": "s3",
                     "image": "montage-dask",
                     "command": ["python", "-m", "moto.server", "-H", "0.0.0.0", "-p", str(PORT)],
+                    # The name of the Service is no bucket's.
+                    "env": [{"name": "S3_IGNORE_SUBDOMAIN_BUCKETNAME", "value": "true"}],
                     "ports": [{"name": "http", "containerPort": PORT}],
                     "readinessProbe": {"httpGet": {"port": "http", "path": "/moto-api/"}, "periodSeconds": 1},
                 }
