@@ -22,6 +22,8 @@ class _PatientConnector(TLSConnector):
             if not isinstance(error.__cause__, ssl.SSLEOFError | ssl.SSLZeroReturnError):
                 raise  # a wrong certificate stays one
             raise CommClosedError("the line was closed during the handshake") from error
+        except ConnectionError as error:
+            raise CommClosedError("the line was reset before or during the handshake") from error
         except ValueError as error:
             if "IOStream" not in str(error):
                 raise

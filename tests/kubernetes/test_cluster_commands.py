@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from distributed import Client
-from far import colab_in_a_pod
 from jobs import Material
+from pod_colab import colab_in_a_pod
 from server import Namespace, eventually
 from test_scaler import GPU_WORKER, group_of
 
