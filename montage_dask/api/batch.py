@@ -19,7 +19,7 @@ from montage_dask.api.working import driving, separate, shown, watched
 from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
-from montage_dask.graph import batch, finish, montage
+from montage_dask.graph import batch, converting, finish, montage
 from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
@@ -281,12 +281,12 @@ def upscale(
 
 def _encoding(
     options: Mapping[str, Any], *, size: tuple[int, int] | None, audio: str, container: str
-) -> batch.Transcoding:
+) -> converting.Transcoding:
     """How a batch job encodes its files, from its options."""
     if audio not in ("copy", "aac", "none"):
         raise UsageError(f"--audio {audio}: must be copy, aac or none")
     settings = resolve(separate(options)[0])
-    return batch.Transcoding(
+    return converting.Transcoding(
         codec=settings["codec"].value,
         quality=settings["quality"].value,
         crf=settings["crf"].value,
@@ -389,7 +389,7 @@ def local_folder(output: str | Path) -> Path:
     return folder
 
 
-def _written(written: batch.Written, driver: Driver, name: str) -> dict[str, Any]:
+def _written(written: converting.Written, driver: Driver, name: str) -> dict[str, Any]:
     skipped = [{"path": s.path, "reason": s.reason} for s in written.survey.skipped]
     return {name: written.outputs, "skipped": skipped, **driver.told()}
 

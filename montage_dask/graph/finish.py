@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MontageError
-from montage_dask.graph.batch import Written
+from montage_dask.graph.converting import Written
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import Made
 from montage_dask.graph.operation import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from montage_dask.graph.batch import even_windows
+from montage_dask.graph.converting import even_windows
 from montage_dask.media.windows import split_windows
 
 

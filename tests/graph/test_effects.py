@@ -10,7 +10,7 @@ import pytest
 from distributed import Client, LocalCluster
 from made_shake import HEIGHT, RATE, WIDTH, filmed, hand, wall
 
-from montage_dask.graph import batch
+from montage_dask.graph import batch, converting
 from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.effects import improve
@@ -185,7 +185,7 @@ def test_transitions_and_pieces_of_both_kinds(driver, footage):
 
 
 def test_many_files_by_the_batch_job(driver, footage, tmp_path):
-    how = batch.Transcoding("h264", "high", None, None, "none", 100, 1)
+    how = converting.Transcoding("h264", "high", None, None, "none", 100, 1)
     settings = Settings.of(job_of(footage).settings)
     written = batch.stabilise(driver, settings, [str(footage)], tmp_path / "out", how)
     (output,) = written.outputs

@@ -144,7 +144,7 @@ def test_a_file_never_mixes_encoders(driver, tmp_path, monkeypatch):
     from makers import film
 
     from montage_dask.config import resolve
-    from montage_dask.graph import batch, encoding
+    from montage_dask.graph import batch, converting, encoding
     from montage_dask.graph.survey import Settings
     from montage_dask.media import encoders
 
@@ -161,7 +161,7 @@ def test_a_file_never_mixes_encoders(driver, tmp_path, monkeypatch):
     monkeypatch.setattr(encoders, "encoding", trial)
     clip = tmp_path / "clip.mp4"
     film(clip, "-c:v", "libx264", "-preset", "ultrafast", frames=60, size="64x64")
-    how = batch.Transcoding("h264", "preview", None, None, "none", 20, 1)
+    how = converting.Transcoding("h264", "preview", None, None, "none", 20, 1)
     settings = Settings.of(resolve({"placement": {"transcode": "gpu"}}))
     written = batch.transcode(driver, settings, [str(clip)], tmp_path / "out", how)
     assert [o["frames"] for o in written.outputs] == [60]

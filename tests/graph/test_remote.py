@@ -23,9 +23,9 @@ from montage_dask.analysis.strip import Strip, strip_folder
 from montage_dask.analysis.transnet import read_scores
 from montage_dask.config import size
 from montage_dask.errors import NoCapacity, RuntimeLost, TargetFailed, TransferCorrupt
-from montage_dask.graph import batch, remote
-from montage_dask.graph.batch import Transcoding
+from montage_dask.graph import converting, remote
 from montage_dask.graph.bundle import Question, read_answers, unpack, write_bundle
+from montage_dask.graph.converting import Transcoding
 from montage_dask.graph.encoding import Choice
 from montage_dask.graph.operation import Request, perform
 from montage_dask.graph.parcel import pack
@@ -144,7 +144,7 @@ def test_only_the_range_travels_and_the_file_is_that_of_this_machine(tmp_path, l
     index.save(tmp_path / "index.npz")
     here, there = Store(tmp_path / "a"), Store(tmp_path / "b")
     by = Choice(None, Placement("transcode", "cgpu", "test"))
-    _, second, *_ = batch._windows(Clip(source, tmp_path / "index.npz"), HOW, by)
+    _, second, *_ = converting.window_requests(Clip(source, tmp_path / "index.npz"), HOW, by)
     record = perform_remotely(second, there)
     near = perform(second, here)
     assert line.sent[0] < path.stat().st_size / 3
@@ -178,7 +178,7 @@ def test_what_cannot_be_parted_stays_here(tmp_path, line):
     index.save(tmp_path / "index.npz")
     broken = replace(source, codec="other")
     by = Choice(None, Placement("transcode", "cgpu", "test"))
-    request, *_ = batch._windows(Clip(broken, tmp_path / "index.npz"), HOW, by)
+    request, *_ = converting.window_requests(Clip(broken, tmp_path / "index.npz"), HOW, by)
     with pytest.raises(TargetFailed, match="stays here"):
         perform_remotely(request, Store(tmp_path / "a"))
     assert line.sent == []

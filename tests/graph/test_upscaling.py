@@ -12,7 +12,7 @@ from makers import film, network_file
 
 from montage_dask.config import resolve
 from montage_dask.errors import TargetFailed, UsageError
-from montage_dask.graph import batch
+from montage_dask.graph import batch, converting
 from montage_dask.graph import operation as room
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Operation, Request, register
@@ -61,7 +61,7 @@ def model(tmp_path):
     return str(network_file(tmp_path / "own.pth"))
 
 
-HOW = batch.Transcoding(
+HOW = converting.Transcoding(
     codec="h264", quality="preview", crf=None, size=None, audio="copy", window_frames=1500, encoder_threads=1
 )  # fmt: skip
 
