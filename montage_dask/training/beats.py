@@ -32,7 +32,7 @@ class BeatRecipe:
     name = "beats"
     version = 2
     reads = ("sound",)
-    legs: Mapping[str, int] = MappingProxyType({"default": 8, "tiny": 2})
+    legs: Mapping[str, int] = MappingProxyType({"default": 20, "tiny": 2})
 
     def parts(self, seed: int, size: str, inputs: Sequence[Input]) -> tuple[Part, ...]:
         """Half of the styles in each part of training; every other style once for validation; the held-out styles for the test.
