@@ -24,7 +24,7 @@ from montage_dask.analysis.features import Bytes
 from montage_dask.analysis.scenes import detect_boundaries
 from montage_dask.analysis.strip import Strip, create_strip, write_frames, write_window
 from montage_dask.records import Boundary, Window
-from montage_dask.training.matching import Counts, matched
+from montage_dask.training.matching import Counts, cells, matched
 from montage_dask.training.scene_sequences import sequence, shooters
 from montage_dask.training.scenes import HELD_OUT_DEMOS, HELD_OUT_DRAWN, TEST_KINDS
 
@@ -113,19 +113,7 @@ def _made(
                 found = _found(detector, strip, RATE, options.weights)
                 counts[kind, detector] += matched(found, told, strip.frames)
     for (kind, detector), count in counts.items():
-        values = count.told()
-        names = (
-            "transitions",
-            "precision",
-            "recall",
-            "f1",
-            "right_kind",
-            "extent_overlap",
-            "false_per_1000_frames",
-        )
-        rows.append(
-            [kind, detector, *("–" if values[n] is None else f"{values[n]:g}" for n in names)]
-        )
+        rows.append([kind, detector, *cells(count.told())])
     head = (
         "made of",
         "detector",

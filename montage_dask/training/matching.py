@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,3 +82,20 @@ def matched(
             either = max(stop, best.stop_frame) - min(start, best.start_frame)
             overlap += max(0, both) / either
     return Counts(hits, len(truth) - hits, len(left), named, overlap, gradual, frames)
+
+
+FIGURES = (
+    "transitions",
+    "precision",
+    "recall",
+    "f1",
+    "right_kind",
+    "extent_overlap",
+    "false_per_1000_frames",
+)
+"""Of `Counts.told`, in the order in which tables show them."""
+
+
+def cells(told: Mapping[str, Any]) -> list[str]:
+    """A row of a table: what `Counts.told` says; a dash for what is not to be had."""
+    return ["–" if told[name] is None else f"{told[name]:g}" for name in FIGURES]

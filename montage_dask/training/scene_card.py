@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from montage_dask.training.matching import cells
 from montage_dask.training.scene_transitions import HELD_OUT_SHAPES, SHAPES
 
 HEADER = (
@@ -86,18 +87,8 @@ little to see; where a picture is nothing but noise or water, false alarms are p
 
 def _table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [HEADER, ("---", *["---:"] * (len(HEADER) - 1))]
-    names = (
-        "transitions",
-        "precision",
-        "recall",
-        "f1",
-        "right_kind",
-        "extent_overlap",
-        "false_per_1000_frames",
-    )
     for kind, values in figures.items():
-        told = ("–" if values[n] is None else f"{values[n]:g}" for n in names)
-        rows.append(("nothing" if kind == "none" else kind, *told))
+        rows.append(("nothing" if kind == "none" else kind, *cells(values)))
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
