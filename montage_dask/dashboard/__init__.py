@@ -5,6 +5,7 @@ A scheduler loads them by `dask scheduler --preload montage_dask.dashboard`; wit
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 
@@ -14,3 +15,9 @@ async def dask_setup(scheduler: Any) -> None:
     from montage_dask.dashboard.plugin import MontagePlugin
 
     await scheduler.register_scheduler_plugin(MontagePlugin(), idempotent=True)
+    logging.getLogger("distributed.worker").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what the scaler of a cluster asks every second: a log of nothing else would be left."""
+    return record.args != ("observe",)

@@ -98,8 +98,13 @@ def test_two_interrupts_end_it(cgpu: Cgpu) -> None:
     process = cgpu.start("connect", stdin=subprocess.PIPE)
     wait_until_connected(process)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    time.sleep(2)
     assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    # Two within a second; on a busy machine it may see two later than that, or as one.
+    deadline = time.monotonic() + 20
+    while process.poll() is None:
+        assert time.monotonic() < deadline
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    assert process.returncode == 0
     process.communicate()

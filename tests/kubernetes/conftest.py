@@ -62,9 +62,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def namespace(server: Server, shared: Path) -> Iterator[Namespace]:
+def one_namespace(server: Server, shared: Path) -> Iterator[Namespace]:
     with server.namespace(f"montage-{secrets.token_hex(3)}", shared) as made:
         yield made
+
+
+@pytest.fixture
+def namespace(one_namespace: Namespace) -> Iterator[Namespace]:
+    """The session's namespace; what a failed test leaves there does not fail the next."""
+    yield one_namespace
+    one_namespace.clear()
 
 
 @pytest.fixture(scope="session")

@@ -60,8 +60,7 @@ class Server:
         try:
             yield made
         finally:
-            for cluster in made.list(DASK, "daskclusters"):
-                self.call(made.kube.delete(DASK, f"daskclusters/{cluster['metadata']['name']}"))
+            made.clear()
             self.call(whole.delete(CORE, f"namespaces/{name}"))
             if folder is not None:
                 self.call(whole.delete(CORE, f"persistentvolumes/{name}"))
@@ -110,6 +109,17 @@ class Namespace:
 
     def delete(self, version: str, path: str) -> None:
         self.server.call(self.kube.delete(version, path))
+
+    def clear(self) -> None:
+        """Take away what clusters have left behind."""
+        if not self.remains():
+            return
+        for cluster in self.list(DASK, "daskclusters"):
+            self.delete(DASK, f"daskclusters/{cluster['metadata']['name']}")
+        with contextlib.suppress(AssertionError):  # the next test that looks says what is still there
+            eventually(lambda: not [r for r in self.remains() if not r.startswith("secrets/")], 60)
+        for name in self.certificates():
+            self.delete(CORE, f"secrets/{name}")
 
     def pods(self, component: str = "worker") -> list[dict[str, Any]]:
         found = self.list(CORE, "pods", labelSelector=f"dask.org/component={component}")

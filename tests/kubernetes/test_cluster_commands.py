@@ -96,6 +96,8 @@ def test_a_standing_cluster_of_three_groups(
         logs = namespace.command("cluster", "logs", name, name + "-scheduler")
         assert logs.code == 0
         assert "distributed.scheduler" in logs.stdout
+        # What is asked every second is no news.
+        assert "observe" not in logs.stdout
         down = namespace.command("cluster", "down", name)
         assert down.code == 0, down.stderr
         assert namespace.remains() == []
