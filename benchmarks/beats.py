@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import fretsonfire
 from benchmarks.measure import measure, say
 from benchmarks.synth_music import RATE, STYLES, Style, render
 from montage_dask.training.beat_figures import AROUND_SECONDS, judged, mean
@@ -42,6 +43,7 @@ def main(arguments: list[str]) -> None:
     """Run all and print a markdown table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks beats", description=__doc__)
     parser.add_argument("music", nargs="*", type=Path, help="audio files with .beats beside them")
+    parser.add_argument("--fretsonfire", type=Path, help="folder of songs: see fretsonfire.py")
     parser.add_argument("--styles", action="store_true", help="also all rendered styles")
     parser.add_argument("--minutes", type=int, nargs="*", default=[3, 60], help="rendered tracks")
     parser.add_argument("--one", nargs=2, metavar=("TRACKER", "FILE"), help=argparse.SUPPRESS)
@@ -51,6 +53,9 @@ def main(arguments: list[str]) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         tracks = [(m.stem, m, _read(m.with_suffix(".beats"))) for m in chosen.music]
+        if chosen.fretsonfire:
+            found = fretsonfire.songs(chosen.fretsonfire, Path(folder))
+            tracks.extend((name, path, (beats, None)) for name, path, beats in found)
         if chosen.styles:
             tracks.extend(_rendered([style], Path(folder), style.name) for style in STYLES)
         for minutes in chosen.minutes:

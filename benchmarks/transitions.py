@@ -28,7 +28,6 @@ from montage_dask.training.matching import Counts, cells, matched
 from montage_dask.training.scene_sequences import sequence, shooters
 from montage_dask.training.scenes import HELD_OUT_DEMOS, HELD_OUT_DRAWN, TEST_KINDS
 
-SEED = 2026
 RATE = Fraction(25)
 
 
@@ -38,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--footage", nargs="*", default=[], help="clips without cuts")
     parser.add_argument("--pictures", nargs="*", default=[])
     parser.add_argument("--sequences", type=int, default=5, help="of each kind")
+    parser.add_argument("--seed", type=int, default=2026, help="of what is made")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--without-accurate", action="store_true")
     parser.add_argument("--keep", type=Path, help="folder for strips and scores, used again")
@@ -105,7 +105,7 @@ def _made(
     for place, kind in enumerate(TEST_KINDS):
         for number in range(options.sequences):
             say(f"{kind} {number + 1}")
-            rng = np.random.default_rng([SEED, place, number])
+            rng = np.random.default_rng([options.seed, place, number])
             frames, truth = sequence(rng, shoot, held_out_shapes=True, only=kind)
             strip = _written(folder / f"{kind}{number}", frames)
             told = [(t.kind, t.start, t.stop) for t in truth]

@@ -7,7 +7,6 @@ import functools
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -116,7 +115,9 @@ class Namespace:
             return
         for cluster in self.list(DASK, "daskclusters"):
             self.delete(DASK, f"daskclusters/{cluster['metadata']['name']}")
-        with contextlib.suppress(AssertionError):  # the next test that looks says what is still there
+        with contextlib.suppress(
+            AssertionError
+        ):  # the next test that looks says what is still there
             eventually(lambda: not [r for r in self.remains() if not r.startswith("secrets/")], 60)
         for name in self.certificates():
             self.delete(CORE, f"secrets/{name}")
@@ -178,8 +179,6 @@ class Running:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "montage_dask", *map(str, words)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(variables),
-            # A shell's background jobs ignore Ctrl-C, and so would this.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         self.said: list[tuple[float, str]] = []
         self._stdout: list[str] = []
