@@ -1,4 +1,4 @@
-"""A preload of nannies: a worker that is told to go (SIGTERM) takes nothing new, finishes what it runs, and hands its results on.
+"""The preload of nannies on clusters: a worker that is told to go (SIGTERM) takes nothing new, ends its work, and hands it on.
 
 Dask's own answer to the signal is to drop everything at once: each spot node that goes would cost the operations under way. What
 had not begun, or is not finished in time, the scheduler gives to other workers; it does not count as a failure of the task.
@@ -13,6 +13,8 @@ import time
 from distributed import Nanny, Worker
 from distributed.core import Status
 from distributed.protocol.pickle import dumps
+
+from montage_dask.cluster import allocator
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,11 @@ ANSWER_SECONDS = 3.0
 """A scheduler or a worker that does not answer for so long is not waited for."""
 
 LOOK_SECONDS = 0.2
+
+
+def dask_setup(nanny: Nanny) -> None:
+    """Called by the nanny before it starts its worker."""
+    allocator.dask_setup(nanny)
 
 
 async def dask_teardown(nanny: Nanny) -> None:

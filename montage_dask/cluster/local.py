@@ -11,6 +11,7 @@ from typing import Any
 
 from distributed import Client, LocalCluster, Nanny
 
+from montage_dask.cluster import allocator
 from montage_dask.config import Setting
 from montage_dask.devices import MEGABYTE, count_gpus
 from montage_dask.errors import ClusterError
@@ -71,6 +72,7 @@ def _shared(memory_limit: int) -> dict[str, Any]:
         # Anyone who reaches an open scheduler can run code: also on a shared machine's loopback.
         "security": True,
         "silence_logs": logging.CRITICAL,
+        "preload_nanny": [allocator.__name__],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from freed_pages import PAGES, looking
 
 from montage_dask import devices
 from montage_dask.cluster import local as room
@@ -84,3 +85,8 @@ def test_a_cgpu_worker_stands_beside_them_when_it_is_wanted():
             resources={"CGPU": 1},
         )
         assert said.result(timeout=30) == ("7.0", CGPU_SLOTS)
+
+
+def test_workers_keep_the_memory_of_arrays_for_the_next_ones():
+    with connect(settings()) as client:
+        assert client.submit(looking(), pure=False).result() < 4 * PAGES

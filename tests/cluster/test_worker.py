@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
+from freed_pages import PAGES, looking
 
 from montage_dask.cluster.local import CGPU_SLOTS
 from montage_dask.cluster.worker import worker_command
@@ -53,6 +54,12 @@ def test_workers_of_two_types_join_and_take_their_tasks(joined: tuple[Client, Wo
         lambda: __import__("distributed").get_worker().name, resources={"CGPU": 1}
     )
     assert where.result(timeout=30) == "type-cgpu"
+
+
+def test_workers_keep_the_memory_of_arrays_for_the_next_ones(joined: tuple[Client, Workers]):
+    client, _ = joined
+    task = client.submit(looking(), pure=False, resources={"CPU": 1})
+    assert task.result(timeout=30) < 4 * PAGES
 
 
 def test_a_worker_that_is_told_to_go_finishes_what_it_runs_and_hands_back_the_rest(

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from montage_dask.records import Boundary
 from montage_dask.training import scene_transitions
@@ -9,7 +11,7 @@ from montage_dask.training.matching import matched
 from montage_dask.training.scene_sequences import SEQUENCE_FRAMES, _retimed, sequence, shooters
 from montage_dask.training.scene_sequences import Truth as T
 from montage_dask.training.scene_transitions import HELD_OUT_SHAPES, KINDS, MIX, SHAPES
-from montage_dask.training.scenes import RECIPE
+from montage_dask.training.scenes import PARTS_A_LEG, RECIPE, parts_of_leg
 
 SHOOT = shooters([{"drawn": "furnished"}, {"drawn": "cloudy"}], {})
 
@@ -81,3 +83,13 @@ def test_boundaries_count_once():
     assert (counts.hits, counts.missed, counts.false, counts.named) == (2, 0, 1, 1)
     assert counts.overlap == 0.5
     assert matched([Boundary("cut", 53, 53, 1.0)], [(1, 50, 50)], 200).hits == 0
+
+
+@given(seed=st.integers(0, 9), parts=st.integers(1, 130))
+def test_each_part_is_read_before_any_is_read_again(seed, parts):
+    legs = max(1, parts // PARTS_A_LEG)
+    a_pass = [parts_of_leg(seed, leg, parts) for leg in range(legs)]
+    assert sorted(n for leg in a_pass for n in leg) == list(range(parts))
+    assert max(map(len, a_pass)) < 2 * PARTS_A_LEG
+    if legs > 2:
+        assert a_pass != [parts_of_leg(seed, leg + legs, parts) for leg in range(legs)]
