@@ -145,7 +145,9 @@ def _uncut(
 
 def _cost() -> str:
     """CPU time of a frame, and what loading takes, in a process of its own."""
-    usage = measure([sys.executable, "-m", "benchmarks.transitions", "--load"])
+    # One thread, as in the workers.
+    alone = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    usage = measure([sys.executable, "-m", "benchmarks.transitions", "--load"], environment=alone)
     told = json.loads(usage.output)
     rows = [[f"{told[k]:g}" for k in ("ms_per_frame", "load_seconds", "megabytes", "kilobytes")]]
     return table(

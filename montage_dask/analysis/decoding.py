@@ -6,7 +6,10 @@ that the octave is decided by what lies on the beats and between them; bars over
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+import numpy.typing as npt
 
 from montage_dask.analysis.bars import Bars
 from montage_dask.analysis.beat_network import ACTIVATION_RATE, STRIDE
@@ -39,14 +42,23 @@ JUMP_COST = 20.0
 STEADY_BEATS = 17
 DRIFT_COST = 100.0
 """Small changes are cheap, and could add up to half a beat. So a second pass follows the tempo of so many beats around."""
+GROUP = 16
+"""Beats that speak together for one of two grids half a beat apart."""
+FLIP_COST = 300.0
+"""Of going over to the other grid at the same tempo: bands hardly ever do, however sure the network is of a loud off-beat.
+Forty beats are the least that outweighs it."""
+OTHER_TEMPO = 0.06
+"""Groups whose tempi differ by more (natural logarithm) have nothing to do with each other: another song, another part."""
 OWN_WEIGHT = 0.25
 """Of the network's own word against harmony and accents, when it is between two grids half a beat apart."""
 PREFERRED_BPM, PREFERENCE = 115.0, 0.15
 """A little per beat and squared octave, where activations leave it open."""
 
 METRES = (4, 3, 2, 5, 6, 7)
-METRE_COST = {4: 0.0, 3: 0.02, 2: 0.12, 5: 0.12, 6: 0.12, 7: 0.2}
-"""Per beat: what is rare needs evidence."""
+METRE_COST = {4: 0.0, 3: 0.02, 2: 0.6, 5: 0.12, 6: 0.25, 7: 0.25}
+"""Per beat: what is rare needs evidence. Music in four sounds much like music in two."""
+USUAL_SHARE = 0.25
+"""Of the beats begin bars. A network that hears no bars at all would else speak for the longest ones, which have the fewest."""
 METRE_CHANGE_COST = 8.0
 """Of another metre from one bar to the next."""
 CUT_COST = 14.0
@@ -76,6 +88,10 @@ def decode_beats(
     if len(chain) > STEADY_BEATS:
         period = _period(chain, len(strength))
         chain = best_chain(gains, period, DRIFT_COST)
+        flipped = _flipped(gains, chain, period)
+        if flipped.any():
+            gains = _turned(gains, chain, flipped, period)
+            chain = best_chain(gains, period, DRIFT_COST)
         if envelopes is not None:
             beats = chain / FRAME_RATE
             on, off = (
@@ -87,6 +103,46 @@ def decode_beats(
                 rest = silenced(gains, beats, moved, -2 * SUREST)
                 chain = best_chain(rest, period, DRIFT_COST)
     return extended(_placed(strength, chain) / FRAME_RATE, samples / ANALYSIS_RATE)
+
+
+def _flipped(gains: Doubles, chain: Indices, period: Doubles) -> npt.NDArray[np.bool_]:
+    """Which beats lie in stretches that have gone over to the grid half a beat beside that of the music; shape (beats,).
+
+    The most likely course of "right" and "wrong" over groups of beats. What counts is whether the music keeps its grid: the chain
+    itself may have slipped by half a beat between two groups.
+    """
+    count = max(1, round(len(chain) / GROUP))
+    edges = np.linspace(0, len(chain) - 1, count + 1).astype(int)
+    between = (chain[1:] + chain[:-1]) // 2
+    gain = gains[chain[:-1]] - gains[between]
+    # How far the chain runs ahead of its own pace, in beats.
+    ahead = np.concatenate([[0.0], np.cumsum(np.diff(chain) / period[between] - 1)])
+    parts = [slice(a, b + 1) for a, b in pairwise(edges)]
+    places = np.array([np.median(ahead[part]) for part in parts])
+    tempi = np.array([np.log(np.median(period[chain[part]])) for part in parts])
+    slipped = np.abs(np.diff(places) % 1 - 0.5) < 0.25
+    cost = np.where(np.abs(np.diff(tempi)) > OTHER_TEMPO, 0.0, FLIP_COST)
+    rights = np.add.reduceat(gain, edges[:-1]) / 2
+    best, jumps = np.array([rights[0], -rights[0]]), []
+    for right, slip, dear in zip(rights[1:], slipped, cost, strict=True):
+        stay, go = best - dear * slip, best[::-1] - dear * ~slip
+        jumps.append(go > stay)
+        best = np.maximum(stay, go) + np.array([right, -right])
+    states = [int(best.argmax())]
+    for jump in reversed(jumps):
+        states.append(1 - states[-1] if jump[states[-1]] else states[-1])
+    group = np.searchsorted(edges[1:-1], np.arange(len(chain)), "right")
+    return np.array(states[::-1], bool)[group]
+
+
+def _turned(
+    gains: Doubles, chain: Indices, flipped: npt.NDArray[np.bool_], period: Doubles
+) -> Doubles:
+    """The gains, half a beat later where the network hears the off-beat: what it hears there tells where the beat is, too."""
+    frames = np.arange(len(gains))
+    nearest = np.searchsorted((chain[1:] + chain[:-1]) / 2, frames)
+    late = np.where(flipped[nearest], frames - period / 2, frames)
+    return np.interp(late, frames, gains)
 
 
 def _placed(strength: Doubles, chain: Indices) -> Doubles:
@@ -235,9 +291,19 @@ def down_evidence(logits: Floats, beats: Doubles) -> Doubles:
     p_down = 1 / (1 + np.exp(-down))
     p_beat = np.maximum(1 / (1 + np.exp(-beat)), p_down)
     share = np.clip(p_down / p_beat, 1e-4, 1 - 1e-4)
-    sure = np.log(share / (1 - share))
+    sure = _at_least(np.log(share / (1 - share)), USUAL_SHARE)
     # Where it hardly hears a beat it knows little of the bar, too.
     return np.asarray(np.clip(sure, -DOWN_RATIO, DOWN_RATIO) * np.clip(p_beat / 0.3, 0.05, 1.0))
+
+
+def _at_least(odds: Doubles, share: float) -> Doubles:
+    """Log odds, raised by the same amount where their mean probability is below a share."""
+    low, high = 0.0, 20.0
+    for _ in range(24):
+        middle = (low + high) / 2
+        enough = (1 / (1 + np.exp(-odds - middle))).mean() >= share
+        low, high = (low, middle) if enough else (middle, high)
+    return odds + low
 
 
 def sureness(logits: Floats, beats: Doubles) -> float:

@@ -28,11 +28,11 @@ from montage_dask.media.packed_sound import packed_blocks
 from montage_dask.media.probe import fingerprint
 from montage_dask.records import Music, TempoAlternative
 
-VERSION = 4
+VERSION = 5
 
 TRACKERS = ("auto", "network", "flux", "librosa", "beat-this")
-AUTO = "flux"
-"""What "auto" is: on real rock the network is no clear gain yet (docs/benchmarks.md)."""
+AUTO = "network"
+"""What "auto" is; docs/benchmarks.md has both on music that neither was made for."""
 FALLBACK_BPM = 120.0
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
 SHORTEST_SECONDS = 3.0

@@ -22,6 +22,8 @@ FEWEST = 24
 """So few beats do not tell one place of the bar from another."""
 HARMONY_WEIGHT = 8.0
 """Against each accent. Neighbouring places share most of what is compared, so ratios are small."""
+STILL = 2e-4
+"""Changes of harmony below this are noise: music on one chord. In metal, whose noise hides them most, they are 0.001 and more."""
 CLEAREST = 0.6
 """A log ratio beyond this counts as this."""
 LARGEST_VOTE = 3.0
@@ -90,30 +92,30 @@ def _votes(envelopes: Envelopes, beats: Doubles) -> Doubles:
     halves[::2] = beats
     halves[1::2] = (beats[1:] + beats[:-1]) / 2
     evidence = [
-        HARMONY_WEIGHT * _leanings(_harmony_change(envelopes, halves)),
+        HARMONY_WEIGHT * _leanings(_harmony_change(envelopes, halves), STILL),
         _leanings(strength_at(loudness_rise(envelopes), halves)),
         _leanings(strength_at(loudness_rise(envelopes, low=True), halves)),
     ]
     return np.asarray(np.clip(sum(evidence), -LARGEST_VOTE, LARGEST_VOTE))
 
 
-def _leanings(values: Doubles) -> Doubles:
+def _leanings(values: Doubles, least: float = 1e-12) -> Doubles:
     """Per stretch, whether the strongest place of the bar is a beat: log ratio to the strongest between."""
     step = 2 * STRETCH
     # A short rest at the end votes with the stretch before it.
     count = max(1, round(len(values) / step))
     stops = [(index + 1) * step for index in range(count - 1)] + [len(values)]
-    return np.array([_leaning(values[index * step : stops[index]]) for index in range(count)])
+    return np.array([_leaning(values[i * step : stops[i]], least) for i in range(count)])
 
 
-def _leaning(values: Doubles) -> float:
+def _leaning(values: Doubles, least: float) -> float:
     found, clearest = 0.0, 0.0
     for places in BARS:
         mean = np.array([values[place::places].mean() for place in range(places)])
         clear = float(mean.max() / (mean.mean() + 1e-12))
         if clear > clearest:
             clearest = clear
-            floor = 0.01 * float(mean.max()) + 1e-12
+            floor = 0.01 * float(mean.max()) + least
             found = float(np.log((mean[::2].max() + floor) / (mean[1::2].max() + floor)))
     return float(np.clip(found, -CLEAREST, CLEAREST))
 

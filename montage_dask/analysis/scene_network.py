@@ -33,7 +33,7 @@ VERSION = 1
 CHANNELS = (24, 48, 64)
 """Of the three convolutions over a thumbnail."""
 
-EMBEDDING, HIDDEN = 64, 96
+EMBEDDING, HIDDEN = 64, 128
 
 DILATIONS = (1, 2, 4, 8, 16)
 """Of the convolutions in time, three frames wide."""

@@ -16,8 +16,8 @@ from montage_dask.training.beat_styles import HELD_OUT_STYLES, TRAINING_STYLES
 from montage_dask.training.recipe import Input, Part
 
 SONG_SECONDS = {"default": 36.0, "tiny": 12.0}
-TRAINING_PARTS = {"default": 8, "tiny": 1}
-STEPS_A_LEG = {"default": 100, "tiny": 3}
+TRAINING_PARTS = {"default": 32, "tiny": 1}
+STEPS_A_LEG = {"default": 200, "tiny": 3}
 SEED_STEP = 10_000
 """Between the seeds of splits."""
 LIFTS = (0.0, 0.5, 1.0, 1.5)
@@ -30,7 +30,7 @@ class BeatRecipe:
     """See `recipe.Recipe`."""
 
     name = "beats"
-    version = 2
+    version = 3
     reads = ("sound",)
     legs: Mapping[str, int] = MappingProxyType({"default": 20, "tiny": 2})
 

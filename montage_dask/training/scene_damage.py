@@ -52,6 +52,26 @@ def unsteady(rng: np.random.Generator, frames: Bytes) -> Bytes:
     return _bytes(values)
 
 
+def hazy(rng: np.random.Generator, frames: Bytes) -> Bytes:
+    """Little contrast, the same for the whole shot: roads, fog, walls."""
+    values = frames.astype(np.float32)
+    middle = values.mean()
+    return _bytes(middle + (values - middle) * rng.uniform(0.1, 0.6))
+
+
+def adapting(rng: np.random.Generator, frames: Bytes) -> Bytes:
+    """A camera that slowly finds another exposure, as when something has left the picture; or a light comes on slowly."""
+    count = len(frames)
+    length = rng.uniform(8, 120)
+    t = np.clip((np.arange(count) - rng.uniform(-length / 2, count)) / length, 0, 1)
+    share = (t * t * (3 - 2 * t)).astype(np.float32)[:, None, None, None]
+    where = np.float32(1) if rng.random() < 0.6 else 0.4 + 0.6 * _spot(rng)
+    gain, offset = np.exp(rng.normal(0, 0.45)), rng.normal(0, 15)
+    values = frames.astype(np.float32)
+    values += share * where * (values * np.float32(gain - 1) + np.float32(offset))
+    return _bytes(values)
+
+
 def _spot(rng: np.random.Generator) -> NDArray[np.float32]:
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     cx, cy, size = rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT), rng.uniform(4, 25)

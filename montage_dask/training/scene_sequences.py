@@ -132,7 +132,7 @@ def sequence(
     same: Shooter | None = None
     for number, (start, stop) in enumerate(zip(starts, stops, strict=True)):
         # Now and then the same place again, from elsewhere.
-        source = same if same and rng.random() < 0.12 else shoot[int(rng.integers(len(shoot)))]
+        source = same if same and rng.random() < 0.2 else shoot[int(rng.integers(len(shoot)))]
         shot = _shot(rng, source, stop - start)
         for _ in range(3):
             if before is None or not _alike(before[-1], shot[0]):
@@ -160,7 +160,7 @@ def _plan(rng: np.random.Generator, only: str | None) -> tuple[Truth, ...]:
     """Where transitions are, and of which kind."""
     found: list[Truth] = []
     quick = rng.random() < 0.25
-    at = 0 if rng.random() < 0.9 else SEQUENCE_FRAMES
+    at = 0 if rng.random() < 0.86 else SEQUENCE_FRAMES
     if only is not None:
         at = SEQUENCE_FRAMES if only == "none" else 0
     while True:
@@ -184,6 +184,10 @@ def _shot(rng: np.random.Generator, source: Shooter, frames: int) -> Bytes:
     shot = source(rng, frames)
     if rng.random() < 0.5:
         shot = scene_damage.graded(rng, shot)
+    if rng.random() < 0.15:
+        shot = scene_damage.hazy(rng, shot)
+    if rng.random() < 0.2:
+        shot = scene_damage.adapting(rng, shot)
     if rng.random() < 0.35:
         shot = scene_damage.unsteady(rng, shot)
     if rng.random() < 0.08:

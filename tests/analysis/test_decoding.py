@@ -52,6 +52,33 @@ def test_missing_activations_are_bridged():
     assert share_met(beats, truth) == (1.0, 1.0)
 
 
+def test_a_network_that_hears_the_off_beat_for_a_while_does_not_turn_the_grid():
+    truth = np.arange(0.2, 119.8, 0.5)
+    heard = truth + 0.25 * ((truth > 30) & (truth < 46)) + 0.25 * (truth > 105)
+    logits, strength = activations(heard, 120)
+    beats = decode_beats(logits[:, 0], strength, 120 * 22050)
+    found, right = share_met(beats, truth)
+    assert min(found, right) > 0.97
+
+
+@pytest.mark.parametrize("start", np.arange(0, 1, 0.125))
+def test_another_song_has_a_grid_of_its_own(start):
+    first, second = np.arange(0.2, 79.5, 60 / 100), np.arange(80 + start, 99.8, 60 / 126)
+    logits, strength = activations(np.concatenate([first, second]), 100)
+    beats = decode_beats(logits[:, 0], strength, 100 * 22050)
+    found, right = share_met(beats[beats > 81], second[second > 81])
+    assert min(found, right) > 0.97
+
+
+def test_without_any_sign_of_bars_they_are_of_four():
+    truth = np.arange(0.2, 39.8, 0.5)
+    logits, _ = activations(truth, 40, metre=1000)
+    logits[:, 1] = -4.0
+    bars = decode_bars(logits, truth)
+    assert bars.beats_per_bar == 4
+    assert set(np.diff(bars.downbeats)) == {4}
+
+
 @pytest.mark.parametrize("metre", [2, 3, 4, 5, 6, 7])
 def test_metres(metre):
     truth = np.arange(0.2, 39.8, 0.5)

@@ -37,7 +37,7 @@ def consistent(music):
 
 def test_a_track(track):
     music = consistent(analyse_music(track))
-    assert music.tracker == "flux"
+    assert music.tracker == "network"
     assert music.tempo_bpm == pytest.approx(123, abs=0.5)
     assert music.confidence > 0.5
     assert music.beats_per_bar == 4

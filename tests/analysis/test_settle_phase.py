@@ -9,7 +9,7 @@ from made_music import share_met
 from montage_dask.analysis.beats import track_beats
 from montage_dask.analysis.octave import settle_octave
 from montage_dask.analysis.onset import onset_envelopes
-from montage_dask.analysis.phase import settle_phase
+from montage_dask.analysis.phase import off_beat, settle_phase
 from montage_dask.analysis.tempo import pulse, tempo_path
 
 RATE = 22050
@@ -94,3 +94,15 @@ def test_silence_moves_nothing():
     bpm = np.full(len(envelopes), 120.0)
     beats = track_beats(strength, bpm, envelopes.samples)
     np.testing.assert_array_equal(settle_phase(envelopes, strength, bpm, beats), beats)
+
+
+def test_one_chord_says_nothing_of_the_beat():
+    """Its changes are noise; the accents alone decide."""
+    truth = np.arange(0.0, SECONDS - 0.5, 0.5)
+    out = sum(0.05 * tone(hertz, SECONDS, 1e9) for hertz in (220.0, 277.2))
+    hat = np.random.default_rng(1).normal(0, 0.15, RATE // 5)
+    for number, time in enumerate(truth):
+        add(out, time, (1.2 if number % 4 == 0 else 0.9) * tone(60.0, 0.2, 0.055))
+        add(out, time + 0.25, hat * decay(len(hat), 0.011))
+    envelopes = onset_envelopes([out.astype(np.float32)])
+    assert not off_beat(envelopes, truth).any()
