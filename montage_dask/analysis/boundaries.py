@@ -11,7 +11,7 @@ from montage_dask.analysis.features import Bytes, Floats, likeness
 from montage_dask.analysis.scene_network import KINDS, Scores
 from montage_dask.records import Boundary
 
-VERSION = 1
+VERSION = 2
 """Raised when the same scores give other boundaries."""
 
 GAP = 2
@@ -24,8 +24,11 @@ SHORTEST_GRADUAL = 3
 ALIKE = 0.9
 """Likeness of the pictures before and after from which on they are one shot in another light."""
 
-STILL_LEVELS = 12
-"""Grey levels that a pixel which stays the same may change by."""
+STILL_LEVELS = (3, 12)
+"""Grey levels that a pixel which stays the same may change by: a quarter of the pictures' own contrast, within these."""
+
+STAYS = 0.75
+"""Where so much of the picture stays the same, something came or went, and no other picture follows."""
 
 BAR_LEVELS = 24
 """Pixels darker than this, before and after, may be a letterbox's and say nothing."""
@@ -83,7 +86,8 @@ def _leads_elsewhere(one: Boundary, best: float, at: Callable[[int], Bytes]) -> 
     seen = np.maximum(before, after).max(axis=-1) > BAR_LEVELS
     if seen.sum() < seen.size // 10:
         return True  # black on both sides: nothing can be said
-    if one.score < best + (1 - best) * still_share(before, after, seen):
+    still = still_share(before, after, seen)
+    if still > STAYS or one.score < best + (1 - best) * still:
         return False
     return (
         _likeness(before, after, seen, across=0 if length else 4, down=0 if length else 2) < ALIKE
@@ -98,8 +102,10 @@ def still_share(before: Bytes, after: Bytes, seen: NDArray[np.bool_]) -> float:
     left, right = before[seen].astype(np.float32), after[seen].astype(np.float32)
     gain = np.median((right + 8) / (left + 8), axis=0)
     offset = np.median(right - left, axis=0)
+    contrast = min(left.mean(axis=1).std(), right.mean(axis=1).std())
+    levels = np.clip(contrast / 4, *STILL_LEVELS)
     changes = (np.abs(right - left * gain), np.abs(right - left - offset))
-    return max(float((c.max(axis=-1) <= STILL_LEVELS).mean()) for c in changes)
+    return max(float((c.max(axis=-1) <= levels).mean()) for c in changes)
 
 
 def _likeness(
