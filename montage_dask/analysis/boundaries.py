@@ -45,10 +45,11 @@ def find_boundaries(
     Args:
         scores: of its frames.
         change: mean difference of each frame from the one before it: float32 [frames].
-        thresholds: what the best frame of a cut must reach, that of a gradual transition, and all of their frames.
+        thresholds: what the best frame of a boundary must reach for each of KINDS, and what all of its frames must reach.
         at: the thumbnail of a frame; outside the source the first or last one.
     """
-    cut_best, gradual_best, all_ = thresholds
+    *bests, all_ = thresholds
+    best_of = dict(zip(KINDS, bests, strict=True))
     found = []
     for start, stop in _runs(scores.within > all_):
         within = scores.within[start:stop]
@@ -61,9 +62,10 @@ def find_boundaries(
             continue
         if kind == "cut" or stop - start < SHORTEST_GRADUAL:
             cut = low + int(change[low:high].argmax())
-            one, best = Boundary("cut", cut, cut, round(score, 4)), cut_best
+            one = Boundary("cut", cut, cut, round(score, 4))
         else:
-            one, best = Boundary(kind, start, stop, round(score, 4)), gradual_best
+            one = Boundary(kind, start, stop, round(score, 4))
+        best = best_of[one.kind]
         if score >= best and _leads_elsewhere(one, best, at):
             found.append(one)
     return tuple(found)

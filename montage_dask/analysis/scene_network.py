@@ -89,6 +89,8 @@ class Network:
                 }
                 self.thresholds = tuple(float(v) for v in file["thresholds"])
                 """See `boundaries.find_boundaries`."""
+            if len(self.thresholds) != KIND_HEADS + 1:
+                raise ValueError("thresholds")
             self._lay_out()
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(

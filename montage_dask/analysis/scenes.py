@@ -95,7 +95,7 @@ def detect_boundaries(
     network = scene_network.network(weights)
     limits = network.thresholds
     if threshold is not None:
-        limits = (threshold, threshold, min(threshold, limits[-1]))
+        limits = (*(threshold,) * len(scene_network.KINDS), min(threshold, limits[-1]))
     change = strip.feature("motion")
     scores = scene_network.scores(strip, network)
     found = find_boundaries(scores, change, limits, lambda frame: _at(strip, frame))

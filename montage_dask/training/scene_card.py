@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from montage_dask.analysis.scene_network import KINDS
 from montage_dask.training.matching import cells
 from montage_dask.training.scene_transitions import HELD_OUT_SHAPES, SHAPES
 
@@ -30,7 +31,8 @@ def card(training: Mapping[str, Any]) -> str:
 
     kinds = [d["kind"] for d in training["data"]]
     own = f"{kinds.count('picture')} pictures and {kinds.count('video')} videos"
-    cut, gradual, all_ = training["chosen"]["thresholds"]
+    *bests, all_ = training["chosen"]["thresholds"]
+    thresholds = ", ".join(f"{best:g} ({kind})" for kind, best in zip(KINDS, bests, strict=True))
     parts = training["parts"]
     minutes = sum(leg["cpu_seconds"] for leg in training["legs"]) / 60
     command = (
@@ -66,8 +68,8 @@ Of videos, only ranges in which TransNetV2 sees no transition are used.
 
 **Held out.** Files of the data by content: every eighth for the test, another eighth for validation.
 The drawn styles {", ".join((*HELD_OUT_DRAWN, *HELD_OUT_DEMOS))}. Wipes of the shapes {", ".join(HELD_OUT_SHAPES)}.
-Thresholds were chosen on the validation split: {cut:g} for the best frame of a cut,
-{gradual:g} for that of a gradual transition, {all_:g} for all of their frames.
+Thresholds were chosen on the validation split: for the best frame of a transition
+{thresholds}; for all of its frames {all_:g}.
 
 ## Figures on the test split
 

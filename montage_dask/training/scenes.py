@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from montage_dask.analysis import features, scene_features
 from montage_dask.analysis.boundaries import find_boundaries
-from montage_dask.analysis.scene_network import CONTEXT, Network, Scores, scores_of
+from montage_dask.analysis.scene_network import CONTEXT, KINDS, Network, Scores, scores_of
 from montage_dask.records import Boundary
 from montage_dask.training.matching import Counts, matched
 from montage_dask.training.recipe import Input, Part
@@ -41,10 +40,9 @@ PARTS_A_LEG = 10
 TEST_KINDS = ("cut", "dissolve", "fade", "wipe", "none")
 """Each part of the test holds one kind of transition, so that each has a precision of its own."""
 
-CUT_BEST = (0.5, 0.6, 0.7, 0.8, 0.9)
-GRADUAL_BEST = (0.6, 0.7, 0.8, 0.9, 0.95)
+BEST = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 ALL = (0.25, 0.35, 0.5)
-"""Thresholds that are tried on the validation split; see `boundaries.find_boundaries`."""
+"""Thresholds that are tried on the validation split, for each kind and for all frames; see `boundaries.find_boundaries`."""
 
 RECALL_WEIGHT = 0.5
 """When they are compared: what is made has a transition every two seconds, footage has few, and many frames to be wrong in."""
@@ -56,7 +54,7 @@ class Scenes:
     name = "scenes"
     version = 2
     reads = ("video", "picture")
-    legs: Mapping[str, int] = {"default": 20, "tiny": 3}
+    legs: Mapping[str, int] = {"default": 40, "tiny": 3}
 
     def parts(self, seed: int, size: str, inputs: Sequence[Input]) -> tuple[Part, ...]:
         """Of the inputs, every eighth is kept for the test and another for validation: whole files, by their content."""
@@ -164,15 +162,10 @@ class Scenes:
 
         kept = torch.load(state, map_location="cpu", weights_only=True)["averaged"]
         arrays = {k: v.numpy().astype(np.float16) for k, v in kept.items()}
-        _save(output, arrays, (0.5, 0.5, 0.5))
-        scored = list(_scored(Network(output), validation))
-        tried = {
-            chosen: sum((_counts(*one, chosen) for one in scored), Counts())
-            for chosen in product(CUT_BEST, GRADUAL_BEST, ALL)
-        }
-        chosen = max(tried, key=lambda way: (tried[way].f_measure(RECALL_WEIGHT), way))
+        _save(output, arrays, (0.5,) * (len(KINDS) + 1))
+        chosen, counts = _best_thresholds(list(_scored(Network(output), validation)))
         _save(output, arrays, chosen)
-        return {"thresholds": list(chosen), "validation": tried[chosen].told()}
+        return {"thresholds": list(chosen), "validation": counts.told()}
 
     def evaluate(self, weights: Path, parts: Sequence[Path]) -> dict[str, Any]:
         """Precision, recall and F1 of each kind, and false alarms where there is nothing."""
@@ -224,6 +217,27 @@ def _scored(network: Network, parts: Sequence[Path]) -> Iterator[Scored]:
             scores = scores_of(network(scene_features.padded(one, CONTEXT, CONTEXT)))
             rows = truth[truth[:, 0] == number, 1:].tolist()
             yield scores, one, features.motion(one[0], one), [(k, a, b) for k, a, b in rows]
+
+
+def _best_thresholds(scored: Sequence[Scored]) -> tuple[tuple[float, ...], Counts]:
+    """Those of the best F-measure, one after the other until none is better; of equals the highest."""
+    tried: dict[tuple[float, ...], Counts] = {}
+
+    def rank(way: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
+        if way not in tried:
+            tried[way] = sum((_counts(*one, way) for one in scored), Counts())
+        return tried[way].f_measure(RECALL_WEIGHT), way
+
+    best: list[tuple[float, ...]] = []
+    for all_ in ALL:
+        way, before = (*(BEST[-1],) * len(KINDS), all_), None
+        while way != before:
+            before = way
+            for place in range(len(KINDS)):
+                way = max(((*way[:place], value, *way[place + 1 :]) for value in BEST), key=rank)
+        best.append(way)
+    chosen = max(best, key=rank)
+    return chosen, tried[chosen]
 
 
 def _counts(
