@@ -74,8 +74,9 @@ def find_boundaries(
 def _leads_elsewhere(one: Boundary, best: float, at: Callable[[int], Bytes]) -> bool:
     """Whether another picture follows; not after new exposure or a jolt.
 
-    The more of the picture stays where it is, the surer the network must be: then most likely something passed by, or a title
-    came. Gradual transitions are compared from a little further away, as their first and last frames are hard to see.
+    The more of the picture stays where it is, the surer the network must be, by the square of what changes: then most likely
+    something passed by, or a title came. Gradual transitions are compared from a little further away, as their first and last
+    frames are hard to see.
 
     Args:
         one: the boundary.
@@ -89,7 +90,7 @@ def _leads_elsewhere(one: Boundary, best: float, at: Callable[[int], Bytes]) -> 
     if seen.sum() < seen.size // 10:
         return True  # black on both sides: nothing can be said
     still = still_share(before, after, seen)
-    if still > STAYS or one.score < best + (1 - best) * still:
+    if still > STAYS or one.score < 1 - (1 - best) * (1 - still) ** 2:
         return False
     return (
         _likeness(before, after, seen, across=0 if length else 4, down=0 if length else 2) < ALIKE

@@ -44,8 +44,11 @@ BEST = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 ALL = (0.25, 0.35, 0.5)
 """Thresholds that are tried on the validation split, for each kind and for all frames; see `boundaries.find_boundaries`."""
 
-RECALL_WEIGHT = 0.5
-"""When they are compared: what is made has a transition every two seconds, footage has few, and many frames to be wrong in."""
+NEAR = 0.005
+"""Thresholds whose F1 is this near to the best are as good: so few transitions cannot tell them apart."""
+
+ROUNDS = 4
+"""In which thresholds are chosen, at most: they hardly depend on each other."""
 
 
 class Scenes:
@@ -157,7 +160,7 @@ class Scenes:
         return {"losses": losses, "steps": learning.STEPS_A_LEG[parameters["size"]]}
 
     def export(self, state: Path, validation: Sequence[Path], output: Path) -> dict[str, Any]:
-        """The averaged weights in half precision, with the thresholds of the best F-measure on the validation split."""
+        """The averaged weights in half precision, with thresholds of the validation split."""
         import torch
 
         kept = torch.load(state, map_location="cpu", weights_only=True)["averaged"]
@@ -220,23 +223,28 @@ def _scored(network: Network, parts: Sequence[Path]) -> Iterator[Scored]:
 
 
 def _best_thresholds(scored: Sequence[Scored]) -> tuple[tuple[float, ...], Counts]:
-    """Those of the best F-measure, one after the other until none is better; of equals the highest."""
+    """For each kind the middle of those with nearly the best F1: what is far from both too low and too high."""
     tried: dict[tuple[float, ...], Counts] = {}
 
-    def rank(way: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
+    def f1(way: tuple[float, ...]) -> float:
         if way not in tried:
             tried[way] = sum((_counts(*one, way) for one in scored), Counts())
-        return tried[way].f_measure(RECALL_WEIGHT), way
+        return tried[way].f1
 
-    best: list[tuple[float, ...]] = []
+    ended = []
     for all_ in ALL:
-        way, before = (*(BEST[-1],) * len(KINDS), all_), None
-        while way != before:
+        way: tuple[float, ...] = (*(BEST[len(BEST) // 2],) * len(KINDS), all_)
+        for _ in range(ROUNDS):
             before = way
             for place in range(len(KINDS)):
-                way = max(((*way[:place], value, *way[place + 1 :]) for value in BEST), key=rank)
-        best.append(way)
-    chosen = max(best, key=rank)
+                ways = [(*way[:place], value, *way[place + 1 :]) for value in BEST]
+                limit = max(map(f1, ways)) - NEAR
+                near = [one for one in ways if f1(one) >= limit]
+                way = near[len(near) // 2]
+            if way == before:
+                break
+        ended.append(way)
+    chosen = max(ended, key=lambda one: (f1(one), one))
     return chosen, tried[chosen]
 
 

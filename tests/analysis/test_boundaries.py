@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from montage_dask.analysis.scene_network import KINDS, Scores
 from montage_dask.analysis.scenes import joined
 from montage_dask.records import Boundary
 
-THRESHOLDS = (0.6, 0.6, 0.3)
+THRESHOLDS = (0.6, 0.6, 0.6, 0.6, 0.3)
 
 
 def scores(frames: int, runs: dict[tuple[int, int], tuple[float, str]]) -> Scores:
@@ -56,6 +57,30 @@ def test_small_gaps_are_closed_and_weak_runs_left_out():
     said = scores(120, {(30, 40): (0.7, "fade"), (42, 50): (0.9, "fade"), (80, 95): (0.5, "fade")})
     (found,) = find_boundaries(said, change_at(120), THRESHOLDS)
     assert (found.kind, found.start_frame, found.stop_frame) == ("fade", 30, 50)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_has_a_threshold_of_its_own(kind):
+    said = scores(200, {(20 + 40 * n, 40 + 40 * n): (0.7, k) for n, k in enumerate(KINDS)})
+    thresholds = [0.9] * len(KINDS) + [0.3]
+    thresholds[KINDS.index(kind)] = 0.6
+    assert [b.kind for b in find_boundaries(said, change_at(200), tuple(thresholds))] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("score", "stays", "there"), [(0.9, 0.2, True), (0.9, 0.7, False), (0.99, 0.7, True)]
+)
+def test_the_more_of_the_picture_stays_the_surer_the_network_must_be(score, stays, there):
+    before, after = (np.random.default_rng(n).integers(0, 255, (27, 48, 3)) for n in (1, 2))
+    rows = round(27 * stays)
+    after[:rows] = before[:rows]
+    found = module.find_boundaries(
+        scores(120, {(70, 90): (score, "wipe")}),
+        change_at(120),
+        THRESHOLDS,
+        lambda f: (before if f < 80 else after).astype(np.uint8),
+    )
+    assert bool(found) is there
 
 
 boundaries = st.lists(
