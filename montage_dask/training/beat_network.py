@@ -21,6 +21,7 @@ from torch import nn
 from montage_dask.analysis.beat_network import ACTIVATION_RATE, DILATIONS, STRIDE, TAPS, WIDTH
 from montage_dask.analysis.onset import BANDS, MEL_STEPS
 from montage_dask.training.beat_data import Track, fonts, load_tracks
+from montage_dask.training.exact import exactly, save_state
 
 CROP_FRAMES = 1024
 """Frames of the network in one example: 23.8 s."""
@@ -103,14 +104,8 @@ def train_leg(
     """`Recipe.train` with so many steps."""
     del threads  # one: the number of threads would change sums, and so the weights
     tracks = load_tracks(parts)
-    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    try:
+    with exactly(1):
         return _leg(parameters, tracks, fonts(parts), state, output, steps, start, device)
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
 
 
 def _leg(
@@ -169,7 +164,7 @@ def _leg(
         "optimiser": optimiser.state_dict(),
         "fonts": played,
     }
-    torch.save(held, output)
+    save_state(held, output)
     return {"losses": losses, "steps": steps}
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +24,6 @@ from montage_dask.analysis.scene_network import (
     HIDDEN,
     KIND_HEADS,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BATCH, CROP = 6, 256
 """Sequences in a step, and frames of each."""
@@ -158,19 +154,6 @@ def labelled(truth: NDArray[np.int32], frames: int) -> NDArray[np.float32]:
             for end in (slice(low, low + soft), slice(high - soft, high)):
                 out[end, 3] *= 0.4
     return out
-
-
-@contextmanager
-def exactly(threads: int) -> Iterator[None]:
-    """So many threads, and the same sums in the same order each time."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
 
 
 def train_leg(

@@ -141,13 +141,14 @@ class Scenes:
         import torch
 
         from montage_dask.training import scene_network as learning
+        from montage_dask.training.exact import exactly, save_state
 
         chosen = parts_of_leg(parameters["seed"], parameters["leg"], len(parts))
         before = None if state is None else torch.load(state, map_location="cpu", weights_only=True)
         first = None
         if start is not None and state is None:
             first = {k: torch.from_numpy(v) for k, v in Network(start).arrays().items()}
-        with learning.exactly(threads):
+        with exactly(threads):
             new, losses = learning.train_leg(
                 {**parameters, "fine": start is not None},
                 learning.load([parts[i] for i in chosen]),
@@ -155,8 +156,7 @@ class Scenes:
                 start=first,
                 device=device,
             )
-        with output.open("wb") as file:  # a path would put its name into the file
-            torch.save(new, file)
+        save_state(new, output)
         return {"losses": losses, "steps": learning.STEPS_A_LEG[parameters["size"]]}
 
     def export(self, state: Path, validation: Sequence[Path], output: Path) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def test_a_leg_gives_the_same_again(learnt, tmp_path):
         threads=1,
     )
     assert record == learnt["records"][1]
+    assert again.read_bytes() == learnt["states"][1].read_bytes()  # whatever its name
     RECIPE.export(again, [learnt["part"]], tmp_path / "weights.npz")
     one, two = load_weights(learnt["weights"]), load_weights(tmp_path / "weights.npz")
     assert all(np.array_equal(one[name], two[name]) for name in one)
