@@ -17,6 +17,9 @@ from montage_dask.training.recipe import Input, Part
 
 SONG_SECONDS = {"default": 36.0, "tiny": 12.0}
 TRAINING_PARTS = {"default": 32, "tiny": 1}
+VALIDATION_PARTS = {"default": 4, "tiny": 1}
+TEST_PARTS = {"default": 16, "tiny": 1}
+"""Every other one is played by an engine that is heard nowhere else, where it is installed."""
 STEPS_A_LEG = {"default": 200, "tiny": 3}
 SEED_STEP = 10_000
 """Between the seeds of splits."""
@@ -35,7 +38,7 @@ class BeatRecipe:
     legs: Mapping[str, int] = MappingProxyType({"default": 20, "tiny": 2})
 
     def parts(self, seed: int, size: str, inputs: Sequence[Input]) -> tuple[Part, ...]:
-        """Half of the styles in each part of training; every other style once for validation; the held-out styles for the test.
+        """Half of the styles in each part, all of them for validation; the held-out styles for the test, a few times.
 
         The user's tracks are learnt; every fourth one is kept for the test.
 
@@ -51,10 +54,14 @@ class BeatRecipe:
             self._made("training", seed, size, number, styles[number % 2 :: 2], font)
             for number in range(TRAINING_PARTS[size])
         ]
-        parts.append(self._made("validation", seed, size, 0, styles[::2], font))
-        parts.append(self._made("test", seed, size, 0, held_out, other or font))
-        if size != "tiny":
-            parts.append(self._made("test", seed, size, 1, held_out, font))
+        parts += [
+            self._made("validation", seed, size, number, styles[number % 2 :: 2], font)
+            for number in range(VALIDATION_PARTS[size])
+        ]
+        parts += [
+            self._made("test", seed, size, number, held_out, font if number % 2 else other or font)
+            for number in range(TEST_PARTS[size])
+        ]
         made = SONG_SECONDS[size] * sum(
             len(p.parameters["styles"]) for p in parts if p.split == "training"
         )
