@@ -18,7 +18,9 @@ DRIFT_COST = 25.0
 CHANGE_COST = 150.0
 """Cost of an interval unlike the one before it, times the squared logarithm of the ratio."""
 WIDEST_CHANGE = 4
-"""Neighbouring intervals differ by at most so many frames (46 ms)."""
+"""Neighbouring intervals differ by at most so many frames (46 ms), but for jumps."""
+OTHER_TEMPO = 0.06
+"""Tempi that differ by more (natural logarithm) are of another song, another part."""
 TEMPO_RANGE = 1.25
 """Intervals may be so much shorter or longer than the tempo path says anywhere."""
 
@@ -51,13 +53,19 @@ def track_beats(strength: Doubles, bpm: Doubles, samples: int) -> Doubles:
     return extended(steady, samples / ANALYSIS_RATE)
 
 
-def best_chain(strength: Doubles, period: Doubles, drift_cost: float = DRIFT_COST) -> Indices:
+def best_chain(
+    strength: Doubles,
+    period: Doubles,
+    drift_cost: float = DRIFT_COST,
+    jump_cost: float = np.inf,
+) -> Indices:
     """Frames of the best chain of beats near a course of the tempo.
 
     Args:
         strength: what a beat at each frame gains.
         period: frames per beat, for each frame.
         drift_cost: of running a whole beat ahead of that course or behind it.
+        jump_cost: of an interval that has nothing to do with the one before it, where that course jumps.
     """
     frames = len(strength)
     shortest = max(4, int(period.min() / TEMPO_RANGE))
@@ -69,18 +77,33 @@ def best_chain(strength: Doubles, period: Doubles, drift_cost: float = DRIFT_COS
     change[(np.arange(len(lags))[:, None] + reach) != before] = np.inf
     # Row t + longest is frame t; the rows before frame 0 say "no beat yet" at no cost.
     score = np.zeros((frames + longest, len(lags)), np.float32)
-    back = np.zeros((frames, len(lags)), np.int8)
+    best = np.zeros(frames + longest, np.float32)
+    leader = np.zeros(frames + longest, np.int64)
+    back = np.zeros((frames, len(lags)), np.int16)
+    columns = np.arange(len(lags))
     # Frames of one block are at least one interval away from the beats that they follow.
     for start in range(0, frames, shortest):
         at = np.arange(start, min(start + shortest, frames))
         previous = at[:, None] - lags + longest
         options = score[previous[:, :, None], before] - change
         chosen = options.argmax(2)
+        reached = np.take_along_axis(options, chosen[:, :, None], 2)[:, :, 0]
+        chosen = before[columns, chosen]
+        # Nearly nowhere does the tempo jump: there is nothing to be computed then.
+        around = period[max(start - longest, 0) : at[-1] + 1]
+        if np.log(around.max() / around.min()) > OTHER_TEMPO:
+            came = period[np.maximum(at[:, None] - lags, 0)]
+            jumps = np.abs(np.log(period[at, None] / came)) > OTHER_TEMPO
+            jump = np.where(jumps, best[previous] - jump_cost, -np.inf)
+            chosen = np.where(jump > reached, leader[previous], chosen)
+            reached = np.maximum(jump, reached)
         # The whole number of frames next to the period costs nothing; beyond it every frame of drift
         # costs the same, so that creeping over to the off-beat is as dear as jumping there.
         off = np.maximum(np.abs(lags / period[at, None] - 1) - 0.5 / period[at, None], 0.0)
-        reached = np.take_along_axis(options, chosen[:, :, None], 2)[:, :, 0]
-        score[at + longest] = reached + strength[at, None] - drift_cost * off
+        rows = reached + strength[at, None] - drift_cost * off
+        score[at + longest] = rows
+        leader[at + longest] = rows.argmax(1)
+        best[at + longest] = rows.max(1)
         back[at] = chosen
     final = score[max(longest, frames) :]
     row, lag = np.unravel_index(int(final.argmax()), final.shape)
@@ -88,9 +111,7 @@ def best_chain(strength: Doubles, period: Doubles, drift_cost: float = DRIFT_COS
     found = []
     while frame >= 0:
         found.append(frame)
-        step = int(lags[lag])
-        lag = before[lag, back[frame, lag]]
-        frame -= step
+        lag, frame = back[frame, lag], frame - int(lags[lag])
     return np.array(found[::-1], np.int64)
 
 

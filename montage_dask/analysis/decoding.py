@@ -14,6 +14,7 @@ import numpy.typing as npt
 from montage_dask.analysis.bars import Bars
 from montage_dask.analysis.beat_network import ACTIVATION_RATE, STRIDE
 from montage_dask.analysis.beats import (
+    OTHER_TEMPO,
     REFINE_FRAMES,
     STEADY_FRAMES,
     best_chain,
@@ -47,8 +48,6 @@ GROUP = 16
 FLIP_COST = 300.0
 """Of going over to the other grid at the same tempo: bands hardly ever do, however sure the network is of a loud off-beat.
 Forty beats are the least that outweighs it."""
-OTHER_TEMPO = 0.06
-"""Groups whose tempi differ by more (natural logarithm) have nothing to do with each other: another song, another part."""
 OWN_WEIGHT = 0.25
 """Of the network's own word against harmony and accents, when it is between two grids half a beat apart."""
 PREFERRED_BPM, PREFERENCE = 115.0, 0.15
@@ -87,11 +86,11 @@ def decode_beats(
     chain = _chain(gains)
     if len(chain) > STEADY_BEATS:
         period = _period(chain, len(strength))
-        chain = best_chain(gains, period, DRIFT_COST)
+        chain = best_chain(gains, period, DRIFT_COST, JUMP_COST)
         flipped = _flipped(gains, chain, period)
         if flipped.any():
             gains = _turned(gains, chain, flipped, period)
-            chain = best_chain(gains, period, DRIFT_COST)
+            chain = best_chain(gains, period, DRIFT_COST, JUMP_COST)
         if envelopes is not None:
             beats = chain / FRAME_RATE
             on, off = (
@@ -101,7 +100,7 @@ def decode_beats(
             moved = off_beat(envelopes, beats, more)
             if moved.any():
                 rest = silenced(gains, beats, moved, -2 * SUREST)
-                chain = best_chain(rest, period, DRIFT_COST)
+                chain = best_chain(rest, period, DRIFT_COST, JUMP_COST)
     return extended(_placed(strength, chain) / FRAME_RATE, samples / ANALYSIS_RATE)
 
 
@@ -168,7 +167,8 @@ def _period(chain: Indices, frames: int) -> Doubles:
     near = np.lib.stride_tricks.sliding_window_view(padded, STEADY_BEATS)
     alike = np.abs(near - usual[:, None]) <= WIDEST_CHANGE
     usual = (near * alike).sum(1) / alike.sum(1)
-    return np.interp(np.arange(frames), (chain[1:] + chain[:-1]) / 2, usual)
+    # Each interval up to the beat that ends it: where the tempo jumps there is nothing in between.
+    return np.asarray(usual[np.searchsorted(chain[1:-1], np.arange(frames))])
 
 
 def gains_of(logits: Floats, frames: int) -> Doubles:

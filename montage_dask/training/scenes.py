@@ -28,7 +28,7 @@ HELD_OUT_DEMOS = ("lanterns", "kaleidoscope", "tiles")
 """Only the test knows these, and `scene_transitions.HELD_OUT_SHAPES`."""
 
 PARTS = {
-    "default": {"training": 80, "validation": 4, "test": 10},
+    "default": {"training": 80, "validation": 4, "test": 30},
     "tiny": {"training": 1, "validation": 1, "test": 2},
 }
 SEQUENCES = {"default": 16, "tiny": 3}
@@ -171,13 +171,14 @@ class Scenes:
         return {"thresholds": list(chosen), "validation": counts.told()}
 
     def evaluate(self, weights: Path, parts: Sequence[Path]) -> dict[str, Any]:
-        """Precision, recall and F1 of each kind, and false alarms where there is nothing."""
+        """Precision, recall and F1 of each kind and of all; false alarms where there is nothing, too."""
         network = Network(weights)
         totals: dict[str, Counts] = {}
         for number, path in enumerate(parts):
             kind = TEST_KINDS[number % len(TEST_KINDS)]
             for one in _scored(network, [path]):
                 totals[kind] = totals.get(kind, Counts()) + _counts(*one, network.thresholds)
+        totals["all"] = sum(totals.values(), Counts())
         return {kind: total.told() for kind, total in totals.items()}
 
     def card(self, training: Mapping[str, Any]) -> str:
