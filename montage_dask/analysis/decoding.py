@@ -40,6 +40,8 @@ WIDEST_CHANGE = 3
 """Neighbouring intervals differ by at most so many frames (35 ms), but for jumps."""
 JUMP_COST = 20.0
 """Of any other interval: another song, another tempo."""
+OCTAVE_COST = 60.0
+"""Music that goes on in the same grid at half or twice the tempo, as seen from its longest part, must be that sure of it."""
 STEADY_BEATS = 17
 DRIFT_COST = 100.0
 """Small changes are cheap, and could add up to half a beat. So a second pass follows the tempo of so many beats around."""
@@ -85,6 +87,7 @@ def decode_beats(
     gains = gains_of(logits, len(strength))
     chain = _chain(gains)
     if len(chain) > STEADY_BEATS:
+        chain = _in_one_octave(gains, chain)
         period = _period(chain, len(strength))
         chain = best_chain(gains, period, DRIFT_COST, JUMP_COST)
         flipped = _flipped(gains, chain, period)
@@ -158,17 +161,54 @@ def _placed(strength: Doubles, chain: Indices) -> Doubles:
     return np.asarray(np.maximum.accumulate(places))
 
 
-def _period(chain: Indices, frames: int) -> Doubles:
-    """Frames per beat at each frame: the median of STEADY_BEATS intervals around it."""
+def _in_one_octave(gains: Doubles, chain: Indices) -> Indices:
+    """The chain, where neighbouring parts differ by an octave at the tempo of the longer one, unless beats speak against it."""
+    usual = np.log(_usual_steps(chain))
+    edges = np.flatnonzero(np.abs(np.diff(usual)) > OTHER_TEMPO) + 1
+    parts = [chain[a : b + 1] for a, b in pairwise([0, *edges, len(usual)])]
+    longest = max(range(len(parts)), key=lambda n: parts[n][-1] - parts[n][0])
+    for way in (range(longest + 1, len(parts)), range(longest - 1, -1, -1)):
+        beside = np.median(np.diff(parts[longest]))
+        for number in way:
+            onward = 1 if number > longest else -1
+            parts[number] = _like(gains, parts[number][::onward], float(beside))[::onward]
+            beside = np.median(np.diff(parts[number]))
+    return np.unique(np.concatenate(parts))
+
+
+def _like(gains: Doubles, part: Indices, beside: float) -> Indices:
+    """Beats of a part, from where it meets another of so many frames per beat, in the octave of that."""
+    octave = np.log2(np.abs(np.diff(part)).mean() / beside)
+    between = (part[1:] + part[:-1]) // 2
+    if abs(octave - 1) < OTHER_TEMPO and _best_near(gains, between) > -OCTAVE_COST:
+        both = np.empty(2 * len(part) - 1, np.int64)
+        both[::2], both[1::2] = part, between
+        return both
+    if abs(octave + 1) < OTHER_TEMPO and _best_near(gains, part[1::2]) < OCTAVE_COST:
+        return part[::2]
+    return part
+
+
+def _best_near(gains: Doubles, places: Indices) -> float:
+    """What beats at some places gain, or next to them."""
+    around = places[:, None] + np.arange(-STRIDE, STRIDE + 1)
+    return float(gains[np.clip(around, 0, len(gains) - 1)].max(1).sum())
+
+
+def _usual_steps(chain: Indices) -> Doubles:
+    """Frames per beat before each beat but the first: the median of STEADY_BEATS intervals around it."""
     steps = np.diff(chain).astype(np.float64)
     padded = np.pad(steps, STEADY_BEATS // 2, mode="edge")
-    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, STEADY_BEATS), 1)
-    # The median of whole frames is coarse; the mean of what is near it is not.
     near = np.lib.stride_tricks.sliding_window_view(padded, STEADY_BEATS)
+    usual = np.median(near, 1)
+    # The median of whole frames is coarse; the mean of what is near it is not.
     alike = np.abs(near - usual[:, None]) <= WIDEST_CHANGE
-    usual = (near * alike).sum(1) / alike.sum(1)
-    # Each interval up to the beat that ends it: where the tempo jumps there is nothing in between.
-    return np.asarray(usual[np.searchsorted(chain[1:-1], np.arange(frames))])
+    return np.asarray((near * alike).sum(1) / alike.sum(1))
+
+
+def _period(chain: Indices, frames: int) -> Doubles:
+    """Frames per beat at each frame: an interval's up to the beat that ends it. Where the tempo jumps nothing is in between."""
+    return np.asarray(_usual_steps(chain)[np.searchsorted(chain[1:-1], np.arange(frames))])
 
 
 def gains_of(logits: Floats, frames: int) -> Doubles:

@@ -44,6 +44,17 @@ def test_a_jump_of_the_tempo_is_followed(before, after):
     assert share_met(decode_beats(logits[:, 0], strength, 30 * 22050), truth) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize(("step", "weak"), [(0.5, "beats"), (0.7, "between")])
+def test_an_outro_keeps_the_octave_unless_the_network_is_sure(step, weak):
+    truth = np.arange(0.2, 89.8, step)
+    logits, strength = activations(truth, 90)
+    outro = truth[truth > 58]
+    unsure = outro[1::2] if weak == "beats" else outro[:-1] + step / 2
+    for beat in unsure:
+        logits[round(beat * ACTIVATION_RATE), 0] = -1.0 if weak == "beats" else 0.9
+    assert share_met(decode_beats(logits[:, 0], strength, 90 * 22050), truth) == (1.0, 1.0)
+
+
 def test_missing_activations_are_bridged():
     truth = np.arange(0.2, 39.8, 0.5)
     logits, strength = activations(truth, 40)
