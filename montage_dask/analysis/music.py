@@ -28,7 +28,7 @@ from montage_dask.media.packed_sound import packed_blocks
 from montage_dask.media.probe import fingerprint
 from montage_dask.records import Music, TempoAlternative
 
-VERSION = 5
+VERSION = 6
 
 TRACKERS = ("auto", "network", "flux", "librosa", "beat-this")
 AUTO = "network"
