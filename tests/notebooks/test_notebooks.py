@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import time
 from pathlib import Path
 
@@ -44,6 +46,20 @@ def test_no_output_is_committed(path):
             assert cell.execution_count is None
             assert "execution" not in cell.metadata
     assert path.stat().st_size < 30_000
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_the_page_of_it_is_of_these_cells(path):
+    """When it is not: python docs/make_notebooks.py"""
+    page = path.parents[1] / "docs/notebooks" / f"{path.stem}.html"
+    text = page.read_text("utf-8")
+    said = "".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "code":
+            assert "".join(cell.source.split()) in said
+    assert not re.search(r"(?<![\w.])/(tmp|home|root|work)/", said)
+    assert not re.search(r'(src|href)="https?://(?!127\.0\.0\.1)', text)
+    assert len(text) < 1_000_000
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
