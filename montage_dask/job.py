@@ -24,7 +24,9 @@ PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
 NOT_IN_JOB_FILES = (
     # A received file must not send file names and the user's key to a server of its choice.
-    *("roots", "store", "embedding-model", "scenes-weights", "director-url"),
+    *("roots", "store", "embedding-model", "director-url"),
+    # Nor let workers open files outside of its folder.
+    *("scenes-weights", "beats-weights", "beat-this-checkpoint"),
     # Nor weaken what the user set, or use the user's certificate.
     *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
     # They belong to a machine.

@@ -183,6 +183,14 @@ def test_a_job_file_has_no_say_in_encryption(folder, key):
         read_job(job_file(folder, text), {})
 
 
+@pytest.mark.parametrize("key", ["scenes-weights", "beats-weights", "beat-this-checkpoint"])
+def test_a_job_file_names_no_weights(folder, key):
+    """They would let it have any file of the machine opened."""
+    text = f"footage: clips\nmusic: track.mp3\n{key}: /etc/passwd\n"
+    with pytest.raises(UsageError, match=f"{key} cannot be set by a job file"):
+        read_job(job_file(folder, text), {})
+
+
 def test_a_job_file_may_hold_a_brief_but_not_name_a_server(folder):
     """A received file must not send file names and a key where it likes."""
     text = "footage: clips\nmusic: track.mp3\n"
