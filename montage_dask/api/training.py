@@ -35,7 +35,7 @@ def train(
     Args:
         network: scenes or beats.
         data: own material: files, folders, globs.
-        output: folder for `weights.npz`, `card.md`, `training.json` and `loss.png`; `trained-NETWORK` by default.
+        output: folder for `weights.npz`, `card.md`, `training.json`, `loss.png` and `report.html`; `trained-NETWORK` by default.
         target: where the legs run: auto, cpu, gpu or cgpu.
         size: default, or tiny: some seconds, which make no good network.
         seed: of all that is random.
@@ -44,7 +44,7 @@ def train(
         **options: settings.
 
     Returns:
-        The object of `training.json`, with the paths of the files, `skipped`, and what ran where.
+        The object of `training.json`, with the paths of the files, and what ran where.
 
     Raises:
         UsageError: an option is wrong.
@@ -69,16 +69,16 @@ def train(
     with (
         shown(progress, f"training {network}") as heard,
         logged(folder),
-        ProgressFile(folder, heard, folder / "weights.npz") as told,
-        batched("train", read, options, folder, told, "") as (driver, settings),
+        ProgressFile(folder, heard, folder / "weights.npz") as followed,
+        batched("train", read, options, folder, followed, "") as (driver, settings),
     ):
-        trained = training.train(driver, settings, how, folder)
+        told = training.train(driver, settings, how, folder)
         ran = driver.told()
     return {
-        **trained.told,
+        **told,
         "weights": str(folder / "weights.npz"),
         "card": str(folder / "card.md"),
         "loss_plot": str(folder / "loss.png"),
-        "skipped": [{"path": s.path, "reason": s.reason} for s in trained.skipped],
+        "report": str(folder / "report.html"),
         **ran,
     }

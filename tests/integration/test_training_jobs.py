@@ -20,6 +20,7 @@ import montage_dask
 from montage_dask.analysis import beat_network, scene_network
 from montage_dask.errors import NothingToDoError, UsageError
 from montage_dask.graph.operation import Request
+from montage_dask.report.html import rebuild
 from montage_dask.store import Store
 from montage_dask.training.recipe import Input
 from montage_dask.training.scenes import RECIPE
@@ -106,6 +107,9 @@ def test_a_killed_training_goes_on(data: Path, tmp_path: Path):
     assert [Path(s["path"]).name for s in result["skipped"]] == ["broken.jpg"]
     for name in ("card.md", "loss.png", "training.json"):
         assert (output / name).stat().st_size > 0
+    page = (output / "report.html").read_text()
+    assert "broken.jpg" in page
+    assert rebuild(output).read_text() == page
     assert (output / "weights.npz").read_bytes() == undisturbed(result, output, tmp_path)
 
     shots = montage_dask.analyse(
