@@ -14,6 +14,7 @@ import yaml
 
 from montage_dask.config import Setting, resolve
 from montage_dask.errors import UsageError, printable
+from montage_dask.named_files import anchored, for_footage, for_music
 from montage_dask.store import Place, Url, is_url, place_of
 from montage_dask.store.cache import default_folder
 from montage_dask.store.places import local_only
@@ -24,7 +25,9 @@ PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
 NOT_IN_JOB_FILES = (
     # A received file must not send file names and the user's key to a server of its choice.
-    *("roots", "store", "embedding-model", "scenes-weights", "director-url"),
+    *("roots", "store", "embedding-model", "director-url"),
+    # Nor let workers open files outside of its folder.
+    *("scenes-weights", "beats-weights", "beat-this-checkpoint"),
     # Nor weaken what the user set, or use the user's certificate.
     *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
     # They belong to a machine.
@@ -67,7 +70,8 @@ class JobSpec:
         """What the workers read; None when that stands in a timeline."""
         if self.from_timeline is not None:
             return None
-        return [place_of(t) for t in (*self.footage, self.music) if t is not None]
+        named = [place_of(t) for t in (*self.footage, self.music) if t is not None]
+        return [*named, *for_footage(self.settings), *for_music(self.settings)]
 
     @property
     def places(self) -> list[Place] | None:
@@ -168,10 +172,11 @@ def _inside(key: str, value: str, base: Path, roots: Sequence[Place], job: str) 
 
 def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: Path) -> JobSpec:
     own = {*LISTS, *PATHS}
-    settings = resolve(
+    resolved = resolve(
         {k: v for k, v in command_line.items() if k not in own},
         {k: v for k, v in job_file.items() if k not in own},
     )
+    settings = anchored(resolved, base)
     both = {**job_file, **command_line}
 
     def listed(name: str) -> tuple[str, ...]:
@@ -189,7 +194,7 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
     timeline = place("from-timeline")
     if isinstance(timeline, Url):
         raise UsageError(f"--from-timeline {timeline}: must be a file of this machine")
-    for name in ("beats-file", "style", "grade", "upscale-model", "embedding-model"):
+    for name in ("style", "grade", "upscale-model", "embedding-model"):
         local_only(str(settings[name].value), f"--{name}")
     footage = tuple(_anchored(p, base) for p in listed("footage"))
     if not footage and timeline is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar, cast
 
@@ -31,6 +32,26 @@ def get(key: Key, load: Callable[[], T]) -> T:
         if key not in _loaded:
             _loaded[key] = load()
         return cast(T, _loaded[key])
+
+
+def of_file(key: Key, path: Path, load: Callable[[], T]) -> T:
+    """The network of a file: as `get`, and loaded again when the file was written anew; the former one is let go then.
+
+    Args:
+        key: of the network, without the file.
+        path: the file; what is missing is for `load` to say.
+        load: reads it.
+    """
+    named = (*key, str(path))
+    try:
+        status = path.stat()
+        state = f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    except OSError:
+        state = ""
+    with _lock:
+        for other in [k for k in _loaded if k[:-1] == named and k[-1] != state]:
+            del _loaded[other]
+        return get((*named, state), load)
 
 
 def release(*, keep: str | None = None) -> int:

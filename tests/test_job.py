@@ -62,6 +62,19 @@ def test_an_output_that_no_montage_fits_into(tmp_path):
         make_job({**GIVEN, "output": tmp_path / "folder.mp4"})
 
 
+def test_files_of_settings_are_absolute(tmp_path, monkeypatch):
+    """Workers have another current folder."""
+    monkeypatch.chdir(tmp_path)
+    names = ("beats-file", "scenes-weights", "beats-weights", "beat-this-checkpoint")
+    with dask.config.set({"montage.scenes-weights": "scenes-weights.x"}):
+        given = {name: f"{name}.x" for name in names if name != "scenes-weights"}
+        job = make_job({**GIVEN, **given})
+    assert [job[n] for n in names] == [str(tmp_path / f"{n}.x") for n in names]
+    assert make_job({**GIVEN, **given}, base=Path("/b"))["beats-file"] == "/b/beats-file.x"
+    with pytest.raises(UsageError, match=r"--beats-weights s3://b/w\.npz: must be a file"):
+        make_job({**GIVEN, "beats-weights": "s3://b/w.npz"})
+
+
 def test_what_must_be_there():
     with pytest.raises(UsageError, match="no footage"):
         make_job({"music": "a.mp3"})
@@ -179,6 +192,14 @@ def test_only_one_clip_can_be_first(folder):
 @pytest.mark.parametrize("key", ["kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"])
 def test_a_job_file_has_no_say_in_encryption(folder, key):
     text = f"footage: clips\nmusic: track.mp3\n{key}: false\n"
+    with pytest.raises(UsageError, match=f"{key} cannot be set by a job file"):
+        read_job(job_file(folder, text), {})
+
+
+@pytest.mark.parametrize("key", ["scenes-weights", "beats-weights", "beat-this-checkpoint"])
+def test_a_job_file_names_no_weights(folder, key):
+    """They would let it have any file of the machine opened."""
+    text = f"footage: clips\nmusic: track.mp3\n{key}: /etc/passwd\n"
     with pytest.raises(UsageError, match=f"{key} cannot be set by a job file"):
         read_job(job_file(folder, text), {})
 

@@ -6,16 +6,16 @@ values do not depend on the length of the music around the 12 s that it sees.
 
 from __future__ import annotations
 
-import zipfile
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from montage_dask import models
 from montage_dask.analysis.onset import BANDS, FRAME_RATE, MEL_STEPS, Bytes, Floats
 from montage_dask.errors import UsageError, printable
+from montage_dask.weights_file import read_weights
 
 STRIDE = 2
 """Frames of the mel spectrum in one of the network."""
@@ -45,16 +45,17 @@ def load_weights(path: Path) -> Weights:
     Raises:
         UsageError: it cannot be read, or belongs to another network.
     """
+    held = read_weights(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            held = dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{printable(str(path))}: cannot be read as weights: {error}") from error
-    if str(held.pop("recipe", "")) != RECIPE or int(held.pop("format", 0)) != VERSION:
+        if str(held.pop("recipe")) != RECIPE or int(held.pop("format")) != VERSION:
+            raise KeyError("recipe")
+        weights = {name: values.astype(np.float32) for name, values in held.items()}
+        BeatNetwork(weights)  # it is quickly laid out, and that tells whether all is there
+    except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{printable(str(path))}: no weights of this version's beat network; `montage-dask train beats` makes some"
-        )
-    return {name: values.astype(np.float32) for name, values in held.items()}
+        ) from error
+    return weights
 
 
 def save_weights(weights: Weights, path: Path) -> None:
@@ -71,14 +72,7 @@ def network(path: Path | None = None) -> BeatNetwork:
         UsageError: as `load_weights`.
     """
     chosen = WEIGHTS if path is None else path
-    changed = chosen.stat().st_mtime_ns if chosen.exists() else 0
-    return _network(chosen, changed)
-
-
-@lru_cache(maxsize=2)
-def _network(path: Path, changed: int) -> BeatNetwork:
-    del changed
-    return BeatNetwork(load_weights(path))
+    return models.of_file(("beats",), chosen, lambda: BeatNetwork(load_weights(chosen)))
 
 
 class BeatNetwork:

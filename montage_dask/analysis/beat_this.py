@@ -6,12 +6,12 @@ download them; only files are taken here.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from montage_dask import models
 from montage_dask.analysis.beat_network import ACTIVATION_RATE
 from montage_dask.analysis.onset import Floats
 from montage_dask.devices import hold_to_limit
@@ -38,7 +38,8 @@ def beat_this_logits(samples: Samples, checkpoint: Path | None, device: str = "c
     if not checkpoint.is_file():
         raise UsageError(f"{printable(str(checkpoint))}: no such checkpoint of Beat This")
     hold_to_limit(device)
-    found = _model(checkpoint, device)(samples, ANALYSIS_RATE)
+    model = models.of_file(("beat-this", device), checkpoint, lambda: _model(checkpoint, device))
+    found = model(samples, ANALYSIS_RATE)
     logits = np.stack([head.cpu().numpy() for head in found], 1)
     # Its peaks are a frame wide, so that reading between frames would lose them.
     frames = int(len(samples) / ANALYSIS_RATE * ACTIVATION_RATE) + 1
@@ -47,7 +48,6 @@ def beat_this_logits(samples: Samples, checkpoint: Path | None, device: str = "c
     return np.asarray(logits[np.clip(near, 0, len(logits) - 1)].max(1), np.float32)
 
 
-@lru_cache(maxsize=1)
 def _model(checkpoint: Path, device: str) -> Any:
     try:
         from beat_this.inference import Audio2Frames

@@ -23,6 +23,7 @@ from montage_dask.analysis import scene_features
 from montage_dask.analysis.features import Bytes, Floats
 from montage_dask.analysis.scene_features import DISTANCES, LAGS, REACH
 from montage_dask.errors import UsageError, printable
+from montage_dask.weights_file import read_weights
 
 if TYPE_CHECKING:
     from montage_dask.analysis.strip import Strip
@@ -78,21 +79,19 @@ class Network:
     """
 
     def __init__(self, path: Path) -> None:
+        held = read_weights(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                if str(file["recipe"]) != "scenes":
-                    raise KeyError("recipe")
-                self._weights: dict[str, Floats] = {
-                    name: file[name].astype(np.float32)
-                    for name in file.files
-                    if name not in ("recipe", "thresholds")
-                }
-                self.thresholds = tuple(float(v) for v in file["thresholds"])
-                """See `boundaries.find_boundaries`."""
+            if str(held.pop("recipe")) != "scenes":
+                raise KeyError("recipe")
+            self.thresholds = tuple(float(v) for v in held.pop("thresholds"))
+            """See `boundaries.find_boundaries`."""
             if len(self.thresholds) != KIND_HEADS + 1:
                 raise ValueError("thresholds")
+            self._weights: dict[str, Floats] = {
+                name: values.astype(np.float32) for name, values in held.items()
+            }
             self._lay_out()
-        except (OSError, ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"{printable(str(path))} holds no weights of the scene network; `train scenes` makes them"
             ) from error
@@ -194,13 +193,13 @@ def _patches(x: Floats) -> Floats:
 
 
 def network(path: Path | None = None) -> Network:
-    """The network with the shipped weights or others, loaded once per process.
+    """The network with the shipped weights or others, loaded once per process and version of the file.
 
     Raises:
         UsageError: the file holds no such weights.
     """
     chosen = WEIGHTS if path is None else path
-    return models.get(("scenes", str(chosen)), lambda: Network(chosen))
+    return models.of_file(("scenes",), chosen, lambda: Network(chosen))
 
 
 def scores(strip: Strip, using: Network) -> Scores:

@@ -25,6 +25,7 @@ from montage_dask.graph.drive import Driver
 from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
 from montage_dask.graph.telling import Progress
 from montage_dask.graph.upscaling import upscaling
+from montage_dask.named_files import anchored, for_footage, for_music
 from montage_dask.records import Music
 from montage_dask.render.grade import check_grade
 from montage_dask.report.summary import analysis_summary
@@ -45,11 +46,15 @@ def batched(
     title: str,
 ) -> Iterator[tuple[Driver, Settings]]:
     given, cluster = separate(options)
-    settings = resolve(given)
+    settings = anchored(resolve(given))
     store = place_of(settings["store"].value or folder / STORE)
     files = list(files)
     places = [place_of(f) for f in files]
-    if kind != "analyse":  # all that it makes is artefacts
+    if kind in ("analyse", "stabilise", "frames"):
+        places += for_footage(settings)
+    if kind == "analyse":
+        places += for_music(settings)
+    else:  # all that an analysis makes is artefacts
         places.append(folder)
     with (
         shown(progress, title) as told,

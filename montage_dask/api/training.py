@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.api.batch import batched, local_folder
-from montage_dask.api.working import logged, shown
+from montage_dask.api.working import logged, separate, shown
+from montage_dask.config import resolve
 from montage_dask.errors import UsageError
 from montage_dask.graph import training
 from montage_dask.graph.placement import TARGETS
 from montage_dask.graph.telling import Progress
 from montage_dask.progress_file import ProgressFile
+from montage_dask.store.places import local_only
 from montage_dask.training import recipe_named
 
 
@@ -33,7 +35,7 @@ def train(
     Args:
         network: scenes or beats.
         data: own material: files, folders, globs.
-        output: folder for `weights.npz`, `card.md`, `training.json` and `loss.png`; `trained-NETWORK` by default.
+        output: folder for `weights.npz`, `card.md`, `training.json`, `loss.png` and `report.html`; `trained-NETWORK` by default.
         target: where the legs run: auto, cpu, gpu or cgpu.
         size: default, or tiny: some seconds, which make no good network.
         seed: of all that is random.
@@ -42,7 +44,7 @@ def train(
         **options: settings.
 
     Returns:
-        The object of `training.json`, with the paths of the files, `skipped`, and what ran where.
+        The object of `training.json`, with the paths of the files, and what ran where.
 
     Raises:
         UsageError: an option is wrong.
@@ -56,23 +58,27 @@ def train(
     if not 0 <= seed < 2**31:
         raise UsageError(f"--seed {seed}: must lie between 0 and {2**31 - 1}")
     start = None if weights is None else Path(weights).absolute()
-    if start is not None and not start.is_file():
-        raise UsageError(f"--weights {weights}: there is no such file")
+    if start is not None:
+        made.check(start)
+    store = resolve(separate(options)[0])["store"].value
+    if store:
+        local_only(store, "--store")
     folder = local_folder(output or f"trained-{network}")
+    read = list(data) if start is None else [*data, start]
     how = training.Training(network, tuple(str(d) for d in data), size, seed, start, target)
     with (
         shown(progress, f"training {network}") as heard,
         logged(folder),
-        ProgressFile(folder, heard, folder / "weights.npz") as told,
-        batched("train", data, options, folder, told, "") as (driver, settings),
+        ProgressFile(folder, heard, folder / "weights.npz") as followed,
+        batched("train", read, options, folder, followed, "") as (driver, settings),
     ):
-        trained = training.train(driver, settings, how, folder)
+        told = training.train(driver, settings, how, folder)
         ran = driver.told()
     return {
-        **trained.told,
+        **told,
         "weights": str(folder / "weights.npz"),
         "card": str(folder / "card.md"),
         "loss_plot": str(folder / "loss.png"),
-        "skipped": [{"path": s.path, "reason": s.reason} for s in trained.skipped],
+        "report": str(folder / "report.html"),
         **ran,
     }

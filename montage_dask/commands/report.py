@@ -29,7 +29,7 @@ CODES: Mapping[str, int] = {"finished": 0, "failed": 1, "stopped": 1, "interrupt
 @click.argument("run", metavar="RUN_DIR|summary.json|OUTPUT")
 @click.option("--open", "show", is_flag=True, help="Open it in the browser.")
 def report(run: str, show: bool) -> int:
-    """Write report.html of a run again, and print its path; of a run with variants, one each."""
+    """Write report.html of a run or a training again, and print its path; of a run with variants, one each."""
     from montage_dask.report.html import rebuild, run_folders
 
     for folder in run_folders(Path(run).absolute()):

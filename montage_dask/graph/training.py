@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import MontageError, NothingToDoError, StoreError, UsageError
+from montage_dask.errors import MontageError, NothingToDoError, StoreError
 from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
@@ -16,6 +16,7 @@ from montage_dask.graph.survey import Settings, Survey, probe_all
 from montage_dask.graph.targets import Targets, Work, place_on
 from montage_dask.media.discover import AUDIO, IMAGE, Candidate, Skipped, discover
 from montage_dask.media.probe import fingerprint
+from montage_dask.report import training_page
 from montage_dask.store import key_of, write_json, writing
 from montage_dask.training import recipe_named
 from montage_dask.training.loss_plot import draw_losses
@@ -43,24 +44,17 @@ class Training:
     """Where the legs run."""
 
 
-@dataclass(slots=True)
-class Trained:
-    """What came of it."""
-
-    folder: Path
-    told: dict[str, Any]
-    """The object of `training.json`."""
-    skipped: list[Skipped]
-
-
-def train(driver: Driver, settings: Settings, how: Training, folder: Path) -> Trained:
-    """Train a network and write `weights.npz`, `card.md`, `training.json` and `loss.png`.
+def train(driver: Driver, settings: Settings, how: Training, folder: Path) -> dict[str, Any]:
+    """Train a network and write `weights.npz`, `card.md`, `training.json`, `loss.png` and `report.html`.
 
     Args:
         driver: runs the requests.
         settings: of the analysis of footage, and placement.
         how: what to train.
         folder: for the files.
+
+    Returns:
+        The object of `training.json`.
 
     Raises:
         NothingToDoError: data was named, but none of it can be used.
@@ -96,6 +90,7 @@ def train(driver: Driver, settings: Settings, how: Training, folder: Path) -> Tr
         "size": how.size,
         "start_weights": None if how.start is None else how.start.name,
         "data": [{"name": i.name, "identity": i.identity, "kind": i.kind} for i in inputs],
+        "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
         "parts": {s: len(synthesised[s]) for s in SPLITS},
         "steps": sum(r["steps"] for r in records),
         "legs": [{k: r[k] for k in ("target", "cpu_seconds")} for r in records],
@@ -103,7 +98,7 @@ def train(driver: Driver, settings: Settings, how: Training, folder: Path) -> Tr
         **{k: figures[k] for k in ("chosen", "figures", "size_bytes")},
     }
     _write(folder, told, _file(driver, evaluate), made.card(told))
-    return Trained(folder, told, skipped)
+    return told
 
 
 def gather(
@@ -207,9 +202,8 @@ def _towards(targets: Targets, target: str) -> Targets:
 def _file(driver: Driver, request: Request) -> Path:
     suffix = ".pt" if request.operation == "train" else ".npz"
     place = driver.store.file(request.operation, request.key, suffix)
-    if isinstance(place, Path):
-        return place
-    raise UsageError(f"--store {driver.store.root}: training keeps its artefacts in a folder")
+    assert isinstance(place, Path)  # `api.train` takes no store in a bucket
+    return place
 
 
 def _synthesise(
@@ -291,6 +285,7 @@ def _write(folder: Path, told: Mapping[str, Any], weights: Path, card: str) -> N
         shutil.copyfile(weights, part)
     with writing(folder / "loss.png") as part:
         draw_losses(told["losses"], part)
-    with writing(folder / "card.md") as part:
+    with writing(folder / training_page.CARD) as part:
         part.write_text(card, encoding="utf-8")
-    write_json(folder / "training.json", dict(told))
+    write_json(folder / training_page.SUMMARY, dict(told))
+    training_page.write_report(told, folder)

@@ -11,7 +11,6 @@ on in tiles. The first and the last convolution are always float32, since bfloat
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,8 +159,9 @@ def load_network(model: str, device: str = "cpu", precision: str | None = None) 
             return _upconv(layers, device, precision)
         return _compact(_compact_state(layers), model, device, precision)
 
-    changed = "" if model in MODELS or not Path(model).exists() else str(os.stat(model).st_mtime_ns)
-    return models.get(("upscale", model, changed, device, precision), load)
+    if model in MODELS:
+        return models.get(("upscale", device, precision, model), load)
+    return models.of_file(("upscale", device, precision), Path(model), load)
 
 
 def weight_files(model: str) -> tuple[Path, Path]:

@@ -36,17 +36,9 @@ def recipe_of_weights(path: str | Path) -> str:
     Raises:
         UsageError: it is no weights file.
     """
-    import zipfile
+    from montage_dask.weights_file import read_weights
 
-    import numpy as np
-
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            name = str(file["recipe"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UsageError(
-            f"--weights {printable(str(path))}: no weights that `train` made can be read from it"
-        ) from error
+    name = str(read_weights(path).get("recipe", "without a name"))
     if name not in RECIPES:
         raise UsageError(f"--weights {printable(str(path))}: of an unknown network {name!r}")
     return name

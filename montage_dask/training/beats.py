@@ -113,6 +113,12 @@ class BeatRecipe:
             "font": parameters.get("font"),
         }
 
+    def check(self, weights: Path) -> None:
+        """See `analysis.beat_network.load_weights`."""
+        from montage_dask.analysis.beat_network import load_weights
+
+        load_weights(weights)
+
     def train(
         self,
         parameters: Mapping[str, Any],

@@ -53,7 +53,7 @@ class Part:
 
 
 class Recipe(Protocol):
-    """How one network is made. All methods run in workers, except `parts` and `card`."""
+    """How one network is made. All methods run in workers, except `parts`, `check` and `card`."""
 
     name: str
     version: int
@@ -84,6 +84,13 @@ class Recipe(Protocol):
 
         Returns:
             A small JSON record.
+        """
+
+    def check(self, weights: Path) -> None:
+        """Make sure that training can begin with a weights file.
+
+        Raises:
+            UsageError: it is of another network or version, or damaged.
         """
 
     def train(

@@ -126,6 +126,10 @@ class Scenes:
             )
         return {"sequences": len(frames), "transitions": len(truth)}
 
+    def check(self, weights: Path) -> None:
+        """See `analysis.scene_network.Network`."""
+        Network(weights)
+
     def train(
         self,
         parameters: Mapping[str, Any],

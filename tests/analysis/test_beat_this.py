@@ -57,7 +57,9 @@ def test_its_network_is_run(tmp_path):
     music = analyse_music(track, tracker="beat-this", checkpoint=Path(path))
     assert music.tracker == "beat-this"
     assert len(music.beats_seconds) > 4
+    # Another one at the same place is another network.
+    torch.save({"hyper_parameters": shape, "state_dict": {k: v / 2 for k, v in held.items()}}, path)
+    assert not np.array_equal(beat_this.beat_this_logits(SAMPLES, path), logits)
     path.write_bytes(b"no checkpoint")
-    beat_this._model.cache_clear()
     with pytest.raises(UsageError, match="no checkpoint of Beat This"):
         beat_this.beat_this_logits(SAMPLES, path)

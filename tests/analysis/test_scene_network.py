@@ -151,8 +151,19 @@ def test_it_is_small_has_a_card_and_needs_no_torch():
 
 
 def test_other_weights_and_no_weights(tmp_path):
-    with pytest.raises(UsageError, match="holds no weights of the scene network"):
+    with pytest.raises(UsageError, match="cannot be read as weights: No such file"):
         scene_network.network(tmp_path / "none.npz")
     np.savez(tmp_path / "other.npz", recipe="beats")
-    with pytest.raises(UsageError, match="holds no weights"):
+    with pytest.raises(UsageError, match="holds no weights of the scene network"):
         found(tmp_path, scene(1, 60), weights=tmp_path / "other.npz")
+
+
+def test_weights_made_anew_at_the_same_place_are_read_anew(tmp_path):
+    with np.load(scene_network.WEIGHTS) as file:
+        held = dict(file)
+    path = tmp_path / "weights.npz"
+    np.savez(path, **held)
+    before = scene_network.network(path)
+    assert scene_network.network(path) is before
+    np.savez(path, **{**held, "thresholds": held["thresholds"] / 2})
+    assert scene_network.network(path).thresholds == tuple(t / 2 for t in before.thresholds)

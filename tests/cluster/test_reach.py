@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import s3fs
 
+from montage_dask.api import batch
 from montage_dask.cluster.reach import check_places, claim_for, look_into
 from montage_dask.cluster.specs import Specs, Wanted, seen
 from montage_dask.config import resolve
@@ -43,8 +47,44 @@ def test_what_a_job_names() -> None:
     }  # fmt: skip
     mixed = make_job({**bucket, "music": "track.mp3"})
     assert [p for p in mixed.places or () if isinstance(p, Path)] == [Path.cwd() / "track.mp3"]
+    # Files that settings name count when they are read.
+    more = {"scenes-weights": "s.npz", "beats-weights": "b.npz", "beat-this-checkpoint": "/b.ckpt"}
+    own = {**bucket, "music": "s3://films/track.mp3", **more}
+    for tracker, read in (("auto", ["b.npz"]), ("beat-this", ["/b.ckpt"]), ("flux", [])):
+        paths = [Path.cwd() / name for name in ("s.npz", *read)]
+        places = make_job({**own, "tracker": tracker}).places or ()
+        assert [p for p in places if isinstance(p, Path)] == paths
     # What a timeline names is not known before it is read.
     assert make_job({**bucket, "from-timeline": "cut.otio"}).places is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [("analyse", ["s.npz", "b.npz"]), ("frames", ["s.npz", "out"]), ("transcode", ["out"]), ("train", ["out"])],
+)  # fmt: skip
+def test_what_a_batch_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, read: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: list[Any] = []
+
+    @contextmanager
+    def driving(settings: Any, *others: Any) -> Iterator[None]:
+        given.extend((settings, others[-1]))
+        yield
+
+    monkeypatch.setattr(batch, "driving", driving)
+    monkeypatch.setattr(batch, "watched", lambda *_: nullcontext())
+    options = {
+        "scenes_weights": "s.npz",
+        "beats_weights": "b.npz",
+        "beat_this_checkpoint": "b.ckpt",
+    }
+    with batch.batched(kind, ["s3://films/raw"], options, tmp_path / "out", None, "") as (_, made):
+        assert (made.scenes_weights, made.beats_weights, made.beat_this_checkpoint) == tuple(
+            str(tmp_path / n) for n in options.values()
+        )
+    assert given[1] == [BUCKET, *(tmp_path / n for n in read)]
 
 
 def test_a_path_that_only_this_machine_has(tmp_path: Path) -> None:

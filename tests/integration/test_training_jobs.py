@@ -17,8 +17,10 @@ import pytest
 from jobs import make_clip, make_track
 
 import montage_dask
+from montage_dask.analysis import beat_network, scene_network
 from montage_dask.errors import NothingToDoError, UsageError
 from montage_dask.graph.operation import Request
+from montage_dask.report.html import rebuild
 from montage_dask.store import Store
 from montage_dask.training.recipe import Input
 from montage_dask.training.scenes import RECIPE
@@ -105,6 +107,9 @@ def test_a_killed_training_goes_on(data: Path, tmp_path: Path):
     assert [Path(s["path"]).name for s in result["skipped"]] == ["broken.jpg"]
     for name in ("card.md", "loss.png", "training.json"):
         assert (output / name).stat().st_size > 0
+    page = (output / "report.html").read_text()
+    assert "broken.jpg" in page
+    assert rebuild(output).read_text() == page
     assert (output / "weights.npz").read_bytes() == undisturbed(result, output, tmp_path)
 
     shots = montage_dask.analyse(
@@ -119,8 +124,20 @@ def test_what_cannot_be_trained_is_said_at_once(tmp_path: Path):
         montage_dask.train("colours", output=tmp_path)
     with pytest.raises(UsageError, match="--size huge"):
         montage_dask.train("scenes", output=tmp_path, size="huge")
-    with pytest.raises(UsageError, match="there is no such file"):
+    with pytest.raises(UsageError, match=r"none\.npz: .* No such file"):
         montage_dask.train("scenes", output=tmp_path, weights=tmp_path / "none.npz")
+    for network, other, said in (
+        ("scenes", beat_network.WEIGHTS, "no weights of the scene network"),
+        ("beats", scene_network.WEIGHTS, "no weights of this version's beat network"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            montage_dask.train(network, output=tmp_path / "o", weights=other)
+        (tmp_path / "cut.npz").write_bytes(other.read_bytes()[:-900])
+        with pytest.raises(UsageError, match=r"cut\.npz: .* damaged"):
+            montage_dask.train(network, output=tmp_path / "o", weights=tmp_path / "cut.npz")
+    with pytest.raises(UsageError, match="--store s3://films/store: must be a file or folder"):
+        montage_dask.train("scenes", output=tmp_path / "o", store="s3://films/store")
+    assert not (tmp_path / "o").exists()
     (tmp_path / "song.wav").write_bytes(b"RIFF")
     with pytest.raises(NothingToDoError, match="a sound is no data for this network"):
         montage_dask.train("scenes", [tmp_path / "song.wav"], output=tmp_path / "o", n_workers=1)
