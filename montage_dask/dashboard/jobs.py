@@ -6,14 +6,23 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from montage_dask.dashboard.state import Board, check
 
 JOBS = 20
-"""Jobs that are kept."""
+"""Jobs that are kept, unless more of them run."""
+DROPPED = 1000
+"""Dropped jobs whose counts are known, should they come back."""
 SILENT_SECONDS = 60.0
 """A running job that was not heard of for longer is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    requests: dict[tuple[str, ...], list[float]]
+    left: int
 
 
 class Jobs:
@@ -27,6 +36,8 @@ class Jobs:
         self._heard: dict[str, float] = {}
         self._before: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0, 0, 0, 0])
         self._left_before = 0
+        self._dropped: dict[str, _Counted] = {}
+        """What dropped jobs that nobody saw end put into the totals: they may come back."""
 
     def tell(
         self,
@@ -34,29 +45,42 @@ class Jobs:
         client: str,
         items: Mapping[str, Any],
         pictures: Sequence[tuple[int, bytes]],
+        *,
+        whole: bool = True,
     ) -> None:
-        """Take over what changed in a job.
+        """Take over what changed in a job, or (`whole`) all of it.
 
         Raises:
-            ValueError: that is not what a job tells.
+            ValueError: that is not what a job tells, or it is not known: all of it must be told.
         """
         check(items)
         if job not in self._boards:
+            if not whole:
+                raise ValueError(f"job {job} is not known here")
+            self._count(self._dropped.pop(job, _Counted({}, 0)), -1)
             self._boards[job] = Board()
-            while len(self._boards) > JOBS:
-                self._drop()
         self._clients[job], self._heard[job] = client, time.monotonic()
         self._boards[job].apply(items, dict(pictures))
+        self._make_room()
 
-    def _drop(self) -> None:
-        """Forget the oldest job, one that has ended if there is one; its counts stay in the totals."""
-        ended = [j for j in self._boards if self.state(j) != "running"]
-        oldest = (ended or list(self._boards))[0]
-        for key, values in _counts(self._boards[oldest]):
-            self._before[key] = [a + b for a, b in zip(self._before[key], values, strict=True)]
-        self._left_before += self._boards[oldest].get("job", {}).get("left", 0)
-        for kept in (self._boards, self._clients, self._heard):
-            kept.pop(oldest, None)
+    def _make_room(self) -> None:
+        """Forget the oldest jobs that no longer run; their counts stay in the totals."""
+        still = [j for j in self._boards if self.state(j) != "running"]
+        for job in still[: max(0, len(self._boards) - JOBS)]:
+            counted = _Counted(dict(_counts(self._boards[job])), _left(self._boards[job]))
+            self._count(counted, 1)
+            if self.state(job) == "stopped":
+                self._dropped[job] = counted
+            for kept in (self._boards, self._clients, self._heard):
+                kept.pop(job, None)
+        for job in list(self._dropped)[:-DROPPED]:
+            del self._dropped[job]
+
+    def _count(self, counted: _Counted, times: int) -> None:
+        for key, values in counted.requests.items():
+            before = self._before[key]
+            self._before[key] = [a + times * b for a, b in zip(before, values, strict=True)]
+        self._left_before += times * counted.left
 
     def gone(self, client: str) -> None:
         """A client has left: what it still ran has stopped."""
@@ -105,13 +129,15 @@ class Jobs:
 
     def left_out(self) -> int:
         """Files that were skipped, in all jobs there were."""
-        return self._left_before + sum(
-            b.get("job", {}).get("left", 0) for b in self._boards.values()
-        )
+        return self._left_before + sum(map(_left, self._boards.values()))
 
     def running(self) -> Iterator[Board]:
         """The boards of the jobs that run."""
         return (b for j, b in self._boards.items() if self.state(j) == "running")
+
+
+def _left(board: Board) -> int:
+    return int(board.get("job", {}).get("left", 0))
 
 
 def _counts(board: Board) -> Iterator[tuple[tuple[str, ...], list[float]]]:

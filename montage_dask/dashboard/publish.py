@@ -132,7 +132,10 @@ class _Sender:
         while not self._ended.wait(EVERY_SECONDS):
             self._draw()
             self._send()
-        self._send()
+        # Said once only, an end that gets lost would leave the job running on the page.
+        began = time.monotonic()
+        while not self._send() and self.there and time.monotonic() - began < ANSWER_SECONDS:
+            time.sleep(EVERY_SECONDS)
 
     def _draw(self) -> None:
         """Make the small pictures of segments that are there."""
@@ -145,13 +148,14 @@ class _Sender:
             except (MediaError, OSError, ValueError):
                 log.debug("no picture of %s", file, exc_info=True)
 
-    def _send(self) -> None:
+    def _send(self) -> bool:
+        """Send what is new, if it is time; whether nothing failed."""
         board = self._told.board
         revision, items = board.revision, board.since(self._sent)
         now = time.monotonic()
         resting = now < self._rest and not self._ended.is_set()
         if not self.there or resting or (not items and now - self._when < ALIVE_SECONDS):
-            return
+            return True
         marks = board.get("pictures", {})
         drawn = dict(board.pictures)
         pictures = [
@@ -161,6 +165,7 @@ class _Sender:
         ]
         message = {
             "job": self._told.job, "client": self._client.id, "items": items, "pictures": pictures,
+            "whole": self._sent == 0,
         }  # fmt: skip
         try:
             self._client.sync(
@@ -171,6 +176,7 @@ class _Sender:
             self._sent, self._shown, self._rest = 0, {}, now + REST_SECONDS
             if not self._ended.is_set() and self._client.status == "running":
                 self._register()
-            return
+            return False
         self._sent, self._when = revision, now
         self._shown = marks
+        return True

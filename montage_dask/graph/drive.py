@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 import dask
 from distributed import Client, as_completed, get_worker, span
 from distributed.client import Future
+from distributed.comm import CommClosedError
 from distributed.utils import CancelledError
 
 from montage_dask.dashboard.state import ANNOTATION
@@ -41,6 +42,9 @@ T = TypeVar("T")
 
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 """What torch calls a target."""
+
+LOOK_SECONDS = 5.0
+"""Without a result for so long, a job looks whether there is still somebody to wait for."""
 
 _SUBMITTING = threading.Lock()
 """Dask's configuration is one for all threads: two jobs must not change it at once."""
@@ -162,8 +166,7 @@ class Driver:
             ClusterError: there is no cgpu worker.
         """
         if self._line is None:
-            future = self.client.submit(line_state, resources={TAGS["cgpu"]: 1}, pure=False)
-            self._line = self._answer(future, Placement("line", "cgpu", ""))
+            self._line = self._answer(Placement("line", "cgpu", ""), line_state)
             self.progress.line(self._line)
         return self._line
 
@@ -313,24 +316,31 @@ class Driver:
         called: tuple[Callable[..., Any], ...] = (function,)
         if placement.target == "cgpu":
             called = (ask_remotely, function)
-        future = self.client.submit(
-            *called, *arguments, resources=placement.resources, pure=False, retries=self._retries
-        )
-        return cast(T, self._answer(future, placement))
+        return cast(T, self._answer(placement, *called, *arguments))
 
-    def _answer(self, future: Future, placement: Placement) -> Any:
-        """The result of a task, as long as its target has or may get a worker."""
-        try:
-            while True:
-                try:
-                    return future.result(timeout=5)
-                except TimeoutError:
-                    if future.done():
-                        # The task's own, or its answer came in the very moment of the time-out.
-                        return future.result()
-                    self.workers.check(placement)
-        finally:
-            future.release()
+    def _answer(self, placement: Placement, *call: Any) -> Any:
+        """What a call gives in a worker, as long as its target has or may get one; made again when the way there broke."""
+        while True:
+            future = self.client.submit(
+                *call, resources=placement.resources, pure=False, retries=self._retries
+            )
+            try:
+                return self._result(future, placement)
+            except (CommClosedError, CancelledError) as error:
+                self._go_on()
+                self.workers.reconnected(error)
+            finally:
+                future.release()
+
+    def _result(self, future: Future, placement: Placement) -> Any:
+        while True:
+            try:
+                return future.result(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                if future.done():
+                    # The task's own, or its answer came in the very moment of the time-out.
+                    return future.result()
+                self.workers.check(placement)
 
     def only(self, request: Request, placement: Placement) -> dict[str, Any]:
         """Run one request.
@@ -373,13 +383,18 @@ class Driver:
         self, waiting: Mapping[Future, tuple[Request, Placement]], completed: as_completed
     ) -> tuple[Future, Any] | None:
         """A finished future and its result; None when requests wait for a target without workers, and others can take them."""
+        ended: set[Future] = set()
         while True:
             try:
                 # Its own `next` has no timeout; `wait` would start a coroutine for every future each time.
-                future, result = completed.queue.get(timeout=5)
+                future, result = completed.queue.get(timeout=LOOK_SECONDS)
                 if future in waiting:  # not one that was called back
                     return future, result
             except queue.Empty:
+                # When the way to the scheduler breaks while a result is on it, `as_completed` forgets that future.
+                before, ended = ended, {f for f in waiting if f.done()}
+                for future in ended & before:
+                    return future, CancelledError(future.key, "its result was lost on the way")
                 for placement in {p for _, p in waiting.values()}:
                     if placement.fallbacks and self.workers.lacking(placement):
                         return None

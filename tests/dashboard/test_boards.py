@@ -88,6 +88,36 @@ def test_old_jobs_are_dropped_and_their_counts_stay():
     assert jobs.newest() == "j0"
 
 
+def test_running_jobs_stay_however_many_they_are():
+    jobs = Jobs()
+    for done in range(1, 5):
+        for number in range(JOBS + 5):
+            jobs.tell(f"j{number}", "c", {"job": {"left": 1}, **count("done", done)}, [])
+        assert set(jobs.states()) == {"running"}
+        assert jobs.totals()["encode", "cpu", "done"][0] == done * (JOBS + 5)
+        assert jobs.left_out() == JOBS + 5
+    for number in range(JOBS + 5):
+        jobs.tell(f"j{number}", "c", {"job": {"state": "finished", "left": 1}}, [], whole=False)
+    assert len(jobs.overview()) == JOBS
+    assert jobs.totals()["encode", "cpu", "done"][0] == 4 * (JOBS + 5)
+    assert jobs.left_out() == JOBS + 5
+
+
+def test_a_job_that_was_dropped_and_comes_back_is_counted_once():
+    jobs = Jobs()
+    jobs.tell("away", "sleeping", {"job": {"left": 3}, **count("done", 5)}, [])
+    jobs.gone("sleeping")
+    for number in range(JOBS):
+        jobs.tell(f"j{number}", "c", {"job": {}}, [])
+    assert jobs.board("away") is None
+    assert (jobs.totals()["encode", "cpu", "done"][0], jobs.left_out()) == (5, 3)
+    with pytest.raises(ValueError, match="not known"):
+        jobs.tell("away", "sleeping", count("done", 6), [], whole=False)
+    jobs.tell("away", "sleeping", {"job": {"left": 4}, **count("done", 6)}, [])
+    assert jobs.state("away") == "running"
+    assert (jobs.totals()["encode", "cpu", "done"][0], jobs.left_out()) == (6, 4)
+
+
 def test_a_job_ends_with_its_client_unless_it_comes_back(monkeypatch):
     jobs = Jobs()
     jobs.tell("a", "client-1", {"job": {"state": "running"}}, [])

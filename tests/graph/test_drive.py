@@ -7,10 +7,11 @@ import time
 
 import pytest
 from distributed import Client, LocalCluster
+from distributed.comm import CommClosedError
 
 from montage_dask.errors import ClusterError, MediaError
+from montage_dask.graph import drive, workers
 from montage_dask.graph import operation as room
-from montage_dask.graph import workers
 from montage_dask.graph.drive import Driver, Feed
 from montage_dask.graph.operation import Operation, Request, register
 from montage_dask.graph.placement import Placement
@@ -157,6 +158,26 @@ def test_tasks_carry_the_tag_and_the_name_of_their_stage(driver, client):
     watcher.join()
     about = {"job": driver.progress.job, "operation": "work", "label": "clip 0"}
     assert caught[request.task_name] == ({"CPU": 1}, "work", about)
+
+
+def test_a_result_that_is_lost_on_the_way_is_fetched_again(driver, client, monkeypatch):
+    """As when the line breaks while it is on it: `as_completed` never tells of that task then."""
+    fetch, broken = Client._gather_remote, [2]
+
+    async def breaking(self, direct, local_worker):
+        if broken[0]:
+            broken[0] -= 1
+            self._gather_keys = self._gather_future = None
+            raise CommClosedError("in ConnectionPool.gather: Stream is closed")
+        return await fetch(self, direct, local_worker)
+
+    monkeypatch.setattr(Client, "_gather_remote", breaking)
+    monkeypatch.setattr(drive, "LOOK_SECONDS", 0.2)
+    done = list(driver.run(requests(8), HERE))
+    assert sorted(o.record["n"] for o in done) == list(range(8))
+    broken[0] = 2
+    assert driver.ask(HERE["work"], abs, -3) == 3
+    assert broken == [0]
 
 
 def test_what_the_cluster_offers_is_known(client):
