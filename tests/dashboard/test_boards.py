@@ -88,6 +88,37 @@ def test_old_jobs_are_dropped_and_their_counts_stay():
     assert jobs.newest() == "j0"
 
 
+def test_jobs_that_run_are_kept_however_many_and_count_once():
+    jobs = Jobs()
+    for number in range(1, 5):
+        for job in range(25):
+            jobs.tell(f"j{job}", f"c{job}", {"job": {"left": 1}, **count("done", number)}, [])
+    assert list(jobs.states()) == ["running"] * 25
+    assert jobs.totals()["encode", "cpu", "done"] == [100, 50, 37.5, 250]
+    assert jobs.left_out() == 25
+
+
+def test_a_dropped_job_that_comes_back_counts_once(monkeypatch):
+    """It only sends what changed."""
+    monkeypatch.setattr(room, "DROPPED", 2)
+    jobs = Jobs()
+    jobs.tell("silent", "c", {"job": {"left": 2}, **count("done", 3), **count("failed", 1)}, [])
+    jobs.gone("c")
+    for number in range(JOBS):
+        jobs.tell(f"j{number}", "d", {"job": {}}, [])
+    assert jobs.board("silent") is None
+    assert jobs.totals()["encode", "cpu", "done"][0] == 3
+    jobs.tell("silent", "c", count("done", 4), [])
+    assert jobs.state("silent") == "running"
+    assert jobs.left_out() == 2
+    assert [jobs.totals()["encode", "cpu", o][0] for o in ("done", "failed")] == [4, 1]
+    jobs.gone("d")
+    for number in range(JOBS):
+        jobs.tell(f"k{number}", "e", {"job": {"left": 1}, **count("done", 1)}, [])
+    assert jobs.totals()["encode", "cpu", "done"][0] == 4 + JOBS
+    assert jobs.left_out() == 2 + JOBS
+
+
 def test_a_job_ends_with_its_client_unless_it_comes_back(monkeypatch):
     jobs = Jobs()
     jobs.tell("a", "client-1", {"job": {"state": "running"}}, [])
