@@ -6,6 +6,8 @@ A job is never slowed down or sunk by this: it only fills its board, and whateve
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +23,8 @@ from montage_dask.dashboard.public import Public, roots_of
 from montage_dask.dashboard.state import NAME, Board, short
 from montage_dask.errors import Cancelled, MediaError, MontageError
 from montage_dask.media.thumbnail import first_picture
+from montage_dask.store import is_url
+from montage_dask.store.cache import default_folder
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +65,7 @@ def published(
     title: str,
     footage: Iterable[str],
     settings: Mapping[str, Setting],
+    others: Iterable[str] = (),
 ) -> Iterator[None]:
     """Show a job on the scheduler's page while the block runs, and how it ended.
 
@@ -71,8 +76,9 @@ def published(
         title: what the job makes.
         footage: as the user named it; names below these folders are shown relative to them, others without a folder.
         settings: of the job.
+        others: files and folders that the job knows beside footage and settings; of these only the last part is told.
     """
-    told.public = Public(roots_of(footage))
+    told.public = Public(roots_of(footage), [*others, *_paths_in(settings), *_of_this_machine()])
     job = {
         "kind": kind,
         "title": short(told.public.path(title), NAME),
@@ -94,6 +100,19 @@ def published(
         sender.end("interrupted" if stopped else "failed", "" if stopped else why)
         raise
     sender.end("finished")
+
+
+def _paths_in(settings: Mapping[str, Setting]) -> Iterator[str]:
+    """What may be a path among the values: of weights, the store, a certificate."""
+    for setting in settings.values():
+        several = isinstance(setting.value, list | tuple)
+        for value in setting.value if several else [setting.value]:
+            if isinstance(value, str) and "/" in value and ("://" not in value or is_url(value)):
+                yield value
+
+
+def _of_this_machine() -> list[str]:
+    return [os.getcwd(), os.path.expanduser("~"), tempfile.gettempdir(), str(default_folder())]
 
 
 class _Sender:

@@ -161,6 +161,25 @@ def test_how_a_job_ends_is_told(client, error, state_after, said):
     assert (view["state"], view["items"]["job"]["error"]) == (state_after, said)
 
 
+def test_folders_of_a_job_are_hidden_whatever_their_names(client, tmp_path):
+    told = Telling(Silent())
+    settings = resolve({"n-workers": 1, "store": "/mnt/Ann: work/store"})
+    footage = tmp_path / "Rock, Pop" / "clips"
+    footage.mkdir(parents=True)
+    others = ["/home/ann/Tom's music/secret/track.mp3"]
+    with published(client, told, "run", "o.mp4", [str(footage)], settings, others):
+        told.note("/home/ann/Tom's music/secret/track.mp3: is broken")
+        told.note("cannot write /mnt/Ann: work/store/records/x.json")
+        told.note(f"{footage}/day/a.mp4 is skipped, {footage.parent}/b/c.mp4 too")
+    assert [n["text"] for n in told.board.of("note").values()] == [
+        "track.mp3: is broken",
+        "cannot write x.json",
+        "day/a.mp4 is skipped, c.mp4 too",
+    ]
+    label = told.about(Request("beats", {}, label=others[0]))["label"]
+    assert label == "track.mp3"
+
+
 def test_a_job_of_a_thousand_clips_stays_small_and_cheap(client):
     """Long names, as many failures as clips, a picture for each that has room: < 1 MB, and < 200 ms of the scheduler."""
     told = Telling(Silent())
