@@ -36,6 +36,8 @@ REST_SECONDS = 5.0
 """After a failure, for so long nothing is sent."""
 ANSWER_SECONDS = 5.0
 """How long the scheduler may take for it."""
+END_SECONDS = 2 * ANSWER_SECONDS
+"""For so long it is told again how a job ended, while that fails."""
 PICTURES_AT_ONCE = 4
 """Small pictures made between two messages: decoding them takes the job's cores."""
 
@@ -125,6 +127,7 @@ class _Sender:
         self.there = self._register()
         """Whether the scheduler has the page."""
         self._ended = threading.Event()
+        self._last = float("inf")
         self._thread = threading.Thread(target=self._keep, name="montage-page", daemon=True)
 
     def start(self) -> None:
@@ -136,8 +139,9 @@ class _Sender:
         board = self._told.board
         told = {"state": state, "error": short(self._told.public(error)), "ended_at": time.time()}
         board.put("job", {**board.get("job"), **told})
+        self._last = time.monotonic() + END_SECONDS
         self._ended.set()
-        self._thread.join(2 * ANSWER_SECONDS)
+        self._thread.join(END_SECONDS)
 
     def _register(self) -> bool:
         try:
@@ -151,7 +155,9 @@ class _Sender:
         while not self._ended.wait(EVERY_SECONDS):
             self._draw()
             self._send()
-        self._send()
+        # Nobody tells it later: without it, the page shows for a minute that the job runs, then that it was stopped.
+        while not self._send() and time.monotonic() + EVERY_SECONDS < self._last:
+            time.sleep(EVERY_SECONDS)
 
     def _draw(self) -> None:
         """Make the small pictures of segments that are there."""
@@ -164,13 +170,14 @@ class _Sender:
             except (MediaError, OSError, ValueError):
                 log.debug("no picture of %s", file, exc_info=True)
 
-    def _send(self) -> None:
+    def _send(self) -> bool:
+        """Send what changed; false when it did not get there and may the next time."""
         board = self._told.board
         revision, items = board.revision, board.since(self._sent)
         now = time.monotonic()
         resting = now < self._rest and not self._ended.is_set()
         if not self.there or resting or (not items and now - self._when < ALIVE_SECONDS):
-            return
+            return True
         marks = board.get("pictures", {})
         drawn = dict(board.pictures)
         pictures = [
@@ -181,15 +188,16 @@ class _Sender:
         message = {
             "job": self._told.job, "client": self._client.id, "items": items, "pictures": pictures,
         }  # fmt: skip
+        wait = min(ANSWER_SECONDS, self._last - now)
         try:
-            self._client.sync(
-                self._client.scheduler.montage_tell, **message, callback_timeout=ANSWER_SECONDS
-            )
-        except Exception:  # the scheduler is away, or a new one does not know the page
+            self._client.sync(self._client.scheduler.montage_tell, **message, callback_timeout=wait)
+        except Exception as error:  # the scheduler is away, or a new one does not know the page
             log.debug("the page was not told", exc_info=True)
             self._sent, self._shown, self._rest = 0, {}, now + REST_SECONDS
             if not self._ended.is_set() and self._client.status == "running":
                 self._register()
-            return
+            # One that answers, but does not take it, will not take it later.
+            return not (isinstance(error, OSError) and self._client.status == "running")
         self._sent, self._when = revision, now
         self._shown = marks
+        return True

@@ -15,7 +15,7 @@ from montage_dask.cluster.connect import connect
 from montage_dask.config import resolve
 from montage_dask.dashboard.drawn import drawn
 from montage_dask.dashboard.plugin import MontagePlugin
-from montage_dask.dashboard.publish import page_link, published
+from montage_dask.dashboard.publish import ANSWER_SECONDS, page_link, published
 from montage_dask.dashboard.state import NAME, TEXT
 from montage_dask.errors import MediaError, NothingToDoError
 from montage_dask.graph.fallback import Fallback
@@ -272,6 +272,26 @@ def test_a_scheduler_without_this_package_does_not_disturb_a_job(client, monkeyp
     assert told.board.get("job")["state"] == "finished"
     assert said == []
     assert told.job not in {j["id"] for j in state(client)["jobs"]}
+
+
+def test_the_end_of_a_job_is_told_again_when_the_scheduler_does_not_answer(client, monkeypatch):
+    sync, tries = client.sync, []
+
+    def late(function, *args, **known):
+        ended = known.get("items", {}).get("job", {}).get("state") == "finished"
+        if ended:
+            tries.append(known["callback_timeout"])
+        if ended and len(tries) < 3:
+            raise TimeoutError
+        return sync(function, *args, **known)
+
+    told = Telling(Silent())
+    with shown(client, told, "/f"):
+        monkeypatch.setattr(client, "sync", late)
+    monkeypatch.undo()
+    assert state(client, job=told.job)["state"] == "finished"
+    assert len(tries) == 3
+    assert all(0 < wait <= ANSWER_SECONDS for wait in tries)
 
 
 def test_a_picture_of_a_segment(tmp_path):
