@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from makers import film
@@ -92,7 +93,7 @@ def test_a_job_is_shown_from_its_begin_to_its_end(client, tmp_path):
     assert items["left/1"] == {"name": "b.mp4", "reason": "b.mp4 is bad"}
     assert items["moved/0"]["reason"] == "no memory left for b"
     assert items["line"]["lack"] == "no account in cgpu"
-    assert items["segments"] == "01"
+    assert items["segments"] == {"ready": 1, "total": 2, "made": "01"}
     assert items["timeline"]["names"] == [EVIL]
     picture, headers = None, None
     with urllib.request.urlopen(
@@ -198,8 +199,7 @@ def test_a_job_of_a_thousand_clips_stays_small_and_cheap(client):
         )
         for number in range(1000):
             told.board.picture(number, b"\xff\xd8" + bytes(15_000))
-            told._segments[number] = "1"
-        told.board.put("segments", "1" * 1000)
+            told.rendered(number, Path("/f/gone.mp4"))
     whole, _ = fetch(client, f"/montage/state?job={told.job}")
     page = sum(
         len(fetch(client, path)[0])
@@ -319,3 +319,21 @@ def test_a_long_timeline_is_told_as_a_shorter_one():
     assert told["events"][-1][1] == told["frames"] == 25_000
     assert all(a[1] == b[0] for a, b in zip(told["events"], told["events"][1:], strict=False))
     assert told["cuts"] == 2499
+
+
+@pytest.mark.parametrize("segments", [0, 1, 1000, 1001, 1340, 2001])
+def test_all_segments_count_however_many_are_drawn(segments):
+    told = Telling(Silent())
+    edit = timeline(segments or 1, ["a"])
+    told.composed(edit, {}, [(n * 10, n * 10 + 10) for n in range(segments)])
+    for number in range(segments - 1):
+        told.rendered(number, Path(f"{number}.mp4"))
+    line, now = told.board.get("timeline"), told.board.get("segments")
+    assert (now["ready"], now["total"]) == (max(0, segments - 1), segments)
+    assert len(line["segments"]) == len(now["made"]) <= 1000
+    assert now["made"] == "1" * (len(now["made"]) - 1) + "0" * (segments > 0)
+    assert [s for s, _ in line["segments"][1:]] == [s for _, s in line["segments"][:-1]]
+    if segments:
+        assert (line["segments"][0][0], line["segments"][-1][1]) == (0, edit.frames)
+    for number, _ in told.fresh:
+        assert line["segments"][number // line["grouped"]][0] == number * 10
