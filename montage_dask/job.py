@@ -80,6 +80,13 @@ class JobSpec:
         return None if inputs is None else [*inputs, self.output]
 
     @property
+    def others(self) -> list[Place]:
+        """What it names beside the footage, wherever that is read or written."""
+        music = None if self.music is None else place_of(self.music)
+        named = (music, self.output, self.run_dir, self.published, self.from_timeline)
+        return [place for place in named if place is not None]
+
+    @property
     def width(self) -> int:
         """Output width in pixels."""
         return int(self["size"].split("x")[0])

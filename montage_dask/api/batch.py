@@ -59,7 +59,7 @@ def batched(
     with (
         shown(progress, title) as told,
         driving(settings, store, told, cluster, places) as driver,
-        watched(driver, kind, folder.name, map(str, files), settings),
+        watched(driver, kind, folder.name, map(str, files), settings, [folder]),
     ):
         yield driver, Settings.of(settings)
 

@@ -64,6 +64,6 @@ def styles(
         logged(folder),
         ProgressFile(folder, heard, folder) as told,
         driving(job.settings, job.store, told, cluster, job.places) as driver,
-        watched(driver, "styles", folder.name, job.footage, job.settings),
+        watched(driver, "styles", folder.name, job.footage, job.settings, job.others),
     ):
         return gallery(job, driver, style or style_names(), folder)

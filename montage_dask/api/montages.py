@@ -75,7 +75,7 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
         logged(job.run_dir),
         ProgressFile(job.run_dir, heard, job.output) as told,
         driving(job.settings, job.store, told, cluster, job.places) as driver,
-        watched(driver, "run", job.output.name, job.footage, job.settings),
+        watched(driver, "run", job.output.name, job.footage, job.settings, job.others),
     ):
         wanted = job["performance-report"]
         with performance(driver.client, job.run_dir, command(job), wanted=wanted):
@@ -101,7 +101,7 @@ def compose(
     with (
         shown(progress, title) as told,
         driving(job.settings, job.store, told, cluster, job.inputs) as driver,
-        watched(driver, "edit", job.output.name, job.footage, job.settings),
+        watched(driver, "edit", job.output.name, job.footage, job.settings, job.others),
     ):
         survey, timelines = montage.edits(job, driver)
         return survey, tuple(timelines)

@@ -117,9 +117,11 @@ def watched(
     title: str,
     files: Iterable[str],
     settings: Mapping[str, Setting],
+    others: Iterable[Place],
 ) -> Iterator[None]:
     """The work in the block is on the page `/montage` of its scheduler (see `dashboard.publish.published`)."""
-    with published(driver.client, driver.progress, kind, title, files, settings):
+    known = map(str, (driver.store.root, *others))
+    with published(driver.client, driver.progress, kind, title, files, settings, known):
         control = _control.get()
         if control is not None:
             control.dashboard = page_link(driver.client) or control.dashboard

@@ -12,6 +12,12 @@ from montage_dask.records import Timeline
 EVENTS = 1000
 """More are told as fewer, longer ones: on a screen they are less than a pixel wide."""
 SEGMENTS = 1000
+"""More are told in groups."""
+
+
+def grouped(segments: int) -> int:
+    """How many neighbouring segments are drawn as one."""
+    return max(1, -(-segments // SEGMENTS))
 
 
 def drawn(
@@ -25,9 +31,11 @@ def drawn(
         segments: [start, stop) of each.
 
     Returns:
-        `fps`, `frames`; `names` of the clips; `events` as [start, stop, number of the name], `segments` as [start, stop].
+        `fps`, `frames`; `names` of the clips; `events` as [start, stop, number of the name], `segments` as [start, stop],
+        `grouped` in each of them.
     """
     step = -(-len(timeline.events) // EVENTS) or 1
+    group = grouped(len(segments))
     shown = timeline.events[::step]
     stops = [*(e.start_frame for e in shown[1:]), timeline.frames]
     used = list(dict.fromkeys(e.source for e in shown))
@@ -42,5 +50,8 @@ def drawn(
         "events": [
             [e.start_frame, stop, order[e.source]] for e, stop in zip(shown, stops, strict=True)
         ],
-        "segments": [list(s) for s in segments[:SEGMENTS]],
+        "segments": [
+            [segments[n][0], segments[n : n + group][-1][1]] for n in range(0, len(segments), group)
+        ],
+        "grouped": group,
     }

@@ -6,23 +6,16 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from montage_dask.dashboard.state import Board, check
 
 JOBS = 20
-"""Jobs that are kept, unless more of them run."""
+"""Jobs that are kept; more only while more run."""
 DROPPED = 1000
-"""Dropped jobs whose counts are known, should they come back."""
+"""Dropped jobs that are known again when they come back."""
 SILENT_SECONDS = 60.0
 """A running job that was not heard of for longer is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    requests: dict[tuple[str, ...], list[float]]
-    left: int
 
 
 class Jobs:
@@ -34,10 +27,10 @@ class Jobs:
         self._boards: dict[str, Board] = {}
         self._clients: dict[str, str] = {}
         self._heard: dict[str, float] = {}
+        self._dropped: dict[str, dict[str, Any]] = {}
+        """What adds up of dropped jobs: one that was only silent may come back, and tells no more than what changed."""
         self._before: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0, 0, 0, 0])
         self._left_before = 0
-        self._dropped: dict[str, _Counted] = {}
-        """What dropped jobs that nobody saw end put into the totals: they may come back."""
 
     def tell(
         self,
@@ -45,42 +38,31 @@ class Jobs:
         client: str,
         items: Mapping[str, Any],
         pictures: Sequence[tuple[int, bytes]],
-        *,
-        whole: bool = True,
     ) -> None:
-        """Take over what changed in a job, or (`whole`) all of it.
+        """Take over what changed in a job.
 
         Raises:
-            ValueError: that is not what a job tells, or it is not known: all of it must be told.
+            ValueError: that is not what a job tells.
         """
         check(items)
-        if job not in self._boards:
-            if not whole:
-                raise ValueError(f"job {job} is not known here")
-            self._count(self._dropped.pop(job, _Counted({}, 0)), -1)
-            self._boards[job] = Board()
         self._clients[job], self._heard[job] = client, time.monotonic()
+        if job not in self._boards:
+            self._boards[job] = Board()
+            self._boards[job].apply(self._dropped.pop(job, {}), {})
+            self._drop()
         self._boards[job].apply(items, dict(pictures))
-        self._make_room()
 
-    def _make_room(self) -> None:
-        """Forget the oldest jobs that no longer run; their counts stay in the totals."""
-        still = [j for j in self._boards if self.state(j) != "running"]
-        for job in still[: max(0, len(self._boards) - JOBS)]:
-            counted = _Counted(dict(_counts(self._boards[job])), _left(self._boards[job]))
-            self._count(counted, 1)
-            if self.state(job) == "stopped":
-                self._dropped[job] = counted
-            for kept in (self._boards, self._clients, self._heard):
-                kept.pop(job, None)
-        for job in list(self._dropped)[:-DROPPED]:
-            del self._dropped[job]
-
-    def _count(self, counted: _Counted, times: int) -> None:
-        for key, values in counted.requests.items():
-            before = self._before[key]
-            self._before[key] = [a + times * b for a, b in zip(before, values, strict=True)]
-        self._left_before += times * counted.left
+    def _drop(self) -> None:
+        """Forget the oldest jobs that do not run; their counts stay in the totals."""
+        ended = [j for j in self._boards if self.state(j) != "running"]
+        for job in ended[: max(0, len(self._boards) - JOBS)]:
+            board = self._boards.pop(job)
+            self._dropped[job] = {"job": board.get("job", {}), **board.of("count")}
+            del self._clients[job], self._heard[job]
+        while len(self._dropped) > DROPPED:
+            items = self._dropped.pop(next(iter(self._dropped)))
+            self._left_before += items["job"].get("left", 0)
+            _add(self._before, items)
 
     def gone(self, client: str) -> None:
         """A client has left: what it still ran has stopped."""
@@ -122,25 +104,25 @@ class Jobs:
     def totals(self) -> dict[tuple[str, ...], list[float]]:
         """Requests, seconds, seconds of media and bytes by (operation, target, outcome), of all jobs there were."""
         totals = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0], {k: list(v) for k, v in self._before.items()})  # fmt: skip
-        for board in self._boards.values():
-            for key, values in _counts(board):
-                totals[key] = [a + b for a, b in zip(totals[key], values, strict=True)]
+        for items in (*self._dropped.values(), *(b.of("count") for b in self._boards.values())):
+            _add(totals, items)
         return totals
 
     def left_out(self) -> int:
         """Files that were skipped, in all jobs there were."""
-        return self._left_before + sum(map(_left, self._boards.values()))
+        told = [items["job"] for items in self._dropped.values()]
+        told += [board.get("job", {}) for board in self._boards.values()]
+        return self._left_before + sum(job.get("left", 0) for job in told)
 
     def running(self) -> Iterator[Board]:
         """The boards of the jobs that run."""
         return (b for j, b in self._boards.items() if self.state(j) == "running")
 
 
-def _left(board: Board) -> int:
-    return int(board.get("job", {}).get("left", 0))
-
-
-def _counts(board: Board) -> Iterator[tuple[tuple[str, ...], list[float]]]:
-    for told in board.of("count").values():
-        key = (told["operation"], told["target"], told["outcome"])
-        yield key, [told["count"], told["seconds"], told["media_seconds"], told["bytes"]]
+def _add(totals: dict[tuple[str, ...], list[float]], items: Mapping[str, Any]) -> None:
+    """Add the counts among the items of a job."""
+    for key, told in items.items():
+        if key.startswith("count/"):
+            of = (told["operation"], told["target"], told["outcome"])
+            more = (told["count"], told["seconds"], told["media_seconds"], told["bytes"])
+            totals[of] = [a + b for a, b in zip(totals[of], more, strict=True)]

@@ -58,10 +58,9 @@ class MontagePlugin(SchedulerPlugin):
         client: str,
         items: Mapping[str, Any],
         pictures: Sequence[tuple[int, bytes]],
-        whole: bool = True,
     ) -> None:
         """What a client sends (see `publish`)."""
-        self.jobs.tell(job, client, items, pictures, whole=whole)
+        self.jobs.tell(job, client, items, pictures)
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Jobs end with their client."""

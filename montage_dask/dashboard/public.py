@@ -25,20 +25,23 @@ class Public:
 
     Args:
         roots: folders below which names are told as they are, relative to them.
+        others: files and folders that texts may name; of these only the last part of the name is told.
     """
 
-    def __init__(self, roots: Iterable[str] = ()) -> None:
+    def __init__(self, roots: Iterable[str] = (), others: Iterable[str] = ()) -> None:
         known = {(r if "://" in r else os.path.abspath(r)).rstrip("/") for r in roots}
         # The longest first: of two roots, one may lie in the other. The root of the file system would show everything.
         self._roots = sorted((r for r in known if r), key=len, reverse=True)
         self._inside = [re.compile(START + re.escape(printable(r)) + "/") for r in self._roots]
+        self._hidden = _hidden(f for p in (*self._roots, *others) for f in _folders_of(p))
 
     def __call__(self, text: str) -> str:
         """A text without absolute paths: relative to a root, or the last part of the name."""
-        text = printable(" ".join(text.splitlines()))
+        text = _line(text)
         for inside in self._inside:
             text = inside.sub("", text)
-        return PATH.sub(_last_part, text)
+        # What a pattern cannot tell from the text around it goes first: folders that are known, whatever their names.
+        return PATH.sub(_last_part, self._hidden.sub("/", text))
 
     def path(self, path: str) -> str:
         """The name of a file: relative to its root, or its last part."""
@@ -46,6 +49,34 @@ class Public:
             if path.startswith(f"{root}/"):
                 return printable(path[len(root) + 1 :])
         return printable(os.path.basename(path.rstrip("/")))
+
+
+def _line(text: str) -> str:
+    return printable(" ".join(text.splitlines()))
+
+
+def _folders_of(path: str) -> set[str]:
+    """A path as texts may write it: as it was given, and without links."""
+    if "://" in path:
+        return {path.rstrip("/")}
+    given = os.path.join(os.getcwd(), path).rstrip("/")
+    return {given, os.path.abspath(given), os.path.realpath(given)}
+
+
+def _hidden(known: Iterable[str]) -> re.Pattern[str]:
+    """Any of these paths as a folder, and any folder that holds one."""
+    folders = set()
+    for path in known:
+        scheme, there, rest = path.rpartition("://")
+        while rest and rest != "/" and path not in folders:
+            folders.add(path)
+            rest = rest.rpartition("/")[0]
+            path = scheme + there + rest
+    forms = {
+        f for folder in folders for f in (printable(folder), _line(folder), repr(folder)[1:-1])
+    }
+    longest = sorted(map(re.escape, forms), key=len, reverse=True)
+    return re.compile(rf"{START}/*(?:{'|'.join(longest)})/+" if longest else r"(?!)")
 
 
 def _last_part(found: re.Match[str]) -> str:

@@ -6,6 +6,8 @@ A job is never slowed down or sunk by this: it only fills its board, and whateve
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +23,8 @@ from montage_dask.dashboard.public import Public, roots_of
 from montage_dask.dashboard.state import NAME, Board, short
 from montage_dask.errors import Cancelled, MediaError, MontageError
 from montage_dask.media.thumbnail import first_picture
+from montage_dask.store import is_url
+from montage_dask.store.cache import default_folder
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,8 @@ REST_SECONDS = 5.0
 """After a failure, for so long nothing is sent."""
 ANSWER_SECONDS = 5.0
 """How long the scheduler may take for it."""
+END_SECONDS = 2 * ANSWER_SECONDS
+"""For so long it is told again how a job ended, while that fails."""
 PICTURES_AT_ONCE = 4
 """Small pictures made between two messages: decoding them takes the job's cores."""
 
@@ -61,6 +67,7 @@ def published(
     title: str,
     footage: Iterable[str],
     settings: Mapping[str, Setting],
+    others: Iterable[str] = (),
 ) -> Iterator[None]:
     """Show a job on the scheduler's page while the block runs, and how it ended.
 
@@ -71,8 +78,9 @@ def published(
         title: what the job makes.
         footage: as the user named it; names below these folders are shown relative to them, others without a folder.
         settings: of the job.
+        others: files and folders that the job knows beside footage and settings; of these only the last part is told.
     """
-    told.public = Public(roots_of(footage))
+    told.public = Public(roots_of(footage), [*others, *_paths_in(settings), *_of_this_machine()])
     job = {
         "kind": kind,
         "title": short(told.public.path(title), NAME),
@@ -96,6 +104,19 @@ def published(
     sender.end("finished")
 
 
+def _paths_in(settings: Mapping[str, Setting]) -> Iterator[str]:
+    """What may be a path among the values: of weights, the store, a certificate."""
+    for setting in settings.values():
+        several = isinstance(setting.value, list | tuple)
+        for value in setting.value if several else [setting.value]:
+            if isinstance(value, str) and "/" in value and ("://" not in value or is_url(value)):
+                yield value
+
+
+def _of_this_machine() -> list[str]:
+    return [os.getcwd(), os.path.expanduser("~"), tempfile.gettempdir(), str(default_folder())]
+
+
 class _Sender:
     """Sends what changed on a board to the plug-in of the scheduler."""
 
@@ -106,6 +127,7 @@ class _Sender:
         self.there = self._register()
         """Whether the scheduler has the page."""
         self._ended = threading.Event()
+        self._last = float("inf")
         self._thread = threading.Thread(target=self._keep, name="montage-page", daemon=True)
 
     def start(self) -> None:
@@ -117,8 +139,9 @@ class _Sender:
         board = self._told.board
         told = {"state": state, "error": short(self._told.public(error)), "ended_at": time.time()}
         board.put("job", {**board.get("job"), **told})
+        self._last = time.monotonic() + END_SECONDS
         self._ended.set()
-        self._thread.join(2 * ANSWER_SECONDS)
+        self._thread.join(END_SECONDS)
 
     def _register(self) -> bool:
         try:
@@ -132,9 +155,8 @@ class _Sender:
         while not self._ended.wait(EVERY_SECONDS):
             self._draw()
             self._send()
-        # Said once only, an end that gets lost would leave the job running on the page.
-        began = time.monotonic()
-        while not self._send() and self.there and time.monotonic() - began < ANSWER_SECONDS:
+        # Nobody tells it later: without it, the page shows for a minute that the job runs, then that it was stopped.
+        while not self._send() and time.monotonic() + EVERY_SECONDS < self._last:
             time.sleep(EVERY_SECONDS)
 
     def _draw(self) -> None:
@@ -149,7 +171,7 @@ class _Sender:
                 log.debug("no picture of %s", file, exc_info=True)
 
     def _send(self) -> bool:
-        """Send what is new, if it is time; whether nothing failed."""
+        """Send what changed; false when it did not get there and may the next time."""
         board = self._told.board
         revision, items = board.revision, board.since(self._sent)
         now = time.monotonic()
@@ -165,18 +187,17 @@ class _Sender:
         ]
         message = {
             "job": self._told.job, "client": self._client.id, "items": items, "pictures": pictures,
-            "whole": self._sent == 0,
         }  # fmt: skip
+        wait = min(ANSWER_SECONDS, self._last - now)
         try:
-            self._client.sync(
-                self._client.scheduler.montage_tell, **message, callback_timeout=ANSWER_SECONDS
-            )
-        except Exception:  # the scheduler is away, or a new one does not know the page
+            self._client.sync(self._client.scheduler.montage_tell, **message, callback_timeout=wait)
+        except Exception as error:  # the scheduler is away, or a new one does not know the page
             log.debug("the page was not told", exc_info=True)
             self._sent, self._shown, self._rest = 0, {}, now + REST_SECONDS
             if not self._ended.is_set() and self._client.status == "running":
                 self._register()
-            return False
+            # One that answers, but does not take it, will not take it later.
+            return not (isinstance(error, OSError) and self._client.status == "running")
         self._sent, self._when = revision, now
         self._shown = marks
         return True

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from montage_dask.dashboard.drawn import drawn
+from montage_dask.dashboard.drawn import drawn, grouped
 from montage_dask.dashboard.public import Public
 from montage_dask.dashboard.state import LIMITS, NAME, PICTURES, Board, short
 from montage_dask.graph.fallback import Fallback
@@ -123,7 +123,7 @@ class Telling:
         self.people = progress
         self._stages: dict[str, StageCount] = {}
         self._media: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0, 0])
-        self._segments: list[str] = []
+        self._segments: list[bool] = []
 
     def stage(self, name: str, total: int, unit: str = "") -> None:
         """See `Progress.stage`."""
@@ -245,19 +245,29 @@ class Telling:
             names: of the sources, by identity.
             segments: [start, stop) in frames of the output.
         """
-        self._segments = ["0"] * len(segments)
+        self._segments = [False] * len(segments)
         self.fresh.clear()
         self.board.keep_pictures(())
         self.board.put("timeline", drawn(timeline, names, segments))
-        self.board.put("segments", "".join(self._segments))
+        self._segments_told()
 
     def rendered(self, number: int, file: Path) -> None:
         """A segment is there."""
-        self._segments[number] = "1"
-        self.board.put("segments", "".join(self._segments))
-        # A long montage has more segments than there is room for pictures: every second one, or third.
-        if number % max(1, -(-len(self._segments) // PICTURES)) == 0:
+        self._segments[number] = True
+        self._segments_told()
+        # A long montage has more segments than there is room for pictures: the first of every second group, or third.
+        group = grouped(len(self._segments))
+        if number % (group * max(1, -(-len(self._segments) // (group * PICTURES)))) == 0:
             self.fresh.append((number, file))
+
+    def _segments_told(self) -> None:
+        group = grouped(len(self._segments))
+        groups = (self._segments[n : n + group] for n in range(0, len(self._segments), group))
+        told = {
+            "ready": sum(self._segments), "total": len(self._segments),
+            "made": "".join("1" if all(g) else "0" for g in groups),
+        }  # fmt: skip
+        self.board.put("segments", told)
 
     def _stage_told(self, name: str) -> None:
         stage = self._stages[name]

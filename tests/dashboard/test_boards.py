@@ -88,34 +88,35 @@ def test_old_jobs_are_dropped_and_their_counts_stay():
     assert jobs.newest() == "j0"
 
 
-def test_running_jobs_stay_however_many_they_are():
+def test_jobs_that_run_are_kept_however_many_and_count_once():
     jobs = Jobs()
-    for done in range(1, 5):
-        for number in range(JOBS + 5):
-            jobs.tell(f"j{number}", "c", {"job": {"left": 1}, **count("done", done)}, [])
-        assert set(jobs.states()) == {"running"}
-        assert jobs.totals()["encode", "cpu", "done"][0] == done * (JOBS + 5)
-        assert jobs.left_out() == JOBS + 5
-    for number in range(JOBS + 5):
-        jobs.tell(f"j{number}", "c", {"job": {"state": "finished", "left": 1}}, [], whole=False)
-    assert len(jobs.overview()) == JOBS
-    assert jobs.totals()["encode", "cpu", "done"][0] == 4 * (JOBS + 5)
-    assert jobs.left_out() == JOBS + 5
+    for number in range(1, 5):
+        for job in range(25):
+            jobs.tell(f"j{job}", f"c{job}", {"job": {"left": 1}, **count("done", number)}, [])
+    assert list(jobs.states()) == ["running"] * 25
+    assert jobs.totals()["encode", "cpu", "done"] == [100, 50, 37.5, 250]
+    assert jobs.left_out() == 25
 
 
-def test_a_job_that_was_dropped_and_comes_back_is_counted_once():
+def test_a_dropped_job_that_comes_back_counts_once(monkeypatch):
+    """It only sends what changed."""
+    monkeypatch.setattr(room, "DROPPED", 2)
     jobs = Jobs()
-    jobs.tell("away", "sleeping", {"job": {"left": 3}, **count("done", 5)}, [])
-    jobs.gone("sleeping")
+    jobs.tell("silent", "c", {"job": {"left": 2}, **count("done", 3), **count("failed", 1)}, [])
+    jobs.gone("c")
     for number in range(JOBS):
-        jobs.tell(f"j{number}", "c", {"job": {}}, [])
-    assert jobs.board("away") is None
-    assert (jobs.totals()["encode", "cpu", "done"][0], jobs.left_out()) == (5, 3)
-    with pytest.raises(ValueError, match="not known"):
-        jobs.tell("away", "sleeping", count("done", 6), [], whole=False)
-    jobs.tell("away", "sleeping", {"job": {"left": 4}, **count("done", 6)}, [])
-    assert jobs.state("away") == "running"
-    assert (jobs.totals()["encode", "cpu", "done"][0], jobs.left_out()) == (6, 4)
+        jobs.tell(f"j{number}", "d", {"job": {}}, [])
+    assert jobs.board("silent") is None
+    assert jobs.totals()["encode", "cpu", "done"][0] == 3
+    jobs.tell("silent", "c", count("done", 4), [])
+    assert jobs.state("silent") == "running"
+    assert jobs.left_out() == 2
+    assert [jobs.totals()["encode", "cpu", o][0] for o in ("done", "failed")] == [4, 1]
+    jobs.gone("d")
+    for number in range(JOBS):
+        jobs.tell(f"k{number}", "e", {"job": {"left": 1}, **count("done", 1)}, [])
+    assert jobs.totals()["encode", "cpu", "done"][0] == 4 + JOBS
+    assert jobs.left_out() == 2 + JOBS
 
 
 def test_a_job_ends_with_its_client_unless_it_comes_back(monkeypatch):

@@ -58,6 +58,45 @@ def test_no_folder_of_any_path_is_shown(folders, name, before):
     assert public.path(path) == os.path.basename(path)
 
 
+ANY_NAMES = st.text(
+    st.characters(blacklist_categories=["C", "Z"], blacklist_characters="/\\") | st.sampled_from(" ':,"),
+    min_size=1, max_size=12,
+).map(str.strip).filter(lambda n: n not in ("", ".", ".."))  # fmt: skip
+
+
+@given(
+    folders=st.lists(ANY_NAMES, min_size=1, max_size=5),
+    name=NAMES,
+    before=st.sampled_from(["", "x ", "(", "'", "error: ", "file://"]),
+    start=st.sampled_from(["/", "s3://"]),
+)
+def test_no_folder_of_a_known_path_is_shown_whatever_its_name(folders, name, before, start):
+    secret = [f"S{n}{f}" for n, f in enumerate(folders)]
+    path = start + "/".join([*secret, f"clip {name}"])
+    public = Public(["/elsewhere"], [path])
+    texts = [f"{before}{path}: is bad", str(MediaError(path, "is bad")), repr(OSError(path))]
+    for text in map(public, texts):
+        assert not any(folder in text for folder in secret)
+        assert "clip" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/ann/Tom's music/secret/track.mp3: is broken", "track.mp3: is broken"),
+        ("/home/ann/Tom's music/other/b.mp3: is broken", "b.mp3: is broken"),
+        ("cannot list /home/ann/Tom's music/secret", "cannot list secret"),
+        ("/home/ann/Rock, Pop/secret/x", "x"),
+        ("/home/ann/Rock, Pop/clips/day: 1/x is bad", "day: 1/x is bad"),
+        ("cannot write '/home/ann/a|b/store/records/x'", "cannot write 'x'"),
+        ("s3://b/a,b/c/d.mp4 is gone", "d.mp4 is gone"),
+    ],
+)
+def test_known_folders_are_hidden_with_quotes_and_commas_in_their_names(text, shown):
+    others = ["/home/ann/Tom's music/secret/track.mp3", "/home/ann/a|b/store", "s3://b/a,b/c/d.mp4"]
+    assert Public(["/home/ann/Rock, Pop/clips"], others)(text) == shown
+
+
 def test_paths_are_relative_to_the_nearest_root():
     public = Public(["/a", "/a/b/", "/"])
     assert public.path("/a/b/c/d.mp4") == "c/d.mp4"

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from makers import film
@@ -15,7 +16,7 @@ from montage_dask.cluster.connect import connect
 from montage_dask.config import resolve
 from montage_dask.dashboard.drawn import drawn
 from montage_dask.dashboard.plugin import MontagePlugin
-from montage_dask.dashboard.publish import page_link, published
+from montage_dask.dashboard.publish import ANSWER_SECONDS, page_link, published
 from montage_dask.dashboard.state import NAME, TEXT
 from montage_dask.errors import MediaError, NothingToDoError
 from montage_dask.graph.fallback import Fallback
@@ -92,7 +93,7 @@ def test_a_job_is_shown_from_its_begin_to_its_end(client, tmp_path):
     assert items["left/1"] == {"name": "b.mp4", "reason": "b.mp4 is bad"}
     assert items["moved/0"]["reason"] == "no memory left for b"
     assert items["line"]["lack"] == "no account in cgpu"
-    assert items["segments"] == "01"
+    assert items["segments"] == {"ready": 1, "total": 2, "made": "01"}
     assert items["timeline"]["names"] == [EVIL]
     picture, headers = None, None
     with urllib.request.urlopen(
@@ -161,6 +162,25 @@ def test_how_a_job_ends_is_told(client, error, state_after, said):
     assert (view["state"], view["items"]["job"]["error"]) == (state_after, said)
 
 
+def test_folders_of_a_job_are_hidden_whatever_their_names(client, tmp_path):
+    told = Telling(Silent())
+    settings = resolve({"n-workers": 1, "store": "/mnt/Ann: work/store"})
+    footage = tmp_path / "Rock, Pop" / "clips"
+    footage.mkdir(parents=True)
+    others = ["/home/ann/Tom's music/secret/track.mp3"]
+    with published(client, told, "run", "o.mp4", [str(footage)], settings, others):
+        told.note("/home/ann/Tom's music/secret/track.mp3: is broken")
+        told.note("cannot write /mnt/Ann: work/store/records/x.json")
+        told.note(f"{footage}/day/a.mp4 is skipped, {footage.parent}/b/c.mp4 too")
+    assert [n["text"] for n in told.board.of("note").values()] == [
+        "track.mp3: is broken",
+        "cannot write x.json",
+        "day/a.mp4 is skipped, c.mp4 too",
+    ]
+    label = told.about(Request("beats", {}, label=others[0]))["label"]
+    assert label == "track.mp3"
+
+
 def test_a_job_of_a_thousand_clips_stays_small_and_cheap(client):
     """Long names, as many failures as clips, a picture for each that has room: < 1 MB, and < 200 ms of the scheduler."""
     told = Telling(Silent())
@@ -179,8 +199,7 @@ def test_a_job_of_a_thousand_clips_stays_small_and_cheap(client):
         )
         for number in range(1000):
             told.board.picture(number, b"\xff\xd8" + bytes(15_000))
-            told._segments[number] = "1"
-        told.board.put("segments", "1" * 1000)
+            told.rendered(number, Path("/f/gone.mp4"))
     whole, _ = fetch(client, f"/montage/state?job={told.job}")
     page = sum(
         len(fetch(client, path)[0])
@@ -255,6 +274,26 @@ def test_a_scheduler_without_this_package_does_not_disturb_a_job(client, monkeyp
     assert told.job not in {j["id"] for j in state(client)["jobs"]}
 
 
+def test_the_end_of_a_job_is_told_again_when_the_scheduler_does_not_answer(client, monkeypatch):
+    sync, tries = client.sync, []
+
+    def late(function, *args, **known):
+        ended = known.get("items", {}).get("job", {}).get("state") == "finished"
+        if ended:
+            tries.append(known["callback_timeout"])
+        if ended and len(tries) < 3:
+            raise TimeoutError
+        return sync(function, *args, **known)
+
+    told = Telling(Silent())
+    with shown(client, told, "/f"):
+        monkeypatch.setattr(client, "sync", late)
+    monkeypatch.undo()
+    assert state(client, job=told.job)["state"] == "finished"
+    assert len(tries) == 3
+    assert all(0 < wait <= ANSWER_SECONDS for wait in tries)
+
+
 def test_a_picture_of_a_segment(tmp_path):
     from io import BytesIO
 
@@ -280,3 +319,21 @@ def test_a_long_timeline_is_told_as_a_shorter_one():
     assert told["events"][-1][1] == told["frames"] == 25_000
     assert all(a[1] == b[0] for a, b in zip(told["events"], told["events"][1:], strict=False))
     assert told["cuts"] == 2499
+
+
+@pytest.mark.parametrize("segments", [0, 1, 1000, 1001, 1340, 2001])
+def test_all_segments_count_however_many_are_drawn(segments):
+    told = Telling(Silent())
+    edit = timeline(segments or 1, ["a"])
+    told.composed(edit, {}, [(n * 10, n * 10 + 10) for n in range(segments)])
+    for number in range(segments - 1):
+        told.rendered(number, Path(f"{number}.mp4"))
+    line, now = told.board.get("timeline"), told.board.get("segments")
+    assert (now["ready"], now["total"]) == (max(0, segments - 1), segments)
+    assert len(line["segments"]) == len(now["made"]) <= 1000
+    assert now["made"] == "1" * (len(now["made"]) - 1) + "0" * (segments > 0)
+    assert [s for s, _ in line["segments"][1:]] == [s for _, s in line["segments"][:-1]]
+    if segments:
+        assert (line["segments"][0][0], line["segments"][-1][1]) == (0, edit.frames)
+    for number, _ in told.fresh:
+        assert line["segments"][number // line["grouped"]][0] == number * 10

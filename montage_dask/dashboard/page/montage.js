@@ -1,7 +1,7 @@
 "use strict";
 // Follows the board of one job: asks for what changed, and draws only that. Everything from outside becomes text, never markup.
 const EVERY = 1000, HIDDEN = 5000, LOST = 10000;
-let epoch = "", revision = 0, job = null, failures = 0, drawn = "", timer = 0;
+let epoch = "", revision = 0, job = null, failures = 0, drawn = "", timer = 0, asked = 0;
 let items = new Map();
 
 const at = id => document.getElementById(id);
@@ -140,9 +140,8 @@ function timeline() {
   const told = items.get("timeline");
   at("timeline").hidden = !told;
   if (!told) return;
-  const made = items.get("segments") || "", pictures = items.get("pictures") || {};
-  const ready = [...made].filter(c => c === "1").length;
-  const label = `${ready} of ${told.segments.length} segments are rendered`;
+  const {ready, total, made} = items.get("segments") || {ready: 0, total: 0, made: ""}, pictures = items.get("pictures") || {};
+  const label = `${number(ready)} of ${number(total)} segments are rendered`;
   const picture = svg("svg", {viewBox: `0 0 ${told.frames} 56`, preserveAspectRatio: "none", role: "img", "aria-label": label});
   told.segments.forEach(([start, stop], n) =>
     picture.append(svg("rect", {class: made[n] === "1" ? "done" : "todo", x: start, y: 34, width: Math.max(0, stop - start), height: 16})));
@@ -163,7 +162,7 @@ function timeline() {
   drawn = key;
   at("pictures").replaceChildren();
   for (const [n, mark] of Object.entries(pictures)) {
-    const [start, stop] = told.segments[n] || [0, 0];
+    const [start, stop] = told.segments[Math.floor(n / told.grouped)] || [0, 0];
     const names = [...new Set(told.events.filter(e => e[0] < stop && e[1] > start).map(e => told.names[e[2]]))].join(", ");
     const figure = text(at("pictures"), "", "figure"), image = document.createElement("img");
     image.src = `montage/picture/${job}/${n}-${mark}.jpg`;
@@ -223,12 +222,15 @@ function show(view) {
 
 async function follow() {
   clearTimeout(timer);
+  // Another choice overtakes a slow answer, which is of the job chosen before.
+  const turn = ++asked;
   try {
     const ask = new URLSearchParams({since: revision, epoch});
     if (wanted() || job !== null) ask.set("job", wanted() || job);
     const answer = await fetch(`montage/state?${ask}`, {cache: "no-store", signal: AbortSignal.timeout(LOST)});
     if (!answer.ok) throw new Error(answer.status);
     const view = await answer.json();
+    if (turn !== asked) return;
     show(view);
     // A job that was chosen stays; else the page goes on to whatever runs.
     const other = view.state !== "running" && view.jobs.some(one => one.state === "running");
@@ -238,6 +240,7 @@ async function follow() {
     if (at("live").textContent !== live) at("live").textContent = live;
     at("live").className = "";
   } catch (error) {
+    if (turn !== asked) return;
     failures += 1;
     at("live").textContent = "the scheduler does not answer; trying again";
     at("live").className = "lost";
