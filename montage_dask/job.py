@@ -253,3 +253,11 @@ def worked_on(run_dir: Url) -> Path:
     own = hashlib.sha256(str(run_dir).encode()).hexdigest()[:16]
     folder = resolve()["cache-folder"].value
     return (Path(folder) if folder else default_folder()) / "runs" / own / run_dir.name
+
+
+def seen_here(run_dir: Place) -> Path:
+    """A run folder, or that of a variant, as this machine has it."""
+    if isinstance(run_dir, Path):
+        return run_dir
+    whole = run_dir.parent if run_dir.name.startswith("variant-") else run_dir
+    return worked_on(whole) / ("" if whole is run_dir else run_dir.name)

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from montage_dask import progress_file
+from montage_dask.commands import report as commands
 from montage_dask.commands.report import ending, line, report, status
 from montage_dask.errors import StoreError, UsageError
 from montage_dask.graph.telling import Silent
@@ -183,6 +184,21 @@ def test_status_once_and_as_json(tmp_path):
     after = CliRunner().invoke(status, [str(tmp_path)], standalone_mode=False)
     assert after.return_value == 0
     assert after.output.startswith("finished after 0 s: ")
+
+
+def test_status_tells_the_notes_of_the_last_moment(tmp_path, monkeypatch):
+    job = ProgressFile(tmp_path, Silent(), tmp_path / "o.mp4")
+    told = job.__enter__()
+    told.note("at the beginning")
+
+    def meanwhile(_):
+        told.note("at the end")
+        job.__exit__(None, None, None)
+
+    monkeypatch.setattr(commands.time, "sleep", meanwhile)
+    followed = CliRunner().invoke(status, [str(tmp_path)], standalone_mode=False)
+    assert followed.output.count("note: at the end") == 1
+    assert "finished after" in followed.output.splitlines()[-1]
 
 
 def test_a_silent_job_is_called_silent():

@@ -19,6 +19,7 @@ from montage_dask.graph.telling import Progress
 from montage_dask.job import JobSpec, make_job, read_job
 from montage_dask.progress_file import ProgressFile
 from montage_dask.records import Timeline
+from montage_dask.report.html import rebuild
 from montage_dask.report.rerun import command
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,19 @@ def _run_folder_published(job: JobSpec) -> Iterator[None]:
         finish.publish(job.run_dir, job.published)
 
 
+@contextmanager
+def _failure_reported(run_dir: Path) -> Iterator[None]:
+    """A run that fails has a report, too, instead of that of an earlier success."""
+    try:
+        yield
+    except Exception:
+        try:
+            rebuild(run_dir)
+        except Exception:  # the run's own error matters
+            log.warning("no report of this failure", exc_info=True)
+        raise
+
+
 def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
     """Make the montages of a job.
 
@@ -73,6 +87,7 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
         shown(progress, job.output.name) as heard,
         _run_folder_published(job),
         logged(job.run_dir),
+        _failure_reported(job.run_dir),
         ProgressFile(job.run_dir, heard, job.output) as told,
         driving(job.settings, job.store, told, cluster, job.places) as driver,
         watched(driver, "run", job.output.name, job.footage, job.settings, job.others),

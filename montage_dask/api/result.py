@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from montage_dask.errors import UsageError, printable
+from montage_dask.job import seen_here
+from montage_dask.store import Place, place_of
 
 if TYPE_CHECKING:
     from montage_dask.api.timeline import Timeline
@@ -99,14 +101,14 @@ class Montage:
         """All variants of the job, this one first."""
 
     @property
-    def path(self) -> Path:
-        """The video."""
-        return Path(self.summary["output"])
+    def path(self) -> Place:
+        """The video: a file, or the URL of one in a bucket."""
+        return place_of(self.summary["output"])
 
     @property
     def run_dir(self) -> Path:
-        """The folder with timeline, pictures, report and log."""
-        return Path(self.summary["run_dir"])
+        """The folder with timeline, pictures, report and log; of a montage in a bucket, that of this machine."""
+        return seen_here(place_of(self.summary["run_dir"]))
 
     @property
     def report(self) -> Path:
@@ -135,8 +137,10 @@ class Montage:
             width: on the screen, pixels.
 
         Raises:
-            UsageError: there is no IPython.
+            UsageError: there is no IPython, or the video is in a bucket.
         """
+        if not isinstance(self.path, Path):
+            raise UsageError(f"{self.path}: is in a bucket; fetch it to play it")
         try:
             from IPython.display import Video
         except ImportError as error:

@@ -32,7 +32,9 @@ def report(run: str, show: bool) -> int:
     """Write report.html of a run or a training again, and print its path; of a run with variants, one each."""
     from montage_dask.report.html import rebuild, run_folders
 
-    for folder in run_folders(Path(run).absolute()):
+    place = place_of(run)
+    what = worked_on(_run_of(place)) if isinstance(place, Url) else Path(run).absolute()
+    for folder in run_folders(what):
         path = rebuild(folder)
         click.echo(str(path))
         if show:
@@ -61,11 +63,9 @@ def status(run_dir: str, once: bool, as_json: bool) -> int:
         return CODES.get(found["state"], 0)
     told: tuple[Any, ...] = ()
     noted, last = 0, 0.0
+    followed = found["state"] == "running"
     while found["state"] == "running":
-        # Only the last ones are kept.
-        for note in found["notes"][max(0, len(found["notes"]) - found["noted"] + noted) :]:
-            click.echo(f"note: {note}")
-        noted = found["noted"]
+        noted = _notes(found, noted)
         stage = (found["stage"], found["done"] == found["total"])
         if stage != told or time.monotonic() - last >= PLAIN_SECONDS:
             click.echo(line(found))
@@ -78,8 +78,18 @@ def status(run_dir: str, once: bool, as_json: bool) -> int:
             "state": "stopped",
             "error": "its folder is gone",
         }
+    if followed:
+        _notes(found, noted)
     click.echo(ending(found))
     return CODES[found["state"]]
+
+
+def _notes(found: Mapping[str, Any], noted: int) -> int:
+    """Print the notes behind the first so many; how many there are now."""
+    # Only the last ones are kept.
+    for note in found["notes"][max(0, len(found["notes"]) - found["noted"] + noted) :]:
+        click.echo(f"note: {note}")
+    return int(found["noted"])
 
 
 def _run_of(url: Url) -> Url:

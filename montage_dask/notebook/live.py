@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from montage_dask.errors import Cancelled
 from montage_dask.notebook.progress import progress_html
 from montage_dask.progress_state import Tracker
 
@@ -136,8 +138,9 @@ class Live(Tracker):
     ) -> None:
         self._over.set()
         self._thread.join()
-        self._state = "finished" if error is None else "failed"
-        self._error = "" if error is None else str(error) or type(error).__name__
+        stopped = isinstance(error, KeyboardInterrupt | asyncio.CancelledError | Cancelled)
+        self._state = "finished" if error is None else "interrupted" if stopped else "failed"
+        self._error = "" if error is None or stopped else str(error) or type(error).__name__
         self._view.update()
 
     def _follow(self) -> None:

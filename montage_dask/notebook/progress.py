@@ -60,7 +60,7 @@ def _one(f: Mapping[str, Any]) -> str:
         )
         for stage in f["stages"]
         # Of a stage that was done before, nothing comes.
-        if stage["done"] or f["state"] not in ("finished", "cancelled", "failed")
+        if stage["done"] or f["state"] not in ("finished", "cancelled", "interrupted", "failed")
     )  # fmt: skip
     stages = (
         table(("stage", "", "done", "speed", ""), rows, numbers=(3,)) if f["stages"] else Markup("")
@@ -82,7 +82,9 @@ def _one(f: Mapping[str, Any]) -> str:
 
 
 def _state(f: Mapping[str, Any]) -> Markup:
-    kind = {"failed": "bad", "cancelled": "warn", "waiting": "muted"}.get(f["state"], "")
+    kind = {"failed": "bad", "cancelled": "warn", "interrupted": "warn", "waiting": "muted"}.get(
+        f["state"], ""
+    )
     return Markup('<span class="{}">{}</span>').format(kind, f["state"])
 
 

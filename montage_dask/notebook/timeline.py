@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from montage_dask.errors import MediaError, MontageError
+from montage_dask.job import seen_here
 from montage_dask.notebook.page import (
     data_url,
     facts,
@@ -25,6 +26,7 @@ from montage_dask.records import Event, Timeline
 from montage_dask.report.chart import chart
 from montage_dask.report.html import GOLDEN_DEGREES
 from montage_dask.report.summary import heard
+from montage_dask.store import place_of
 
 if TYPE_CHECKING:
     from montage_dask.api.material import Material
@@ -150,8 +152,8 @@ def _pictures(timeline: Timeline, material: Material) -> Markup:
 
 def montage_html(summary: Mapping[str, Any]) -> str:
     """A finished montage: the video, what it is, and where the rest stands."""
-    output = Path(summary["output"])
-    folder = Path(summary["run_dir"])
+    output = place_of(summary["output"])
+    folder = seen_here(place_of(summary["run_dir"]))
     errors = [abs(c["error_ms"]) for c in summary["cuts"] if c["error_ms"] is not None]
     files = [folder / "report.html", folder / "timeline.otio", folder / "contact_sheet.jpg"]
     return frame(
@@ -162,17 +164,27 @@ def montage_html(summary: Mapping[str, Any]) -> str:
                 "events": len(summary["cuts"]) + 1,
                 "cuts off their beats": f"at most {max(errors):.1f} ms" if errors else None,
                 "made in": f"{summary.get('wall_seconds', 0):.1f} s",
-                "size": f"{output.stat().st_size / 1e6:.1f} MB" if output.is_file() else "gone",
+                "size": _size(output) if isinstance(output, Path) else None,
             }
         ),
         lines("warn", (f"skipped {_name(s['path'])}: {s['reason']}" for s in summary["skipped"])),
         lines("warn", summary.get("notes", ()), 4),
-        _video(output),
+        _video(output)
+        if isinstance(output, Path)
+        else Markup('<div class="muted">{}</div>').format(text(output, 400)),
         folded(
             "where it stands",
-            *(Markup("<div>{}</div>").format(text(p, 400)) for p in (output, *files) if p.exists()),
+            *(
+                Markup("<div>{}</div>").format(text(p, 400))
+                for p in (output, *files)
+                if not isinstance(p, Path) or p.exists()
+            ),
         ),
     )
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else "gone"
 
 
 def _video(path: Path) -> Markup:

@@ -10,6 +10,7 @@ import pytest
 from montage_dask import Music, Style, Timeline
 from montage_dask.api.material import Material
 from montage_dask.api.running import Run, Runs
+from montage_dask.errors import UsageError
 from montage_dask.media.discover import Skipped
 from montage_dask.notebook.clips import footage_html
 from montage_dask.notebook.page import MOST_ROWS
@@ -51,6 +52,20 @@ def test_all_show_themselves(footage, job, small, cluster, tmp_path):
     for first in ("cluster", "plan"):  # the dashboard comes first
         after = shown[first]._repr_html_().partition("</style>")[2]
         assert after.lstrip().startswith('<div>Dashboard: <a href="http')
+
+
+def test_a_montage_in_a_bucket_shows_where_it_is(job, tmp_path, monkeypatch):
+    monkeypatch.setenv("MONTAGE_DASK_CACHE_FOLDER", str(tmp_path))
+    made = job.run()
+    there = {"output": "s3://b/o/film.mp4", "run_dir": "s3://b/o/film.montage/variant-2"}
+    far = type(made)({**made.summary, **there}, made.timeline)
+    assert str(far.path) == "s3://b/o/film.mp4"
+    assert far.report.parts[-3:] == ("film.montage", "variant-2", "report.html")
+    assert "s3:" not in str(far.report)
+    assert "s3://b/o/film.mp4" in far._repr_html_()
+    assert "gone" not in far._repr_html_()
+    with pytest.raises(UsageError, match="in a bucket"):
+        far.play()
 
 
 def test_much_is_cut_short(footage, job):

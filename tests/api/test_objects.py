@@ -59,6 +59,19 @@ def test_music_knows_its_beats_and_bars(small, cluster, tmp_path):
         Music(tmp_path / "nothing.mp3").analyse(store=tmp_path)
 
 
+def test_a_run_that_fails_has_a_report_that_says_why(small, cluster, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/a.mp4").write_text("no video at all")
+    bad = Job(tmp_path / "bad", small.music, output=tmp_path / "o.mp4", store=tmp_path / "s")
+    bad.run_dir.mkdir()
+    (bad.run_dir / "report.html").write_text("of an earlier run")
+    with pytest.raises(NothingToDoError):
+        bad.run()
+    page = (bad.run_dir / "report.html").read_text()
+    assert "failed" in page
+    assert "no usable footage" in page
+
+
 def test_edited_and_rendered_is_what_run_makes(job, cluster, tmp_path):
     plan = job.plan()
     assert plan["cluster"]["workers"] == 2

@@ -18,6 +18,16 @@ with Live("out.mp4", lambda: "http://127.0.0.1:8787/montage") as told:
             time.sleep(0.01)
 """
 
+INTERRUPTED = """
+from montage_dask.notebook.live import Live
+try:
+    with Live("out.mp4", lambda: None) as told:
+        told.stage("encode", 3, "segments")
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    pass
+"""
+
 IN_THE_BACKGROUND = """
 import threading
 from montage_dask import Run
@@ -54,6 +64,10 @@ def shown(kernel, code, last):
         if "text/html" in content.get("data", {}):
             found.append(content["data"]["text/html"])
     return found
+
+
+def test_an_interrupted_cell_did_not_fail(kernel):
+    assert "failed" not in shown(kernel, INTERRUPTED, ">interrupted<")[-1]
 
 
 def test_it_moves_while_a_cell_waits(kernel):
