@@ -46,11 +46,18 @@ def test_detail_beats_bicubic_on_spoilt_pictures():
     assert similarity > 0.01
 
 
+def alike(one, other):
+    """The same but for what rounding makes of it: CPUs with bfloat16 add in another order for another size."""
+    return one.shape == other.shape and np.abs(one.astype(int) - other).max() <= 1
+
+
 @pytest.mark.parametrize(("model", "scale"), [("fidelity", 2), ("detail", 2), ("detail", 4)])
 def test_the_tile_changes_nothing(noise, model, scale):
     whole = Upscaler(model, scale, threads=2).rgb(noise)
     assert whole.shape == (1, 40 * scale, 56 * scale, 3)
-    assert np.array_equal(whole, Upscaler(model, scale, tile=24).rgb(noise))
+    assert alike(whole, Upscaler(model, scale, tile=24).rgb(noise))
+    exact = Upscaler(model, scale, threads=2, precision="float32").rgb(noise)
+    assert np.array_equal(exact, Upscaler(model, scale, tile=24, precision="float32").rgb(noise))
 
 
 def test_a_picture_does_not_depend_on_the_others(noise):
@@ -112,7 +119,7 @@ def failing(upscaler, times):
 
 def test_memory_that_does_not_suffice_means_smaller_tiles(noise):
     upscaler = failing(Upscaler("fidelity", 2, tile=128), 2)
-    assert np.array_equal(upscaler.rgb(noise), Upscaler("fidelity", 2).rgb(noise))
+    assert alike(upscaler.rgb(noise), Upscaler("fidelity", 2).rgb(noise))
     assert upscaler.tile == 32
 
 
