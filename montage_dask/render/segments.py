@@ -116,6 +116,7 @@ def render_segment(
     work: Path,
     on_frame: Callable[[int], None] | None = None,
     stall_seconds: float = STALL_SECONDS,
+    further_back: bool = False,
 ) -> dict[str, Any]:
     """Encode one segment.
 
@@ -131,6 +132,7 @@ def render_segment(
         work: folder for the lookup table; ffmpeg runs in it.
         on_frame: told how many frames are encoded.
         stall_seconds: see `run_ffmpeg`.
+        further_back: see `open_input`.
 
     Returns:
         A small record: frames, size_bytes.
@@ -151,6 +153,7 @@ def render_segment(
         threads=threads,
         work=work,
         stall_seconds=stall_seconds,
+        further_back=further_back,
     )
     try:
         encode(segment, on_frame=on_frame)
@@ -194,6 +197,7 @@ def _encode(
     threads: int,
     work: Path,
     stall_seconds: float,
+    further_back: bool,
     on_frame: Callable[[int], None] | None = None,
 ) -> None:
     # A folder of its own: others may render into the same work folder at the same time.
@@ -206,6 +210,7 @@ def _encode(
             fit=fit,
             looks={m: look_of(grade, folder, m) for m in {e.match for e in segment.events}},
             pixel_format=encoding.pixel_format,
+            further_back=further_back,
         )
         if encoding.upload:
             pictures = pictures.filter("format", encoding.upload).filter("hwupload")
@@ -296,6 +301,7 @@ def _joined(
     fit: str,
     looks: Mapping[Match | None, Look],
     pixel_format: str,
+    further_back: bool,
 ) -> Any:
     """The filter graph of a segment: every event's pictures, joined by cuts and transitions."""
     fps, events = segment.fps, segment.events
@@ -306,7 +312,7 @@ def _joined(
         source, index = sources[event.source], indexes[event.source]
         shown, lead, tail = event_map(segment, number, index, source.path)
         picture = picture_of(
-            open_input(source, index, shown, number),
+            open_input(source, index, shown, number, further_back=further_back),
             source,
             index,
             shown,
