@@ -135,6 +135,7 @@ class Driver:
         self._line: LineState | None = None
         self._cancelled = threading.Event()
         self._in_flight: Mapping[Future, Any] = {}
+        self._named: dict[str, int] = defaultdict(int)
 
     def cancel(self) -> None:
         """Stop: from any thread, and for good. Tasks that wait are taken back; those that run end by themselves, and are kept."""
@@ -360,6 +361,10 @@ class Driver:
         name = request.task_name if not attempt else f"{request.task_name}-{attempt}"
         if placement.fallen:
             name += f"-{placement.target}"
+        # Where the same is asked for once more, Dask must not answer with what it still remembers.
+        self._named[name] += 1
+        if self._named[name] > 1:
+            name += f"-again{self._named[name] - 1}"
         # Both fusions drop or mix annotations, so that a task would run in the wrong place.
         unfused = {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
         with _SUBMITTING, dask.config.set(unfused):

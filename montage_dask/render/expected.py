@@ -19,7 +19,7 @@ from montage_dask.analysis.features import HEIGHT, WIDTH, Bytes
 from montage_dask.analysis.steady import Steady
 from montage_dask.records import CUT, Match, Source, Transition
 from montage_dask.render.filters import matrix_of, needs_conversion
-from montage_dask.render.grade import PRESETS, check_grade
+from montage_dask.render.grade import PRESETS, Curves, check_grade
 from montage_dask.render.lut import look_up, matched, read_cube
 from montage_dask.render.segments import Segment
 from montage_dask.render.stabilise import source_of_output
@@ -158,6 +158,11 @@ class Colouring:
         return mixed - self._graded(colours)
 
     def _graded(self, colours: Cells) -> Cells:
+        if isinstance(self._look, Curves) and self.match is None:
+            # Done plane by plane: colours may leave the range of R'G'B', chroma ends at its own limits.
+            planes = self._look(colours) @ _TO_YCC.T
+            planes[..., 1:] = np.clip(planes[..., 1:], -0.5, 0.5)
+            return np.asarray(planes @ _FROM_YCC.T, np.float32)
         return np.asarray(np.clip(self._look(matched(colours, self.match)), 0, 1), np.float32)
 
 
