@@ -358,6 +358,7 @@ def _stand_in(run: Sequence[Piece], store: Store) -> tuple[str, dict[str, Any]]:
         "name": first.clip.name,
         "source": to_json(first.clip.source),
         "index": str(first.clip.index),
+        "operation": requests[0].operation,
         "start_frame": first.start_frame,
         "pieces": [str(store.file(r.operation, r.key, ".mp4")) for r in requests],
     }

@@ -72,6 +72,9 @@ def guard_request(
         "grade": encoded.parameters["grade"],
         "strips": {k: strip.strip_parameters(s, settings.window_frames) for k, s in sources.items()},
         "strip_version": strip.VERSION,
+        "redrawn": sorted(
+            k for k, m in encoded.paths["stand_ins"].items() if m["operation"] == "upscale"
+        ),
         "moves": {k: [list(m[:3]) for m in ms] for k, ms in moved.items()},
     }
     paths = {

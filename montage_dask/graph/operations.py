@@ -165,6 +165,7 @@ def _guard(request: Request, context: Context) -> dict[str, Any]:
             Strip(strip_folder(context.store, source, p["strips"][name]["window_frames"])),
             paths["start_frames"][name],
             tuple(Steadied(a, b, Steady.load(Path(f))) for (a, b, _), f in moves),
+            redrawn=name in p["redrawn"],
         )
     return check_segment(
         from_json(Segment, p["segment"]),

@@ -78,6 +78,12 @@ BENT = 0.5
 DEAD = 4.0
 """Code values by which a cell must differ to count in the step to an alternative: encoders leave less than that out for long."""
 
+BEYOND = 15.0
+"""Code values by which a cell is uncertain whose colour may lie beyond R'G'B', where the strip ends and Y'CbCr does not."""
+
+VIVID = 60
+"""Least difference of the largest and the smallest of R, G and B of such a colour."""
+
 LEAST_STEP = 0.7
 """What must be left of that step to be told, in code values (root mean square over all cells); twice that in a single frame."""
 
@@ -89,6 +95,9 @@ GAIN = 0.25
 
 SAME = 1.5
 """Code values (root mean square) by which a thumbnail may differ when it is made again: on a GPU, by another FFmpeg."""
+
+GAIN_UNKNOWN = 0.6
+"""Likewise, where colours or detail are not known."""
 
 MOVES = (
     ("moved to the left", -1, 0, 1.0), ("moved to the right", 1, 0, 1.0), ("moved up", 0, -1, 1.0),
@@ -108,6 +117,8 @@ class Claim:
     """Of the source, where time 0 of the event's times is; None: where the source begins."""
     moves: tuple[Steadied, ...] = ()
     """How it was steadied."""
+    redrawn: bool = False
+    """By a network, which may change colours and detail."""
 
 
 Verdict = tuple["_Look", str]
@@ -133,6 +144,8 @@ class _Look:
     """Likewise, in deviations."""
     along: Floats
     """Scalar product of that step and the residual, in deviations."""
+    gain: float
+    """Part of the residual (squared) that an alternative must explain."""
 
 
 def check_segment(
@@ -304,15 +317,17 @@ class _Guard:
         names = [f"{abs(s)} frames {'earlier' if s < 0 else 'later'}" for s in offsets]
         pictures = [*colours, colours[0, :, ::-1], colours[0, ::-1, ::-1], colours[0, ::-1], *_moved(colours[0])]
         names += ["mirrored", "upside down", "flipped", *(m[0] for m in MOVES)]
-        if not colouring.plain and colouring.known:
+        known = colouring.known and not self._claims[number].redrawn
+        if not colouring.plain and known:
             pictures.append(colouring.ungraded(own))
             names.append(UNGRADED)
-        planes = to_ycc(weight * np.stack(pictures) + rest)
-        observed = to_ycc(shown)
-        if not colouring.known:
+        # The strip knows no colours beyond R'G'B'.
+        planes = to_ycc(np.clip(weight * np.stack(pictures) + rest, 0, 1))
+        observed = to_ycc(np.clip(shown, 0, 1))
+        if not known:
             planes = _adjusted(planes, observed, seen)
         bend = to_ycc(weight * colouring.bend(own))
-        expected, uncertain = planes[0], _uncertain(planes[0], bend)
+        expected, uncertain = planes[0], _uncertain(planes[0], bend, own)
         steps = (planes[1:] - expected)[:, seen]
         steps[np.abs(steps) < DEAD] = 0
         apart = ((observed - expected) / uncertain)[seen]
@@ -324,7 +339,7 @@ class _Guard:
         return _Look(
             frame, source_frame, observed, expected, float(np.sqrt(np.mean(apart**2))), apart.size,
             tuple(names), np.square(steps).sum(axis=(1, 2)), np.square(relative).sum(axis=(1, 2)),
-            np.einsum("npc,pc->n", relative, apart),
+            np.einsum("npc,pc->n", relative, apart), GAIN if known else GAIN_UNKNOWN,
         )  # fmt: skip
 
     def misshown(self, number: int, look: _Look, what: str) -> Misshown:
@@ -395,11 +410,14 @@ def _moved(cells: Cells) -> Iterator[Cells]:
         yield cv2.warpAffine(cells, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
 
 
-def _uncertain(expected: Cells, bend: Cells) -> Cells:
+def _uncertain(expected: Cells, bend: Cells, own: NDArray[np.uint8]) -> Cells:
     """The deviation that must be allowed for, of each value."""
     down, across = np.gradient(expected, axis=(0, 1))
     edges = SLIP**2 * (down**2 + across**2)
-    return np.sqrt(NOISE**2 + edges + np.square(BENT * bend), dtype=np.float32)
+    vivid = own.max(axis=-1).astype(np.int16) - own.min(axis=-1) > VIVID
+    cut = vivid & ((own == 0) | (own == 255)).any(axis=-1)
+    beyond = np.square(BEYOND * cut[..., None])
+    return np.sqrt(NOISE**2 + edges + np.square(BENT * bend) + beyond, dtype=np.float32)
 
 
 def _adjusted(pictures: Cells, shown: Cells, seen: NDArray[np.bool_]) -> Cells:
@@ -435,7 +453,7 @@ def _likelier(looks: Sequence[_Look], least: float) -> str | None:
     )
     gain = 2 * along - lengths
     told = (steps >= least**2 * values) & (along > SURE * lengths)
-    told &= gain > GAIN * sum(k.residual**2 * k.values for k in looks)
+    told &= gain > sum(k.gain * k.residual**2 * k.values for k in looks)
     if not told.any():
         return None
     name = names[int(np.argmax(np.where(told, gain, -np.inf)))]
