@@ -4,9 +4,11 @@ MontageError
 ├── UsageError            the request is wrong: an option, a job file, a style (exit code 2)
 ├── MediaError            a media file cannot be used; carries the file and the reason
 │   ├── FFmpegError       ffmpeg failed on it; carries the last lines and the command
+│   ├── SourceChanged     it was written to while the job ran
 │   └── Uncuttable        a part of it cannot be told from the rest without decoding: use the whole file
 ├── NothingToDoError      no usable footage or music is left
 ├── StoreError            the run folder or the output cannot be written
+│   └── DamagedArtefact   what an earlier operation made is not there as it was made: it is made again
 ├── ClusterError          no cluster, or it lacks a resource that the graph needs
 ├── Cancelled             the work was called off; what is done is kept
 ├── DirectorUnavailable   no usable answer from a language model; rules read the brief instead
@@ -79,6 +81,22 @@ class FFmpegError(MediaError):
         return "\n".join([*self.last_lines, "command: " + shlex.join(self.command)])
 
 
+class SourceChanged(MediaError):
+    """A file is not what it was when the job first looked at it. Nothing that was made of it meanwhile is kept.
+
+    Args:
+        path: the file.
+        reason: as for `MediaError`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        reason: str = "has changed since it was probed: run again when it is complete",
+    ) -> None:
+        super().__init__(path, reason)
+
+
 class Uncuttable(MediaError):
     """A range of a file cannot be copied out so that it decodes as in the whole; the whole can be used."""
 
@@ -89,6 +107,29 @@ class NothingToDoError(MontageError):
 
 class StoreError(MontageError):
     """The run folder or the output cannot be written."""
+
+
+class DamagedArtefact(StoreError):
+    """What an earlier operation made is gone, or is not what it made; whoever has its request makes it again.
+
+    Args:
+        place: the file or object.
+        missing: it is not there at all.
+    """
+
+    def __init__(self, place: str, missing: bool = False) -> None:
+        super().__init__(place, missing)
+        self.place = place
+        self.missing = missing
+
+    @property
+    def brief(self) -> str:
+        """What is the matter, in few words."""
+        return "its result is missing" if self.missing else "its result is damaged"
+
+    def __str__(self) -> str:
+        what = "is missing" if self.missing else "is damaged"
+        return f"{printable(self.place)} {what}: run again"
 
 
 class ClusterError(MontageError):

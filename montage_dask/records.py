@@ -77,6 +77,8 @@ class Source:
     audio: AudioStream | None = None
     warnings: tuple[str, ...] = ()
     """What is odd about the file but does not prevent its use ("truncated: …")."""
+    mtime_ns: int | None = None
+    """When it was changed last, as a job saw it first: it must not change while the job runs. None: not a file of people."""
 
     @property
     def hdr(self) -> bool:
