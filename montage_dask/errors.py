@@ -4,6 +4,7 @@ MontageError
 ├── UsageError            the request is wrong: an option, a job file, a style (exit code 2)
 ├── MediaError            a media file cannot be used; carries the file and the reason
 │   ├── FFmpegError       ffmpeg failed on it; carries the last lines and the command
+│   │   └── InputChanged  pictures changed on the way, which its filters cannot take; another way to read them is tried
 │   └── Uncuttable        a part of it cannot be told from the rest without decoding: use the whole file
 ├── NothingToDoError      no usable footage or music is left
 ├── StoreError            the run folder or the output cannot be written
@@ -77,6 +78,10 @@ class FFmpegError(MediaError):
     def details(self) -> str:
         """The last lines and the re-runnable command, for the log."""
         return "\n".join([*self.last_lines, "command: " + shlex.join(self.command)])
+
+
+class InputChanged(FFmpegError):
+    """The pictures of an input changed their size or colours, and ffmpeg would have made its filters anew."""
 
 
 class Uncuttable(MediaError):
