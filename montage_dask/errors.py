@@ -4,6 +4,7 @@ MontageError
 ├── UsageError            the request is wrong: an option, a job file, a style (exit code 2)
 ├── MediaError            a media file cannot be used; carries the file and the reason
 │   ├── FFmpegError       ffmpeg failed on it; carries the last lines and the command
+│   │   └── InputChanged  pictures changed on the way, which its filters cannot take; another way to read them is tried
 │   ├── SourceChanged     it was written to while the job ran
 │   └── Uncuttable        a part of it cannot be told from the rest without decoding: use the whole file
 ├── NothingToDoError      no usable footage or music is left
@@ -95,6 +96,10 @@ class SourceChanged(MediaError):
         reason: str = "has changed since it was probed: run again when it is complete",
     ) -> None:
         super().__init__(path, reason)
+
+
+class InputChanged(FFmpegError):
+    """The pictures of an input changed their size or colours, and ffmpeg would have made its filters anew."""
 
 
 class Uncuttable(MediaError):

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from montage_dask.children import DIE_WITH_PARENT
-from montage_dask.errors import FFmpegError, UsageError
+from montage_dask.errors import FFmpegError, InputChanged, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ STALL_SECONDS = 120.0
 """No progress for this long means that ffmpeg hangs. Opening a file counts as progress only once."""
 
 LAST_LINES = 20
+
+REMADE = re.compile(r"Reconfiguring filter graph because (video|hwaccel)")
+"""What ffmpeg prints before it makes its filters anew: what they have counted is lost, and it may hang for ever."""
 
 
 @cache
@@ -87,6 +90,7 @@ def run_ffmpeg(
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
     executable: Path | None = None,
+    constant: bool = False,
 ) -> list[str]:
     """Run ffmpeg to its end and return the lines that it printed (the last 2,000).
 
@@ -97,8 +101,10 @@ def run_ffmpeg(
         on_frame: called with the number of output frames so far, about twice a second.
         cwd: working folder; filter options then name files in it without any path to escape.
         executable: another ffmpeg than the usual one.
+        constant: its pictures must not change on the way: it is ended at once when they do.
 
     Raises:
+        InputChanged: the pictures of an input changed their size or colours.
         FFmpegError: it failed, stalled, or was killed; carries the last lines and the command.
     """
     command = [
@@ -119,7 +125,9 @@ def run_ffmpeg(
     alive = _Watchdog(process, stall_seconds)
     assert process.stdout is not None
     assert process.stderr is not None
-    reader = threading.Thread(target=_collect, args=(process.stderr, lines, alive), daemon=True)
+    reader = threading.Thread(
+        target=_collect, args=(process.stderr, lines, alive, constant), daemon=True
+    )
     reader.start()
     try:
         position: dict[str, str] = {}
@@ -140,6 +148,8 @@ def run_ffmpeg(
             process.wait()
         process.stdout.close()
         process.stderr.close()
+    if alive.changed:
+        raise InputChanged(str(about), "its pictures change on the way", list(lines)[-LAST_LINES:])
     if returncode != 0 or alive.stalled:
         tail = list(lines)[-LAST_LINES:]
         reason = (
@@ -149,10 +159,12 @@ def run_ffmpeg(
     return list(lines)
 
 
-def _collect(stream: object, lines: deque[str], alive: _Watchdog) -> None:
+def _collect(stream: object, lines: deque[str], alive: _Watchdog, constant: bool) -> None:
     for raw in stream:  # type: ignore[attr-defined]
         lines.append(raw.decode("utf-8", "replace").rstrip())
         alive.feed()
+        if constant and REMADE.search(lines[-1]):
+            alive.end_changed()
 
 
 VAGUE = re.compile(
@@ -198,7 +210,7 @@ class _Watchdog:
     """Kills the process group when it was not fed for a while."""
 
     def __init__(self, process: subprocess.Popen[bytes], stall_seconds: float) -> None:
-        self.stalled = False
+        self.stalled = self.changed = False
         self._process = process
         self._stall_seconds = stall_seconds
         self._fed = time.monotonic()
@@ -210,6 +222,11 @@ class _Watchdog:
 
     def stop(self) -> None:
         self._done.set()
+
+    def end_changed(self) -> None:
+        """Kill it because its pictures change."""
+        self.changed = True
+        _kill_group(self._process)
 
     def _watch(self) -> None:
         while not self._done.wait(min(1.0, self._stall_seconds / 4)):

@@ -13,18 +13,19 @@ from typing import Any
 import av
 import ffmpeg
 
-from montage_dask.errors import FFmpegError, MediaError, VerificationError
+from montage_dask.errors import FFmpegError, InputChanged, MediaError, VerificationError
 from montage_dask.media.container import open_media
 from montage_dask.media.encoders import Encoding
 from montage_dask.media.ffmpeg import STALL_SECONDS, output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Event, Match, Source, Timeline
-from montage_dask.render.filters import open_input, picture_of
+from montage_dask.render.filters import UNINDEXED, open_input, picture_of
 from montage_dask.render.grade import Look, look_of
-from montage_dask.render.mapping import FrameMap, make_map
+from montage_dask.render.mapping import FrameMap, make_map, timescale
+from montage_dask.render.pieces import SAID, make_piece, troubled
 from montage_dask.render.running import make_file
 
-VERSION = 4
+VERSION = 5
 
 MAXIMUM_EVENTS = 12
 """Inputs of one ffmpeg: each holds a decoder with its pictures."""
@@ -141,7 +142,7 @@ def render_segment(
         StoreError: the output cannot be written.
     """
     encode = partial(
-        _encode,
+        _encode_checked,
         sources=sources,
         indexes=indexes,
         output=output,
@@ -153,7 +154,11 @@ def render_segment(
         stall_seconds=stall_seconds,
     )
     try:
-        encode(segment, on_frame=on_frame)
+        try:
+            encode(segment, on_frame=on_frame)
+        except InputChanged:
+            # None of them said so when it was probed: nobody is to blame, and no file is read by ffmpeg's filters.
+            encode(segment, on_frame=on_frame, by_pieces=frozenset(sources))
     except (FFmpegError, VerificationError) as error:
         _blame(segment, sources, encode, error)
         raise
@@ -182,11 +187,51 @@ def _blame(
         raise MediaError(source.path, f"is damaged: {error}") from error
 
 
+def _encode_checked(
+    segment: Segment,
+    *,
+    sources: Mapping[str, Source],
+    by_pieces: frozenset[str] = frozenset(),
+    **options: Any,
+) -> None:
+    """Encode a segment; again by pieces of those sources whose decoders met errors on the way."""
+    by_pieces |= {e.source for e in segment.events if not sources[e.source].uniform}
+    lines = _encode(segment, sources=sources, by_pieces=by_pieces, **options)
+    direct = {k: s for k, s in sources.items() if k not in by_pieces}
+    wrong = troubled(lines, direct, UNINDEXED)
+    if wrong:
+        _encode(segment, sources=sources, by_pieces=by_pieces | wrong, **options)
+
+
+def _by_pieces(
+    segment: Segment,
+    sources: Mapping[str, Source],
+    indexes: Mapping[str, FrameIndex],
+    wanted: frozenset[str],
+    folder: Path,
+) -> tuple[Segment, Mapping[str, Source], Mapping[str, FrameIndex]]:
+    """The segment with a piece of its own for every event of the wanted sources."""
+    events, records, own = list(segment.events), dict(sources), dict(indexes)
+    for number, event in enumerate(segment.events):
+        if event.source not in wanted:
+            continue
+        source, index = sources[event.source], indexes[event.source]
+        shown, _, _ = event_map(segment, number, index, source.path)
+        piece, pictures = make_piece(
+            source, index, shown.first, shown.last + 1, folder / f"piece{number}.mp4"
+        )
+        records[piece.identity], own[piece.identity] = piece, pictures
+        begins = event.in_seconds - index.time_seconds(shown.first)
+        events[number] = replace(event, source=piece.identity, in_seconds=begins)
+    return replace(segment, events=tuple(events)), records, own
+
+
 def _encode(
     segment: Segment,
     *,
     sources: Mapping[str, Source],
     indexes: Mapping[str, FrameIndex],
+    by_pieces: frozenset[str],
     output: Path,
     fit: str,
     grade: str,
@@ -195,10 +240,13 @@ def _encode(
     work: Path,
     stall_seconds: float,
     on_frame: Callable[[int], None] | None = None,
-) -> None:
+) -> list[str]:
+    """Encode a segment; gives what ffmpeg printed."""
+    about = sources[segment.events[0].source].path
     # A folder of its own: others may render into the same work folder at the same time.
     with tempfile.TemporaryDirectory(prefix=".encode-", dir=work) as own:
         folder = Path(own)
+        segment, sources, indexes = _by_pieces(segment, sources, indexes, by_pieces, folder)
         pictures = _joined(
             segment,
             sources,
@@ -221,8 +269,9 @@ def _encode(
             "f": "mp4",
         }
         arguments = ffmpeg.output(pictures, output_argument(output), **options).get_args()
-        make_file(
+        lines = make_file(
             [
+                *SAID,
                 *encoding.device_arguments,
                 "-copyts",
                 "-filter_complex_threads",
@@ -230,20 +279,17 @@ def _encode(
                 *arguments,
             ],
             output,
-            about=sources[segment.events[0].source].path,
+            about=about,
             executable=encoding.executable,
             on_frame=on_frame,
             cwd=folder,
             stall_seconds=stall_seconds,
+            constant=True,
         )
     frames = count_frames(output)
     if frames != segment.frames:
         raise VerificationError(f"{frames} frames instead of {segment.frames}")
-
-
-def timescale(fps: Fraction) -> int:
-    """Ticks a second in which every frame time is whole, the same for all segments."""
-    return fps.numerator * -(-10_000 // fps.numerator)
+    return lines
 
 
 def count_frames(path: Path) -> int:
