@@ -41,8 +41,8 @@ def worker(
     more: tuple[str, ...],
 ) -> None:
     """Join a running cluster as a worker that carries the resource tag of its type. Further options go to `dask worker`."""
-    from montage_dask.cluster.connect import scheduler_of
     from montage_dask.cluster.leaving import PRELOAD_ENVIRONMENT
+    from montage_dask.cluster.preflight import refuse_others, scheduler_in, scheduler_of
     from montage_dask.cluster.worker import worker_command
     from montage_dask.config import resolve
 
@@ -54,9 +54,12 @@ def worker(
     settings = resolve({k: v for k, v in given.items() if v is not None})
     where = settings["coordinator-url"].value
     if scheduler_file is not None:
+        if os.path.exists(scheduler_file):  # Dask waits for one that is not there yet
+            scheduler_in(Path(scheduler_file))
         found = ["--scheduler-file", scheduler_file]
     elif where:
         found = [scheduler_of(where) if where.startswith(("http://", "https://")) else where]
+        refuse_others(found[0])
     elif "DASK_SCHEDULER_ADDRESS" in os.environ:
         found = []  # Dask reads it itself; dask-kubernetes sets it
     else:

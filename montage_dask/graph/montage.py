@@ -176,33 +176,35 @@ def _pins(job: JobSpec, survey: Survey) -> tuple[Pin, ...]:
 
 
 def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
-    """The timeline of a file, with its clips probed into the survey."""
-    from montage_dask.report.otio import read_otio
+    """The timeline of a file, with its clips probed into the survey, and its music analysed."""
+    timeline = timeline_of(job, driver, survey)
+    if survey.music is None and timeline.music_path:
+        analysis = Analysis(driver, Settings.of(job.settings), survey)
+        analysis.run([timeline.music_path], shots=False)
+        _use(timeline.music_path, analysis, survey, driver)
+    return timeline
+
+
+def timeline_of(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
+    """The timeline of a job's file, with its clips probed into the survey.
+
+    Raises:
+        UsageError: it holds what cannot be rendered.
+        MediaError: a clip of it cannot be used.
+    """
+    from montage_dask.report.otio import media_of, read_otio
 
     assert job.from_timeline is not None
-    settings = Settings.of(job.settings)
-    paths = _paths_of(job)
-    probe_all(driver, settings, [Candidate(place_of(p), explicit=True) for p in paths], survey)
+    paths = media_of(job.from_timeline)
+    candidates = [Candidate(place_of(p), explicit=True) for p in paths]
+    probe_all(driver, Settings.of(job.settings), candidates, survey)
     if survey.skipped:
         lost = survey.skipped[0]
         raise MediaError(lost.path, lost.reason)
     timeline = read_otio(
         job.from_timeline, survey.sources, fps=job.fps, width=job.width, height=job.height
     )
-    if job.music:
-        timeline = replace(timeline, music_path=job.music)
-    if survey.music is None and timeline.music_path:
-        analysis = Analysis(driver, settings, survey)
-        analysis.run([timeline.music_path], shots=False)
-        _use(timeline.music_path, analysis, survey, driver)
-    return timeline
-
-
-def _paths_of(job: JobSpec) -> tuple[str, ...]:
-    from montage_dask.report.otio import media_of
-
-    assert job.from_timeline is not None
-    return media_of(job.from_timeline)
+    return replace(timeline, music_path=job.music) if job.music else timeline
 
 
 def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:

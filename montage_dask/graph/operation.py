@@ -17,11 +17,16 @@ from typing import Any
 
 from montage_dask.devices import failure_of
 from montage_dask.errors import DamagedArtefact, MediaError, MontageError, TargetFailed
+from montage_dask.media.ffmpeg import STALL_SECONDS, patience
 from montage_dask.records import Source, from_json
 from montage_dask.store import Place, Store, key_of, objects, place_of
 from montage_dask.store.artefacts import digest_of, flush, same_file
 
 log = logging.getLogger(__name__)
+
+
+STALL = "stall_seconds"
+"""Among a request's paths: the setting stall-seconds, for every ffmpeg that works on it, wherever that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +235,8 @@ def perform(request: Request, store: Store, device: str = "cpu") -> dict[str, An
     op, key = operation(request.operation), request.key
     started, cpu = time.perf_counter(), sum(os.times()[:4])
     try:
-        record = op.function(request, Context(store, key, device, op.threads))
+        with patience(request.paths.get(STALL, STALL_SECONDS)):
+            record = op.function(request, Context(store, key, device, op.threads))
     except (RuntimeError, AssertionError, OSError, MontageError) as error:
         failure = failure_of(error) if device != "cpu" else None
         if failure is None or isinstance(error, MediaError | TargetFailed):
