@@ -452,6 +452,8 @@ class Driver:
         """Why a request failed in an unforeseen way, for people."""
         if isinstance(failure, KilledWorker):
             return self.workers.watch.memory() or "the worker that was at it died each time"
+        if isinstance(failure, MontageError):
+            return str(failure)
         return repr(failure)
 
     def _told(self, outcome: Outcome, media_seconds: Callable[[Request], float]) -> Outcome:

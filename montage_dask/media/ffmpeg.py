@@ -15,14 +15,14 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
 from montage_dask.children import DIE_WITH_PARENT
-from montage_dask.errors import FFmpegError, InputChanged, UsageError
+from montage_dask.errors import FFmpegError, FFmpegKilled, InputChanged, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -119,10 +119,11 @@ def run_ffmpeg(
 
     Raises:
         InputChanged: the pictures of an input changed their size or colours.
-        FFmpegError: it failed, stalled, or was killed; carries the last lines and the command.
+        FFmpegKilled: somebody else killed it; that says nothing of the media.
+        FFmpegError: it failed, stalled, or crashed; carries the last lines and the command.
     """
     command = [
-        str(executable or binary()), "-hide_banner", "-nostdin", "-nostats", "-y",
+        str(executable or binary()), "-hide_banner", "-nostdin", "-nostats", "-y", *SAID,
         "-progress", "pipe:1", "-stats_period", "0.5", *arguments,
     ]  # fmt: skip
     lines: deque[str] = deque(maxlen=2000)
@@ -168,10 +169,15 @@ def run_ffmpeg(
     # One that ended well did so, whatever the clock said.
     if returncode != 0:
         tail = list(lines)[-LAST_LINES:]
-        reason = (
-            f"ffmpeg made no progress for {stall_seconds:g} s" if alive.stalled else _cause(tail)
-        )
-        raise FFmpegError(str(about), reason, tail, command)
+        if alive.stalled:
+            reason = f"ffmpeg made no progress for {stall_seconds:g} s"
+            raise FFmpegError(str(about), reason, tail, command)
+        ended_by = _signal(returncode, tail)
+        if ended_by in CRASHES:
+            raise FFmpegError(str(about), f"ffmpeg crashed ({ended_by})", tail, command)
+        if ended_by is not None:
+            raise FFmpegKilled(ended_by, tail, command)
+        raise FFmpegError(str(about), _cause(lines), tail, command)
     return list(lines)
 
 
@@ -183,6 +189,14 @@ def _collect(stream: object, lines: deque[str], alive: _Watchdog, constant: bool
             alive.end_changed()
 
 
+SAID = ("-loglevel", "level+info")
+"""Lines then say how bad they are."""
+
+ERROR = re.compile(r"^((?:\[[^\]]*\]\s*)*?)\[(?:panic|fatal|error)\]\s*(.*)$")
+
+CRASHES = frozenset(["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"])
+"""Signals that a program brings upon itself: a file may make it do so."""
+
 VAGUE = re.compile(
     r"^(Conversion failed|Exiting|Terminating|Task finished|Error (while|sending|parsing global|submitting|selecting|splitting|"
     r"reinitializing)|Error opening output files: |Error opening output file .*\.$|Failed to configure \w+ pad|"
@@ -191,13 +205,28 @@ VAGUE = re.compile(
 """What ffmpeg prints after the line that names the cause."""
 
 
-def _cause(tail: Sequence[str]) -> str:
-    """The line that most likely names the cause: the last ones say only that ffmpeg gave up."""
-    lines = [re.sub(r"^(\[[^\]]*\]\s*)+", "", line) for line in tail]
-    useful = [line for line in lines if not VAGUE.match(line)]
-    telling = r"error|invalid|unknown|unrecognized|failed|no such|unable|denied|space|cannot|not found|no device"
-    worded = [line for line in useful if re.search(telling, line, re.I)]
-    return (worded or useful or lines or ["ffmpeg failed without a message"])[-1][:300]
+def _cause(lines: Iterable[str]) -> str:
+    """The line that most likely names the cause: the last error but those that say only that ffmpeg gave up.
+
+    Args:
+        lines: of an ffmpeg that was run with `SAID`.
+    """
+    errors = [found[2] for line in lines if (found := ERROR.match(line))]
+    useful = [message for message in errors if not VAGUE.match(message)]
+    return (useful or errors or ["ffmpeg failed without a message"])[-1][:300]
+
+
+def _signal(returncode: int, tail: Sequence[str]) -> str | None:
+    """The signal that ended ffmpeg, or a script that stands for it; None when it ended by itself."""
+    number = -returncode if returncode < 0 else returncode - 128
+    if returncode == 255:
+        # It ends by itself when it is asked to, and says so.
+        said = [m[1] for line in tail if (m := re.search(r"received signal (\d+)", line))]
+        number = int(said[-1]) if said else 0
+    try:
+        return signal.Signals(number).name if number > 0 else None
+    except ValueError:
+        return None
 
 
 def version() -> str:
