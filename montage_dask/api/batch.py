@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.working import driving, separate, shown, watched
+from montage_dask.api.working import alone, driving, separate, shown, watched
 from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
@@ -57,6 +57,8 @@ def batched(
     else:  # all that an analysis makes is artefacts
         places.append(folder)
     with (
+        # An analysis makes nothing but artefacts, which many may make at once; training has its folder already.
+        alone([] if kind in ("analyse", "train") else [folder]),
         shown(progress, title) as told,
         driving(settings, store, told, cluster, places) as driver,
         watched(driver, kind, folder.name, map(str, files), settings, [folder]),

@@ -23,6 +23,7 @@ from montage_dask.report.otio import write_otio
 from montage_dask.report.rerun import described
 from montage_dask.report.summary import heard, run_summary
 from montage_dask.store import Place, Url, objects, write_json
+from montage_dask.store.locks import FOLDER_LOCK
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def publish(run_dir: Path, url: Url) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    for path in sorted(p for p in run_dir.rglob("*") if p.is_file()):
+    for path in sorted(p for p in run_dir.rglob("*") if p.is_file() and p.name != FOLDER_LOCK):
         objects.upload(path, Url(f"{url}/{path.relative_to(run_dir).as_posix()}"))
 
 

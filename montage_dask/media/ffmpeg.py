@@ -219,10 +219,10 @@ def _cause(lines: Iterable[str]) -> str:
 def _signal(returncode: int, tail: Sequence[str]) -> str | None:
     """The signal that ended ffmpeg, or a script that stands for it; None when it ended by itself."""
     number = -returncode if returncode < 0 else returncode - 128
-    if returncode == 255:
-        # It ends by itself when it is asked to, and says so.
+    if returncode in (255, 123):
+        # It ends by itself when it is asked to, and says so; asked again and again, with the other code.
         said = [m[1] for line in tail if (m := re.search(r"received signal (\d+)", line))]
-        number = int(said[-1]) if said else 0
+        number = int(said[-1]) if said else (signal.SIGTERM if returncode == 123 else 0)
     try:
         return signal.Signals(number).name if number > 0 else None
     except ValueError:
