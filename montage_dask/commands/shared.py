@@ -139,6 +139,12 @@ montage_options = grouped(
     click.option(
         "--keep-audio", is_flag=True, default=None, help="Keep the clips' sound under the music."
     ),
+    click.option(
+        "--trust-job",
+        is_flag=True,
+        default=None,
+        help="The job file is mine: it may say where to run, and name any path.",
+    ),
     click.option("--from-timeline", metavar="FILE.otio", help="Render an edited timeline."),
     click.option(
         "--run-dir", metavar="DIR", help="Folder for timeline, pictures, log and artefacts."

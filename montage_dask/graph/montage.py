@@ -33,6 +33,7 @@ from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Timeline
 from montage_dask.store import Place, Url, objects, place_of
 from montage_dask.store.artefacts import free_bytes, storage_error
+from montage_dask.store.places import lies_in
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def prepare(job: JobSpec, driver: Driver) -> Survey:
     survey = Survey(tell=driver.progress.left_out)
     _sweep(job.store)
     if job.from_timeline is None:
-        candidates, skipped = find_footage(job.footage, job.music)
+        candidates, skipped = find_footage(job.footage, job.music, job.link_roots)
         for one in skipped:
             survey.skip(one.path, one.reason)
     else:
@@ -185,6 +186,10 @@ def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
     )
     if job.music:
         timeline = replace(timeline, music_path=job.music)
+    elif timeline.music_path:
+        _check_received(job, timeline.music_path)
+    if timeline.grade.lower().endswith(".cube"):
+        _check_received(job, timeline.grade)
     if survey.music is None and timeline.music_path:
         analysis = Analysis(driver, settings, survey)
         analysis.run([timeline.music_path], shots=False)
@@ -196,7 +201,23 @@ def _paths_of(job: JobSpec) -> tuple[str, ...]:
     from montage_dask.report.otio import media_of
 
     assert job.from_timeline is not None
-    return media_of(job.from_timeline)
+    paths = media_of(job.from_timeline)
+    for path in paths:
+        _check_received(job, path)
+    return paths
+
+
+def _check_received(job: JobSpec, path: str) -> None:
+    """What a received timeline names must lie where its job file may name files.
+
+    Raises:
+        UsageError: it lies elsewhere.
+    """
+    if job.timeline_roots is not None and not lies_in(place_of(path), job.timeline_roots):
+        raise UsageError(
+            f"{printable(str(job.from_timeline))}: {printable(path)} lies outside the job file's folder; "
+            "allow its folder by DASK_MONTAGE__ROOTS='[\"/folder\"]', or name the timeline by --from-timeline"
+        )
 
 
 def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:

@@ -45,7 +45,7 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
     """
     settings = Settings.of(job.settings)
     survey = Survey()
-    candidates, skipped = find_footage(job.footage, job.music)
+    candidates, skipped = find_footage(job.footage, job.music, job.link_roots)
     survey.skipped.extend(skipped)
     probe_all(driver, settings, candidates, survey)
     if not survey.clips:

@@ -27,6 +27,7 @@ from typing import Any
 
 from montage_dask.errors import MediaError, StoreError, printable
 from montage_dask.store import objects
+from montage_dask.store.own_files import open_own
 from montage_dask.store.places import Url
 
 log = logging.getLogger(__name__)
@@ -177,7 +178,8 @@ class Cache:
             log.info("copied %s: %d bytes in %.1f s", url, size, time.monotonic() - began)
             about = {"url": str(url), "identity": identity, **arrived}
             note = path.with_name(f"{path.stem}.note.lock")
-            note.write_text(json.dumps(about), encoding="ascii")
+            with open_own(note, "w", encoding="ascii") as told:
+                json.dump(about, told)
             os.replace(part, path)
             # The copy counts from here on.
             os.replace(note, path.with_suffix(".json"))
@@ -193,7 +195,7 @@ class Cache:
             raise self._too_large(url, size)
         with _Lock(self._made() / "room.lock", exclusive=True):
             self._make_room(size, url)
-            file = open(part, "wb")  # noqa: SIM115 - closed, and so unlocked, by the caller
+            file = open_own(part, "wb")  # closed, and so unlocked, by the caller
             fcntl.flock(file, fcntl.LOCK_EX)
             return file
 
@@ -293,7 +295,7 @@ class _Lock:
 
     def __init__(self, path: Path, *, exclusive: bool, wait: bool = True) -> None:
         how = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(self._file, how)
         except BaseException:
