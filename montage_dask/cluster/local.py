@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import dask
 from distributed import Client, LocalCluster, Nanny
 
 from montage_dask.cluster import allocator
-from montage_dask.config import Setting
+from montage_dask.config import ENVIRONMENT, Setting
 from montage_dask.devices import MEGABYTE, count_gpus
 from montage_dask.errors import ClusterError
 
@@ -20,6 +21,9 @@ log = logging.getLogger(__name__)
 
 CGPU_SLOTS = 32
 """Requests that a cgpu worker holds at once. They wait in threads for one remote machine, which gets them in bundles."""
+
+HOSTS = "montage_dask.dashboard.hosts"
+"""The preload of schedulers and workers by which their HTTP servers answer to their own names only."""
 
 STARTING_SECONDS = 60
 """How long workers may take to join."""
@@ -73,6 +77,8 @@ def _shared(memory_limit: int) -> dict[str, Any]:
         "security": True,
         "silence_logs": logging.CRITICAL,
         "preload_nanny": [allocator.__name__],
+        "preload": [HOSTS],
+        "scheduler_kwargs": {"preload": [HOSTS]},
     }
 
 
@@ -91,19 +97,28 @@ def _add(cluster: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         if k not in ("data", "preload", "preload_argv", "plugins", "env", "resources")
     }
     for name, own in wanted.items():
-        cluster.worker_spec[name] = {"cls": Nanny, "options": {**options, **own}}
+        cluster.worker_spec[name] = {
+            "cls": Nanny,
+            "options": {**options, "preload": [HOSTS], **own},
+        }
     cluster.scale(len(cluster.worker_spec))
 
 
 def _add_cgpu(cluster: Any, settings: Mapping[str, Setting]) -> None:
     """A worker that reaches a Colab GPU through cgpu; it says itself, when asked, what it lacks."""
-    # The settings of a job file or a command line would not reach another process.
-    told = {
-        "DASK_MONTAGE__" + n.replace("-", "_").upper(): str(settings[n].value)
-        for n in settings
-        if n.startswith("cgpu-") and settings[n].value is not None
+    # The settings of a command line would not reach another process, where this process's configuration counts.
+    own_settings = {n: s.value for n, s in settings.items() if n.startswith("cgpu-")}
+    own = {
+        "resources": {"CGPU": CGPU_SLOTS},
+        "nthreads": CGPU_SLOTS,
+        "config": {"montage": {**dask.config.get("montage"), **own_settings}},
+        # Over there, too, these would count more than a configuration.
+        "env": {
+            v: str(own_settings[n])
+            for v, n in ENVIRONMENT.items()
+            if v in os.environ and n in own_settings
+        },
     }
-    own = {"resources": {"CGPU": CGPU_SLOTS}, "nthreads": CGPU_SLOTS, "env": told}
     _add(cluster, {"cgpu": own})
     try:
         with Client(cluster, set_as_default=False) as client:

@@ -105,6 +105,8 @@ KINDS: Mapping[str, Kind[Any]] = {
     "loudness-lufs": received(number(-40, -5)),
     "true-peak-db": received(number(-12, 0)),
     "cluster": text,
+    "insecure": switch,
+    "dashboard-hosts": texts,
     "tls-ca-file": optional(text),
     "tls-cert": optional(text),
     "tls-key": optional(text),
