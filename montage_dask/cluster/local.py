@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -41,8 +42,16 @@ def local(settings: Mapping[str, Setting]) -> Iterator[Client]:
     A GPU that cannot be used is no reason to fail: then the CPU workers are alone.
 
     Raises:
-        ClusterError: no worker starts.
+        ClusterError: no worker starts, or none may be started here.
     """
+    if multiprocessing.current_process().daemon:
+        raise ClusterError(
+            "this process is a worker of a Dask cluster and must not start workers of its own: call the verb in the task itself "
+            "and without cluster=, so that its cluster does the work, or give the address of another one"
+        )
+    # Workers and the helpers of multiprocessing must not import what lies in the current folder. (A nanny leaves its variables in
+    # this process as well.)
+    os.environ["PYTHONSAFEPATH"] = "1"
     workers = settings["n-workers"].value or usable_cores()
     wanted = settings["gpu-workers"].value
     gpus = count_gpus() if wanted is None else wanted

@@ -67,7 +67,7 @@ def listening_here(address: str | None, more: Sequence[str]) -> list[str]:
     """
     given = {word.partition("=")[0] for word in more}
     options: list[str] = []
-    if not given & {"--dashboard-address", "--no-dashboard"}:
+    if "--dashboard-address" not in given:  # its HTTP server listens without a dashboard, too
         options += ["--dashboard-address", "127.0.0.1:0"]
     plain = address is not None and not address.startswith(tuple(f"{p}://" for p in ENCRYPTED))
     chosen = given & {"--host", "--interface", "--listen-address", "--contact-address"}

@@ -24,7 +24,7 @@ from montage_dask.graph.converting import (
     ranges,
     window_requests,
 )
-from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes
+from montage_dask.graph.costs import Work, encode_seconds_per_pixel, output_bytes
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.encoding import Choice, choices
 from montage_dask.graph.montage import nothing_usable
@@ -32,7 +32,7 @@ from montage_dask.graph.operation import Request
 from montage_dask.graph.staging import at_hand
 from montage_dask.graph.steadying import find_paths, stabilise_request
 from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
-from montage_dask.graph.targets import Work, place_on
+from montage_dask.graph.targets import place_on
 from montage_dask.graph.upscaling import (
     PIECE_FRAMES,
     Upscaling,

@@ -23,6 +23,7 @@ from montage_dask.errors import (
     printable,
 )
 from montage_dask.graph.analysing import Analysis
+from montage_dask.graph.checking import check_received, timeline_media
 from montage_dask.graph.directing import direct, directed, edited
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.placement import Placement
@@ -33,7 +34,6 @@ from montage_dask.media.discover import Candidate
 from montage_dask.records import Music, Timeline
 from montage_dask.store import Place, Url, objects, place_of
 from montage_dask.store.artefacts import free_bytes, storage_error
-from montage_dask.store.places import lies_in
 
 log = logging.getLogger(__name__)
 
@@ -171,13 +171,27 @@ def _pins(job: JobSpec, survey: Survey) -> tuple[Pin, ...]:
 
 
 def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
-    """The timeline of a file, with its clips probed into the survey."""
+    """The timeline of a file, with its clips probed into the survey, and its music analysed."""
+    timeline = timeline_of(job, driver, survey)
+    if survey.music is None and timeline.music_path:
+        analysis = Analysis(driver, Settings.of(job.settings), survey)
+        analysis.run([timeline.music_path], shots=False)
+        _use(analysis.heard[timeline.music_path], survey, driver)
+    return timeline
+
+
+def timeline_of(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
+    """The timeline of a job's file, with its clips probed into the survey.
+
+    Raises:
+        UsageError: it holds what cannot be rendered.
+        MediaError: a clip of it cannot be used.
+    """
     from montage_dask.report.otio import read_otio
 
     assert job.from_timeline is not None
-    settings = Settings.of(job.settings)
-    paths = _paths_of(job)
-    probe_all(driver, settings, [Candidate(place_of(p), explicit=True) for p in paths], survey)
+    candidates = [Candidate(place_of(p), explicit=True) for p in timeline_media(job)]
+    probe_all(driver, Settings.of(job.settings), candidates, survey)
     if survey.skipped:
         lost = survey.skipped[0]
         raise MediaError(lost.path, lost.reason)
@@ -187,37 +201,10 @@ def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
     if job.music:
         timeline = replace(timeline, music_path=job.music)
     elif timeline.music_path:
-        _check_received(job, timeline.music_path)
+        check_received(job, timeline.music_path)
     if timeline.grade.lower().endswith(".cube"):
-        _check_received(job, timeline.grade)
-    if survey.music is None and timeline.music_path:
-        analysis = Analysis(driver, settings, survey)
-        analysis.run([timeline.music_path], shots=False)
-        _use(analysis.heard[timeline.music_path], survey, driver)
+        check_received(job, timeline.grade)
     return timeline
-
-
-def _paths_of(job: JobSpec) -> tuple[str, ...]:
-    from montage_dask.report.otio import media_of
-
-    assert job.from_timeline is not None
-    paths = media_of(job.from_timeline)
-    for path in paths:
-        _check_received(job, path)
-    return paths
-
-
-def _check_received(job: JobSpec, path: str) -> None:
-    """What a received timeline names must lie where its job file may name files.
-
-    Raises:
-        UsageError: it lies elsewhere.
-    """
-    if job.timeline_roots is not None and not lies_in(place_of(path), job.timeline_roots):
-        raise UsageError(
-            f"{printable(str(job.from_timeline))}: {printable(path)} lies outside the job file's folder; "
-            "allow its folder by DASK_MONTAGE__ROOTS='[\"/folder\"]', or name the timeline by --from-timeline"
-        )
 
 
 def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:

@@ -17,10 +17,15 @@ from typing import Any
 
 from montage_dask.devices import failure_of
 from montage_dask.errors import MediaError, MontageError, TargetFailed
+from montage_dask.media.ffmpeg import STALL_SECONDS, patience
 from montage_dask.records import Source, from_json
 from montage_dask.store import Store, key_of, objects
 
 log = logging.getLogger(__name__)
+
+
+STALL = "stall_seconds"
+"""Among a request's paths: the setting stall-seconds, for every ffmpeg that works on it, wherever that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,8 @@ def perform(request: Request, store: Store, device: str = "cpu") -> dict[str, An
     op, key = operation(request.operation), request.key
     started, cpu = time.perf_counter(), sum(os.times()[:4])
     try:
-        record = op.function(request, Context(store, key, device, op.threads))
+        with patience(request.paths.get(STALL, STALL_SECONDS)):
+            record = op.function(request, Context(store, key, device, op.threads))
     except (RuntimeError, AssertionError, OSError, MontageError) as error:
         failure = failure_of(error) if device != "cpu" else None
         if failure is None or isinstance(error, MediaError | TargetFailed):

@@ -141,7 +141,6 @@ def _encode(request: Request, context: Context) -> dict[str, Any]:
             encoding=_encoding(p),
             threads=context.threads,
             work=part.parent,
-            stall_seconds=paths["stall_seconds"],
         )
 
 

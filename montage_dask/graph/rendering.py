@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MontageError, TargetFailed
-from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes, range_bytes
+from montage_dask.graph import costs
+from montage_dask.graph.costs import Work, range_bytes
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.effects import improve
 from montage_dask.graph.encoding import choices, encoder_parameter
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import Clip, Settings, Survey
-from montage_dask.graph.targets import Work, place_on
+from montage_dask.graph.targets import place_on
 from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, to_json
 from montage_dask.render.grade import identity_of
@@ -63,7 +64,6 @@ def encode_requests(
             "indexes": {k: str(c.index) for k, c in used.items()},
             "stand_ins": made,
             "grade": grade,
-            "stall_seconds": job["stall-seconds"],
         }
         shown = [*(c.name for c in used.values()), *(m["name"] for m in made.values())]
         names = ", ".join(dict.fromkeys(shown))
@@ -161,16 +161,14 @@ def render(
 
 def encode_work(job: JobSpec, survey: Survey, timeline: Timeline) -> Work:
     """What it takes to encode a timeline in software, or elsewhere."""
-    pixels = timeline.frames * timeline.width * timeline.height
     used = sum(
         range_bytes(survey.clips[e.source].source, (e.stop_frame - e.start_frame) / timeline.fps)
         for e in timeline.events
         if e.source in survey.clips
     )
-    return Work(
-        pixels * encode_seconds_per_pixel(job["codec"], job["quality"]),
-        used + output_bytes(pixels, job["quality"]),
-        float(timeline.frames / timeline.fps),
+    pixels = timeline.width * timeline.height
+    return costs.encode_work(
+        timeline.frames, pixels, timeline.fps, job["codec"], job["quality"], used
     )
 
 

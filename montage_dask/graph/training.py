@@ -10,10 +10,11 @@ from typing import Any
 
 from montage_dask.errors import MontageError, NothingToDoError, StoreError
 from montage_dask.graph.analysing import Analysis
+from montage_dask.graph.costs import Work
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
 from montage_dask.graph.survey import Settings, Survey, probe_all
-from montage_dask.graph.targets import Targets, Work, place_on
+from montage_dask.graph.targets import Targets, place_on
 from montage_dask.media.discover import AUDIO, IMAGE, Candidate, Skipped, discover
 from montage_dask.media.limits import too_large
 from montage_dask.media.probe import fingerprint

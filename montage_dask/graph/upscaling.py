@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import TargetFailed, UsageError, printable
-from montage_dask.graph.costs import output_bytes, range_bytes
+from montage_dask.graph.costs import Work, output_bytes, range_bytes
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import TAGS, Placement
 from montage_dask.graph.survey import Clip, Settings
-from montage_dask.graph.targets import Work, place_on
+from montage_dask.graph.targets import place_on
 from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, from_json, to_json
 from montage_dask.store import Place

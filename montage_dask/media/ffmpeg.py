@@ -15,7 +15,9 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 STALL_SECONDS = 120.0
 """No progress for this long means that ffmpeg hangs. Opening a file counts as progress only once."""
+
+_patience: ContextVar[float] = ContextVar("stall-seconds", default=STALL_SECONDS)
 
 LAST_LINES = 20
 
@@ -74,6 +78,16 @@ def input_arguments(path: str | Path, format_name: str) -> list[str]:
     ]  # fmt: skip
 
 
+@contextmanager
+def patience(stall_seconds: float) -> Iterator[None]:
+    """Every ffmpeg that this thread starts in the block may be without progress for so long (the setting stall-seconds)."""
+    token = _patience.set(stall_seconds)
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
+
 def output_argument(path: Path) -> str:
     """An output name that cannot be read as an option or a URL."""
     return "file:" + os.path.abspath(path)
@@ -83,7 +97,7 @@ def run_ffmpeg(
     arguments: Sequence[str],
     *,
     about: str | Path,
-    stall_seconds: float = STALL_SECONDS,
+    stall_seconds: float | None = None,
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
     executable: Path | None = None,
@@ -93,7 +107,7 @@ def run_ffmpeg(
     Args:
         arguments: everything behind the executable, except the global options that are always given.
         about: the file that an error names.
-        stall_seconds: kill it when it reports no progress for this long.
+        stall_seconds: kill it when it reports no progress for this long; None: as `patience` says.
         on_frame: called with the number of output frames so far, about twice a second.
         cwd: working folder; filter options then name files in it without any path to escape.
         executable: another ffmpeg than the usual one.
@@ -116,6 +130,7 @@ def run_ffmpeg(
         start_new_session=True,
         preexec_fn=DIE_WITH_PARENT,
     )
+    stall_seconds = _patience.get() if stall_seconds is None else stall_seconds
     alive = _Watchdog(process, stall_seconds)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -140,7 +155,8 @@ def run_ffmpeg(
             process.wait()
         process.stdout.close()
         process.stderr.close()
-    if returncode != 0 or alive.stalled:
+    # One that ended well did so, whatever the clock said.
+    if returncode != 0:
         tail = list(lines)[-LAST_LINES:]
         reason = (
             f"ffmpeg made no progress for {stall_seconds:g} s" if alive.stalled else _cause(tail)
@@ -201,19 +217,25 @@ class _Watchdog:
         self.stalled = False
         self._process = process
         self._stall_seconds = stall_seconds
-        self._fed = time.monotonic()
+        self._quiet_seconds = 0.0
         self._done = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def feed(self) -> None:
-        self._fed = time.monotonic()
+        self._quiet_seconds = 0.0
 
     def stop(self) -> None:
         self._done.set()
 
     def _watch(self) -> None:
-        while not self._done.wait(min(1.0, self._stall_seconds / 4)):
-            if time.monotonic() - self._fed > self._stall_seconds:
+        look_seconds = min(1.0, self._stall_seconds / 4)
+        looked = time.monotonic()
+        while not self._done.wait(look_seconds):
+            now = time.monotonic()
+            # Time in which we were stopped ourselves (Ctrl-Z, a laptop that slept) says nothing of ffmpeg.
+            self._quiet_seconds += min(now - looked, 2 * look_seconds)
+            looked = now
+            if self._quiet_seconds > self._stall_seconds:
                 self.stalled = True
                 _kill_group(self._process)
                 return

@@ -6,6 +6,7 @@ of the cost. All presets can be written as .cube files.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -220,8 +221,10 @@ def check_grade(grade: str) -> None:
     if grade.lower().endswith(".cube"):
         check_cube(Path(grade))
     elif grade not in PRESETS:
+        close = difflib.get_close_matches(grade, list(PRESETS), 1)
+        meant = f"did you mean {close[0]}? " if close else ""
         raise UsageError(
-            f"no grade {printable(grade)!r}: a .cube file, or one of {', '.join(PRESETS)}"
+            f"no grade {printable(grade)!r}: {meant}a .cube file, or one of {', '.join(PRESETS)}"
         )
 
 

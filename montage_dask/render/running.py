@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from montage_dask.errors import FFmpegError, MontageError
-from montage_dask.media.ffmpeg import STALL_SECONDS, run_ffmpeg
+from montage_dask.media.ffmpeg import run_ffmpeg
 from montage_dask.store.artefacts import storage_error
 
 WRITING_FAILED = {os.strerror(n): n for n in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)}
@@ -24,7 +24,6 @@ def make_file(
     about: str | Path,
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
-    stall_seconds: float = STALL_SECONDS,
     executable: Path | None = None,
 ) -> list[str]:
     """Run ffmpeg to write `output`, which the arguments name; for the rest see `run_ffmpeg`.
@@ -40,7 +39,6 @@ def make_file(
             about=about,
             on_frame=on_frame,
             cwd=cwd,
-            stall_seconds=stall_seconds,
             executable=executable,
         )
     except FFmpegError as error:

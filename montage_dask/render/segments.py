@@ -16,7 +16,7 @@ import ffmpeg
 from montage_dask.errors import FFmpegError, MediaError, VerificationError
 from montage_dask.media.container import open_media
 from montage_dask.media.encoders import Encoding
-from montage_dask.media.ffmpeg import STALL_SECONDS, output_argument
+from montage_dask.media.ffmpeg import output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Event, Match, Source, Timeline
 from montage_dask.render.filters import open_input, picture_of
@@ -115,7 +115,6 @@ def render_segment(
     threads: int = 1,
     work: Path,
     on_frame: Callable[[int], None] | None = None,
-    stall_seconds: float = STALL_SECONDS,
 ) -> dict[str, Any]:
     """Encode one segment.
 
@@ -130,7 +129,6 @@ def render_segment(
         threads: of the filters.
         work: folder for the lookup table; ffmpeg runs in it.
         on_frame: told how many frames are encoded.
-        stall_seconds: see `run_ffmpeg`.
 
     Returns:
         A small record: frames, size_bytes.
@@ -150,7 +148,6 @@ def render_segment(
         encoding=encoding,
         threads=threads,
         work=work,
-        stall_seconds=stall_seconds,
     )
     try:
         encode(segment, on_frame=on_frame)
@@ -193,7 +190,6 @@ def _encode(
     encoding: Encoding,
     threads: int,
     work: Path,
-    stall_seconds: float,
     on_frame: Callable[[int], None] | None = None,
 ) -> None:
     # A folder of its own: others may render into the same work folder at the same time.
@@ -234,7 +230,6 @@ def _encode(
             executable=encoding.executable,
             on_frame=on_frame,
             cwd=folder,
-            stall_seconds=stall_seconds,
         )
     frames = count_frames(output)
     if frames != segment.frames:

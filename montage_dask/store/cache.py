@@ -17,6 +17,7 @@ import os
 import random
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -272,6 +273,8 @@ class Cache:
         """A folder for the files of one operation, removed at its end, or by another process after a crash."""
         work = self._made() / "work"
         work.mkdir(exist_ok=True, mode=0o700)
+        if work.is_symlink():
+            raise StoreError(f"{work} is a link: remove it")
         for old in work.glob("*.lock"):
             with suppress(OSError), _Lock(old, exclusive=True, wait=False):
                 shutil.rmtree(old.with_suffix(""), ignore_errors=True)
@@ -347,8 +350,13 @@ def _megabytes(size: int) -> str:
 
 
 def default_folder() -> Path:
-    """`montage-dask` in the user's cache folder, or where temporary files go when that cannot be written."""
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """`montage-dask` in the user's cache folder, or where temporary files go when that cannot be written.
+
+    Raises:
+        StoreError: there, where everybody can write, somebody else has made it.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    usual = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
     folder = usual / "montage-dask"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -356,4 +364,17 @@ def default_folder() -> Path:
             return folder
     except OSError:
         log.debug("no cache below %s", usual, exc_info=True)
-    return Path(tempfile.gettempdir()) / f"montage-dask-{os.getuid()}"
+    return _own(Path(tempfile.gettempdir()) / f"montage-dask-{os.getuid()}")
+
+
+def _own(folder: Path) -> Path:
+    """A folder among those of others, if nobody else can put anything into it."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise StoreError(
+            f"the cache folder {folder} is not ours alone (a link, of another user, or open to others): remove it, or name "
+            "another one by DASK_MONTAGE__CACHE_FOLDER"
+        )
+    return folder
