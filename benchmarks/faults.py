@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     unknown = [n for n in names if n not in FAULTS]
     if unknown:
         parser.error(f"no fault {unknown[0]!r}; there are {', '.join(FAULTS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the job under way is ended, too
     bench = Bench(options.folder)
     end = time.monotonic() + options.minutes * 60
     for seed in range(options.seed, options.seed + options.rounds):
