@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
-from montage_dask.errors import MontageError, NothingToDoError, TargetFailed
+from montage_dask.errors import (
+    MontageError,
+    NothingToDoError,
+    TargetFailed,
+    UsageError,
+    printable,
+)
 from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.converting import (
     Transcoding,
@@ -233,6 +240,11 @@ def stills(
                 clip.name,
             )
         )
+    for own in folders.values():
+        if isinstance(own, Path) and own.is_symlink():
+            raise UsageError(
+                f"{printable(str(own))} is a link, and would be written through: remove it"
+            )
     driver.progress.stage("stills", len(requests), "clips")
     done: dict[str, list[str]] = {}
     for outcome in driver.run(requests, {"stills": place_on(driver, "stills", settings.targets)}):

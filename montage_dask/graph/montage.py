@@ -23,6 +23,7 @@ from montage_dask.errors import (
     printable,
 )
 from montage_dask.graph.analysing import Analysis
+from montage_dask.graph.checking import check_received, timeline_media
 from montage_dask.graph.directing import direct, directed, edited
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.placement import Placement
@@ -64,7 +65,7 @@ def prepare(job: JobSpec, driver: Driver) -> Survey:
     settings = Settings.of(job.settings)
     survey = Survey(tell=driver.progress.left_out)
     if job.from_timeline is None:
-        candidates, skipped = find_footage(job.footage, job.music)
+        candidates, skipped = find_footage(job.footage, job.music, job.link_roots)
         for one in skipped:
             survey.skip(one.path, one.reason)
     else:
@@ -188,11 +189,10 @@ def timeline_of(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
         UsageError: it holds what cannot be rendered.
         MediaError: a clip of it cannot be used.
     """
-    from montage_dask.report.otio import media_of, read_otio
+    from montage_dask.report.otio import read_otio
 
     assert job.from_timeline is not None
-    paths = media_of(job.from_timeline)
-    candidates = [Candidate(place_of(p), explicit=True) for p in paths]
+    candidates = [Candidate(place_of(p), explicit=True) for p in timeline_media(job)]
     probe_all(driver, Settings.of(job.settings), candidates, survey)
     if survey.skipped:
         lost = survey.skipped[0]
@@ -200,7 +200,13 @@ def timeline_of(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
     timeline = read_otio(
         job.from_timeline, survey.sources, fps=job.fps, width=job.width, height=job.height
     )
-    return replace(timeline, music_path=job.music) if job.music else timeline
+    if job.music:
+        timeline = replace(timeline, music_path=job.music)
+    elif timeline.music_path:
+        check_received(job, timeline.music_path)
+    if timeline.grade.lower().endswith(".cube"):
+        check_received(job, timeline.grade)
+    return timeline
 
 
 def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:

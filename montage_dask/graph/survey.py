@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from montage_dask.analysis.embedding import chosen
+from montage_dask.config import resolve
 from montage_dask.edit.director import Direction
 from montage_dask.errors import (
     MediaError,
@@ -167,16 +168,24 @@ def reason_of(error: MontageError | None) -> str:
 
 
 def find_footage(
-    patterns: Iterable[str], music: str | None
+    patterns: Iterable[str], music: str | None, link_roots: Sequence[Place] | None = None
 ) -> tuple[list[Candidate], list[Skipped]]:
     """Candidates for footage; the music file itself is not one.
+
+    Args:
+        patterns: of `discover`.
+        music: a file, or a URL.
+        link_roots: where links inside folders may lead beside those folders; None: as the setting `roots` says.
 
     Raises:
         NothingToDoError: nothing was found at all; says what was looked at.
     """
     track = place_of(music) if music else None
     exclude = {track if isinstance(track, Url) else track.resolve()} if track else set()
-    candidates, skipped = discover(list(patterns), exclude=exclude)
+    if link_roots is None:
+        named = [place_of(r) for r in resolve()["roots"].value]
+        link_roots = [p if isinstance(p, Url) else p.resolve() for p in named]
+    candidates, skipped = discover(list(patterns), exclude=exclude, link_roots=link_roots)
     if not candidates:
         reasons = "; ".join(f"{s.path}: {s.reason}" for s in skipped[:3])
         raise NothingToDoError(f"no footage found: {reasons or 'name files, folders or globs'}")

@@ -6,6 +6,7 @@ read as options, patterns or URLs.
 
 from __future__ import annotations
 
+import importlib.resources
 import logging
 import os
 import re
@@ -49,6 +50,9 @@ def binary() -> Path:
         if not shutil.which(chosen):
             raise UsageError(f"MONTAGE_FFMPEG is not an executable: {chosen}")
         return Path(chosen)
+    bundled = None if "IMAGEIO_FFMPEG_EXE" in os.environ else _bundled()
+    if bundled is not None:
+        return bundled
     try:
         import imageio_ffmpeg
 
@@ -58,6 +62,18 @@ def binary() -> Path:
         if found:
             return Path(found)
     raise UsageError("no ffmpeg found: pip install imageio-ffmpeg, or set MONTAGE_FFMPEG")
+
+
+def _bundled() -> Path | None:
+    """The executable that imageio-ffmpeg brings. Asked for it, that package runs it once, and takes another ffmpeg if this one is
+    killed: another build, which makes another file.
+    """
+    try:
+        folder = Path(str(importlib.resources.files("imageio_ffmpeg"))) / "binaries"
+        found = [p for p in folder.glob("ffmpeg-*") if os.access(p, os.X_OK)]
+    except (ImportError, OSError):
+        return None
+    return found[0] if len(found) == 1 else None
 
 
 def executables() -> tuple[Path, ...]:

@@ -96,6 +96,7 @@ def storage_error(path: Path, error: OSError) -> StoreError:
         errno.EEXIST: "a part of the path is a file, not a folder",
         errno.ENOTDIR: "a part of the path is a file, not a folder",
         errno.ENAMETOOLONG: "the name is too long",
+        errno.ELOOP: "there is a link, which is not written through: remove it",
     }.get(error.errno or 0, error.strerror or str(error))
     return StoreError(f"cannot write {name}: {advice}")
 

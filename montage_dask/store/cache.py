@@ -17,6 +17,7 @@ import os
 import random
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from typing import Any
 from montage_dask.errors import DamagedArtefact, MediaError, StoreError, printable
 from montage_dask.store import objects
 from montage_dask.store.locks import Lock
+from montage_dask.store.own_files import open_own
 from montage_dask.store.places import Url
 
 log = logging.getLogger(__name__)
@@ -178,7 +180,8 @@ class Cache:
             log.info("copied %s: %d bytes in %.1f s", url, size, time.monotonic() - began)
             about = {"url": str(url), "identity": identity, **arrived}
             note = path.with_name(f"{path.stem}.note.lock")
-            note.write_text(json.dumps(about), encoding="ascii")
+            with open_own(note, "w", encoding="ascii") as told:
+                json.dump(about, told)
             os.replace(part, path)
             # The copy counts from here on.
             os.replace(note, path.with_suffix(".json"))
@@ -194,7 +197,7 @@ class Cache:
             raise self._too_large(url, size)
         with Lock(self._made() / "room.lock", exclusive=True):
             self._make_room(size, url)
-            file = open(part, "wb")  # noqa: SIM115 - closed, and so unlocked, by the caller
+            file = open_own(part, "wb")  # closed, and so unlocked, by the caller
             fcntl.flock(file, fcntl.LOCK_EX)
             return file
 
@@ -276,6 +279,8 @@ class Cache:
         """A folder for the files of one operation, removed at its end, or by another process after a crash."""
         work = self._made() / "work"
         work.mkdir(exist_ok=True, mode=0o700)
+        if work.is_symlink():
+            raise StoreError(f"{work} is a link: remove it")
         for old in work.glob("*.lock"):
             with suppress(OSError), Lock(old, exclusive=True, wait=False):
                 shutil.rmtree(old.with_suffix(""), ignore_errors=True)
@@ -325,8 +330,13 @@ def _megabytes(size: int) -> str:
 
 
 def default_folder() -> Path:
-    """`montage-dask` in the user's cache folder, or where temporary files go when that cannot be written."""
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """`montage-dask` in the user's cache folder, or where temporary files go when that cannot be written.
+
+    Raises:
+        StoreError: there, where everybody can write, somebody else has made it.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    usual = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
     folder = usual / "montage-dask"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -334,4 +344,17 @@ def default_folder() -> Path:
             return folder
     except OSError:
         log.debug("no cache below %s", usual, exc_info=True)
-    return Path(tempfile.gettempdir()) / f"montage-dask-{os.getuid()}"
+    return _own(Path(tempfile.gettempdir()) / f"montage-dask-{os.getuid()}")
+
+
+def _own(folder: Path) -> Path:
+    """A folder among those of others, if nobody else can put anything into it."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise StoreError(
+            f"the cache folder {folder} is not ours alone (a link, of another user, or open to others): remove it, or name "
+            "another one by DASK_MONTAGE__CACHE_FOLDER"
+        )
+    return folder

@@ -57,9 +57,11 @@ class Lock:
         OSError: it cannot be made, or the file system has no locks.
     """
 
-    def __init__(self, path: Path, *, exclusive: bool, wait: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, exclusive: bool, wait: bool = True, mode: int = 0o600
+    ) -> None:
         how = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
-        self.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        self.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         try:
             fcntl.flock(self.handle, how)
         except BaseException:
@@ -86,7 +88,7 @@ def begin_part(path: Path) -> tuple[Path, Lock | None]:
     new, part = path.with_name(f"{stem}.new"), path.with_name(f"{stem}.part{path.suffix}")
     lock = None
     try:
-        lock = Lock(new, exclusive=True)
+        lock = Lock(new, exclusive=True, mode=0o666)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise OSError(error.errno, error.strerror, str(path)) from error
@@ -196,7 +198,7 @@ def _held(path: Path, name: str) -> Iterator[None]:
     lock = None
     while lock is None:
         try:
-            lock = Lock(path, exclusive=True, wait=False)
+            lock = Lock(path, exclusive=True, wait=False, mode=0o666)
         except BlockingIOError:
             raise InUse(printable(name), *_who(path)) from None
         except OSError as error:
