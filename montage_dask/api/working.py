@@ -129,6 +129,7 @@ def driving(
             stall_seconds=settings["stall-seconds"].value,
             where=_where(settings, cluster),
         )
+        driver.look_at(places or ())
         control = _control.get()
         if control is not None:
             control.drives(driver)
