@@ -57,9 +57,13 @@ _configuring = threading.Lock()
 
 @contextmanager
 def configured() -> Iterator[None]:
-    """Dask's configuration for our clusters. It is global: the first of several connections sets it, the last takes it back."""
+    """Dask's configuration for our clusters. It is global: the first of several connections sets it, the last takes it back.
+
+    What the user set by Dask's own environment variables counts more.
+    """
+    ours = {k: v for k, v in CONFIGURATION.items() if _variable(k) not in os.environ}
     with _configuring:
-        _configured.append(dask.config.set(CONFIGURATION) if not _configured else None)
+        _configured.append(dask.config.set(ours) if not _configured else None)
     try:
         yield
     finally:
@@ -68,6 +72,10 @@ def configured() -> Iterator[None]:
             _configured.pop()
             if not _configured:
                 change.__exit__(None, None, None)
+
+
+def _variable(key: str) -> str:
+    return "DASK_" + key.replace(".", "__").replace("-", "_").upper()
 
 
 @contextmanager

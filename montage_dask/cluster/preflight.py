@@ -41,7 +41,7 @@ def refuse_others(address: str) -> None:
 
 
 def check_scheduler(
-    address: str, security: Security | None, connect_seconds: float = CONNECT_SECONDS
+    address: str, security: Security | None, connect_seconds: float | None = None
 ) -> None:
     """Make sure that a Dask scheduler answers at a tcp:// or tls:// address, within `CONNECT_SECONDS` + `HTTP_SECONDS`.
 
@@ -56,7 +56,7 @@ def check_scheduler(
     with Background("montage-preflight") as background:
         try:
             asked = asyncio.wait_for(
-                _identity(address, arguments, connect_seconds), CONNECT_SECONDS
+                _identity(address, arguments, connect_seconds or CONNECT_SECONDS), CONNECT_SECONDS
             )
             identity = background.run(asked)
         except Exception as error:  # what another program says may break the reader in any way

@@ -42,7 +42,7 @@ from montage_dask.graph.upscaling import (
     upscale_request,
 )
 from montage_dask.records import Shot, to_json
-from montage_dask.store import Place, objects, place_of
+from montage_dask.store import Place
 
 
 def gather(driver: Driver, settings: Settings, patterns: Sequence[str]) -> Survey:
@@ -245,9 +245,6 @@ def stills(
             raise UsageError(
                 f"{printable(str(own))} is a link, and would be written through: remove it"
             )
-    for request in requests:
-        if not all(objects.exists(place_of(p)) for p in request.paths["outputs"].values()):
-            driver.store.forget("stills", request.key)
     driver.progress.stage("stills", len(requests), "clips")
     done: dict[str, list[str]] = {}
     for outcome in driver.run(requests, {"stills": place_on(driver, "stills", settings.targets)}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ class Survey:
     skipped: list[Skipped] = field(default_factory=list)
     shots: tuple[Shot, ...] = ()
     music: Music | None = None
+    music_state: Mapping[str, Any] = field(default_factory=dict)
+    """The file of the music as it was analysed (see `media.probe.stat_key`): its sound must be of the same."""
     placements: tuple[Placement, ...] = ()
     """Where the analysis ran."""
     direction: Direction | None = None
@@ -148,6 +150,7 @@ def probe_all(
             refused[path] = reason_of(outcome.error)
             continue
         source = from_json(Source, outcome.record["source"])
+        source = replace(source, mtime_ns=outcome.request.parameters.get("mtime_ns"))
         index = driver.store.file("probe", outcome.request.key, ".npz")
         found[path] = Clip(source, index, explicit[path])
     for request in requests:  # outcomes come in any order; the job must not depend on it

@@ -17,10 +17,10 @@ from montage_dask.media.container import is_image, open_media
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.limits import too_large
 from montage_dask.media.timing import Timing, find_timing
-from montage_dask.records import AudioStream, Source
+from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
 from montage_dask.store import Place, objects, place_of
 
-VERSION = 2
+VERSION = 3
 
 SPACES = {
     1: "bt709",
@@ -98,6 +98,7 @@ def probe(path: str | Path) -> tuple[Source, FrameIndex]:
         promised = _promised_seconds(container, stream)
         timing = find_timing(container, stream, text, format_name)
         _refuse_stills(text, container.format.name, timing.index)
+        _refuse_mixed_light(text, timing)
         return _source(text, format_name, stream, audio, timing, promised), timing.index
     except (av.FFmpegError, UnicodeError) as error:
         raise MediaError(
@@ -148,6 +149,15 @@ def _refuse_stills(path: str, format_names: str, index: FrameIndex) -> None:
         head = file.read(64)
     if is_image(head) or any(n in format_names for n in ("gif", "image", "png")):
         raise MediaError(path, "is a still image, not a video")
+
+
+def _refuse_mixed_light(path: str, timing: Timing) -> None:
+    """Matrices and ranges are brought together where pictures are decoded; HDR and SDR are not."""
+    curves = {TRANSFERS.get(shape[6]) in HDR_TRANSFERS for shape in timing.shapes.different}
+    if len(curves) > 1:
+        raise MediaError(
+            path, "changes between HDR and SDR on the way; cut it there into two files"
+        )
 
 
 def _frame_rate(index: FrameIndex, stream: Any) -> tuple[Fraction, bool]:
@@ -242,4 +252,6 @@ def _source(
         duration_seconds=index.duration_seconds,
         audio=audio,
         warnings=_warnings(timing, promised, stream.frames),
+        x264_build=timing.x264_build,
+        uniform=timing.shapes.constant and not timing.restarted,
     )

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import MediaError, StoreError, printable
+from montage_dask.errors import DamagedArtefact, MediaError, StoreError, printable
 from montage_dask.store import objects
 from montage_dask.store.own_files import open_own
 from montage_dask.store.places import Url
@@ -125,7 +125,7 @@ class Cache:
                 lock.close()
         except objects.Vanished as error:
             if wanted.constant:
-                raise StoreError(f"{error}: run again") from error
+                raise DamagedArtefact(str(wanted.url), missing=True) from error
             raise MediaError(str(wanted.url), "is no longer there") from error
         return self._shared(path, held)
 
@@ -254,6 +254,11 @@ class Cache:
     def _files(self) -> list[Path]:
         """Copies, whole and under way."""
         return [p for p in self.folder.iterdir() if p.suffix not in (".json", ".lock") and not p.is_dir()]  # fmt: skip
+
+    @staticmethod
+    def doubt(path: Path) -> None:
+        """A copy is not what it should be: the next one who wants it gets a new one."""
+        path.with_suffix(".json").unlink(missing_ok=True)
 
     def size_bytes(self) -> int:
         """What the copies take now."""
