@@ -20,6 +20,7 @@ from montage_dask.errors import MontageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.telling import Progress, Silent
 from montage_dask.store import Place, Store
+from montage_dask.store.own_files import open_own, refuse_links
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,10 @@ def driving(
 
     Raises:
         ClusterError: there is no cluster.
+        StoreError: the artefacts' folder, which nobody named, is a link or holds one.
     """
+    if isinstance(store, Path) and not settings["store"].value:
+        refuse_links(store, "--store")
     every = None if places is None else [*places, store]
     with _connected(settings, every, cluster) as client:
         driver = Driver(
@@ -195,11 +199,19 @@ class _Mine(logging.Filter):
         return record.thread == self._thread or record.thread not in _working
 
 
+class _LogFile(logging.FileHandler):
+    """A log that is not written through a link."""
+
+    def _open(self) -> Any:
+        return open_own(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors)
+
+
 @contextmanager
 def logged(run_dir: Path) -> Iterator[None]:
     """Details go to a log file in the run folder; those of other jobs in this process to theirs."""
+    refuse_links(run_dir, "--run-dir")
     run_dir.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(run_dir / "montage.log", encoding="utf-8", delay=True)
+    handler = _LogFile(run_dir / "montage.log", encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     handler.addFilter(_Mine())
     logger = logging.getLogger("montage_dask")

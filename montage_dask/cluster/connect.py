@@ -14,6 +14,7 @@ import dask
 from distributed import Client, Security
 
 from montage_dask.cluster.local import local
+from montage_dask.cluster.openness import refuse_open
 from montage_dask.cluster.preflight import (
     CONNECT_SECONDS,
     check_scheduler,
@@ -84,7 +85,7 @@ def attach(address: str, security: Any = None) -> Iterator[Client]:
     Raises:
         ClusterError: as `connect`.
     """
-    with configured(), _remote(address, security) as client:
+    with configured(), _remote(address, security, insecure=True) as client:
         yield client
 
 
@@ -114,7 +115,8 @@ def connect(
             with kubernetes(settings, places) as client:
                 yield client
         else:
-            with _remote(where, _security(settings)) as client:
+            insecure = settings["insecure"].value
+            with _remote(where, _security(settings), insecure=insecure) as client:
                 yield client
 
 
@@ -142,7 +144,7 @@ def _security(settings: Mapping[str, Setting]) -> Security | None:
 
 
 @contextmanager
-def _remote(where: str, security: Security | None) -> Iterator[Client]:
+def _remote(where: str, security: Security | None, *, insecure: bool) -> Iterator[Client]:
     name = printable(where)
     # Its time-out is also that of its reconnecting; whether somebody answers is found out before.
     options: dict[str, Any] = {
@@ -153,11 +155,13 @@ def _remote(where: str, security: Security | None) -> Iterator[Client]:
     elif "://" in where:
         address = options["address"] = where
     elif os.path.isfile(where):
-        address, options["scheduler_file"] = scheduler_in(Path(where)), where
+        # Not the file: it may name another one by now.
+        address = options["address"] = scheduler_in(Path(where))
     else:
         raise ClusterError(
             f"--cluster {name}: not `local`, `kubernetes`, an address such as tcp://host:8786 (or tls://…), or a scheduler file"
         )
+    refuse_open(address, insecure)
     try:
         check_scheduler(address, security)
         client = Client(**options)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from montage_dask.errors import (
     MediaError,
     MontageError,
+    SourceChanged,
 )
 from montage_dask.graph.costs import (
     BEATS_SECONDS,
@@ -114,6 +116,10 @@ class Analysis:
     def __init__(self, driver: Driver, settings: Settings, survey: Survey) -> None:
         self.driver, self.settings, self.survey = driver, settings, survey
         self.heard: dict[str, Music | MontageError] = {}
+        self.states: dict[str, Mapping[str, Any]] = {}
+        """The files of the tracks as they were analysed."""
+        self.changed: MontageError | None = None
+        """The first clip that was written to meanwhile."""
         self.placements: tuple[Placement, ...] = ()
         """Where its operations ran."""
         self._precision = precision_of(settings)
@@ -125,6 +131,8 @@ class Analysis:
         """Analyse; results are in `survey.shots` and `heard`."""
         music = self._music(tracks)
         clips = list(self.survey.clips.values()) if shots else []
+        # Clips whose shots are known have strips all the same, which others read.
+        self.driver.can_make(lambda: (r for c in clips for r in strip_requests(c, self.settings)))
         todo = analysis_todo(clips, music, self.settings, self.driver.store)
         feed = Feed((*music, *self._windows(clips, todo)))
         work = todo.work
@@ -150,7 +158,10 @@ class Analysis:
         requests = []
         for path in tracks:
             try:
-                requests.append(music_request(path, self.settings))
+                request = music_request(path, self.settings)
+                known = ("path", "size_bytes", "mtime_ns", "etag")
+                self.states[path] = {k: v for k, v in request.parameters.items() if k in known}
+                requests.append(request)
             except OSError as error:
                 self.heard[path] = MediaError(path, error.strerror or str(error))
             except objects.Vanished:
@@ -181,6 +192,8 @@ class Analysis:
         if clip is None:
             return  # another window of it failed before
         if outcome.record is None:
+            if isinstance(outcome.error, SourceChanged):
+                self.changed = self.changed or outcome.error
             self.survey.skip(clip.source.path, reason_of(outcome.error))
             del self.survey.clips[identity]
             self._pass_over(clip, request.operation)

@@ -16,6 +16,7 @@ from montage_dask.job import JobSpec
 from montage_dask.named_files import FILES
 from montage_dask.render.grade import check_grade
 from montage_dask.store import Url, place_of
+from montage_dask.store.places import lies_in
 
 
 def check_names(job: JobSpec) -> None:
@@ -36,15 +37,41 @@ def check_names(job: JobSpec) -> None:
     for text in (*job.include, *job.exclude, *job.pins, *job.first, *job.last):
         parse_selector(text)
     if job.from_timeline is not None:
-        from montage_dask.report.otio import media_of
-
-        media_of(job.from_timeline)
+        timeline_media(job)
     elif all(not _there(f) for f in job.footage):
         told = "; ".join(f"{printable(f)}: {_why_not(f)}" for f in job.footage[:3])
         raise NothingToDoError(f"no footage found: {told}")
     if job.music is not None and not _there(job.music):
         raise NothingToDoError(
             f"the music cannot be used: {printable(job.music)}: {_why_not(job.music)}"
+        )
+
+
+def timeline_media(job: JobSpec) -> tuple[str, ...]:
+    """The video files of a job's timeline.
+
+    Raises:
+        UsageError: it is none, or names what is not there or what it may not name.
+    """
+    from montage_dask.report.otio import media_of
+
+    assert job.from_timeline is not None
+    paths = media_of(job.from_timeline)
+    for path in paths:
+        check_received(job, path)
+    return paths
+
+
+def check_received(job: JobSpec, path: str) -> None:
+    """What a received timeline names must lie where its job file may name files.
+
+    Raises:
+        UsageError: it lies elsewhere.
+    """
+    if job.timeline_roots is not None and not lies_in(place_of(path), job.timeline_roots):
+        raise UsageError(
+            f"{printable(str(job.from_timeline))}: {printable(path)} lies outside the job file's folder; "
+            "allow its folder by DASK_MONTAGE__ROOTS='[\"/folder\"]', or name the timeline by --from-timeline"
         )
 
 

@@ -25,8 +25,16 @@ from distributed.utils import CancelledError
 
 from montage_dask.dashboard.state import ANNOTATION
 from montage_dask.devices import DEFAULT_LIMIT_MB
-from montage_dask.errors import Cancelled, ClusterError, MediaError, MontageError, TargetFailed
+from montage_dask.errors import (
+    Cancelled,
+    ClusterError,
+    DamagedArtefact,
+    MediaError,
+    MontageError,
+    TargetFailed,
+)
 from montage_dask.graph.fallback import Breaker, Routes
+from montage_dask.graph.mending import Makers
 from montage_dask.graph.operation import STALL, Request, finished, operation
 from montage_dask.graph.placement import TAGS, Placement
 from montage_dask.graph.remote import LineState, ask_remotely, line_state
@@ -122,6 +130,12 @@ class Driver:
         self._line: LineState | None = None
         self._cancelled = threading.Event()
         self._in_flight: Mapping[Future, Any] = {}
+        self._makers = Makers(store)
+        self._placed: dict[str, Placement] = {}
+
+    def can_make(self, requests: Callable[[], Iterable[Request]]) -> None:
+        """Requests that need not be run, but can be when what they have made is damaged; drawn only then."""
+        self._makers.can_make(requests)
 
     def cancel(self) -> None:
         """Stop: from any thread, and for good. Tasks that wait are taken back; those that run end by themselves, and are kept."""
@@ -179,6 +193,7 @@ class Driver:
         Raises:
             ClusterError: no worker offers what a placement needs, or the workers went away.
         """
+        self._placed.update(placements)
         routes = Routes(placements, self.breaker)
         waiting: dict[Future, tuple[Request, Placement]] = {}
         self._in_flight = waiting
@@ -194,6 +209,7 @@ class Driver:
                 request = again.popleft() if again else next(source, None)
                 if request is None:
                     break
+                self._makers.saw(request)
                 known = self.store.had(request.operation, request.key)
                 done = finished(request, self.store) if known else None
                 if done is not None:
@@ -239,6 +255,12 @@ class Driver:
                 again.append(request)
                 continue
             self.workers.watch.result()
+            if isinstance(outcome.error, DamagedArtefact):
+                unmended = self._mended(outcome.error)
+                if unmended is None:
+                    again.append(request)
+                    continue
+                outcome = Outcome(request, None, unmended)
             if outcome.record is not None:
                 routes.worked(placement)
                 self.store.has_now(request.operation, request.key)
@@ -251,6 +273,19 @@ class Driver:
                 worker,
             )
             yield self._told(outcome, media_seconds)
+
+    def _mended(self, damage: DamagedArtefact) -> MontageError | None:
+        """Have a damaged artefact made again; the error when that cannot be."""
+        maker = self._makers.of(damage)
+        if maker is None:
+            return damage
+        self.progress.note(f"{maker.operation} of {maker.label} is done again: {damage.brief}")
+        place = self._placed.get(maker.operation) or Placement(maker.operation, "cpu", "damaged")
+        others = self._in_flight
+        try:
+            return next(self.run([maker], {maker.operation: place})).error
+        finally:
+            self._in_flight = others
 
     def _moved(self, routes: Routes, request: Request, placement: Placement, why: str) -> bool:
         """Whether a request whose target failed can go on with another one."""
@@ -417,6 +452,8 @@ class Driver:
         """Why a request failed in an unforeseen way, for people."""
         if isinstance(failure, KilledWorker):
             return self.workers.watch.memory() or "the worker that was at it died each time"
+        if isinstance(failure, MontageError):
+            return str(failure)
         return repr(failure)
 
     def _told(self, outcome: Outcome, media_seconds: Callable[[Request], float]) -> Outcome:

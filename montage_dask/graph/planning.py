@@ -44,7 +44,7 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
     survey = Survey()
     timeline = None
     if job.from_timeline is None:
-        candidates, skipped = find_footage(job.footage, job.music)
+        candidates, skipped = find_footage(job.footage, job.music, job.link_roots)
         survey.skipped.extend(skipped)
         probe_all(driver, settings, candidates, survey)
         if not survey.clips:

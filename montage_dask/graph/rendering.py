@@ -22,7 +22,7 @@ from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, to_json
 from montage_dask.render.grade import identity_of
 from montage_dask.render.segments import Segment, plan_segments
-from montage_dask.store import Place, Store, objects
+from montage_dask.store import Place
 
 ENCODE_PRIORITY = 10
 
@@ -71,13 +71,20 @@ def encode_requests(
     return requests
 
 
-def audio_request(job: JobSpec, timeline: Timeline, sources: Mapping[str, Source]) -> Request:
-    """The request for the sound of the whole montage."""
-    from montage_dask.media.probe import stat_key
+def audio_request(
+    job: JobSpec, timeline: Timeline, sources: Mapping[str, Source], music: Mapping[str, Any]
+) -> Request:
+    """The request for the sound of the whole montage.
 
+    Args:
+        job: settings.
+        timeline: the edit.
+        sources: by identity.
+        music: the file of the music as it was analysed (`Survey.music_state`).
+    """
     keep = job["keep-audio"]
     parameters: dict[str, Any] = {
-        "music": stat_key(timeline.music_path),
+        "music": dict(music),
         "start_seconds": str(timeline.music_start_seconds),
         "frames": timeline.frames,
         "fps": str(timeline.fps),
@@ -114,7 +121,7 @@ def render(
     settings = Settings.of(job.settings)
     store = driver.store
     improved = improve(job, driver, survey, timeline)
-    audio = audio_request(job, timeline, survey.sources)
+    audio = audio_request(job, timeline, survey.sources, survey.music_state)
     places = {n: place_on(driver, n, settings.targets) for n in ("audio", "assemble")}
     driver.progress.stage("audio", 1, "track")
     for choice in choices(
@@ -153,7 +160,6 @@ def render(
         },
         output.name,
     )
-    forget_unless_there(store, assemble, output)
     driver.progress.stage("assemble", 1, "file")
     driver.only(assemble, places["assemble"])
     return (*survey.placements, *improved.placements, *places.values()), tuple(improved.told)
@@ -205,16 +211,3 @@ def _encode_all(
             if isinstance(file, Path):  # the page shows a frame of it
                 driver.progress.rendered(number, file)
     return failed
-
-
-def forget_unless_there(store: Store, request: Request, output: Place) -> None:
-    """An output stands outside the store, where people move it: its record counts only while the file is the same."""
-    record = store.load(request.operation, request.key)
-    if record is None:
-        return
-    try:
-        same = objects.state_of(output).items() <= record.items()
-    except (OSError, objects.Vanished):
-        same = False
-    if not same:
-        store.forget(request.operation, request.key)

@@ -8,7 +8,7 @@ from typing import Any
 from distributed import get_worker
 
 from montage_dask.devices import limit_memory
-from montage_dask.errors import ClusterError, MontageError
+from montage_dask.errors import ClusterError, FFmpegKilled, MontageError
 from montage_dask.graph.operation import Request, perform
 from montage_dask.graph.placement import TAGS
 from montage_dask.graph.remote import perform_remotely
@@ -22,7 +22,11 @@ DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 def task(
     request: Request, store_root: str, target: str, gpu_memory_limit_mb: int
 ) -> dict[str, Any]:
-    """What runs in a worker. Errors of the media are results: Dask must not retry them."""
+    """What runs in a worker. Errors of the media are results: Dask must not retry them.
+
+    Raises:
+        FFmpegKilled: as if the worker itself had been killed.
+    """
     tag = TAGS[target]
     offered = get_worker().state.total_resources
     # Without any tag it is a worker of a plain cluster, whose threads count as CPU.
@@ -34,5 +38,7 @@ def task(
     try:
         record = perform_staged(request, Store(place_of(store_root)), run)
         return {"record": record, "worker": worker}
+    except FFmpegKilled:
+        raise
     except MontageError as error:
         return {"error": error, "worker": worker}

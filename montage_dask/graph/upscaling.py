@@ -6,6 +6,7 @@ The time is measured with a small tile on a worker of the very target, not taken
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,8 @@ def upscaling(model: str, scale: int, *, memory_limit_mb: int) -> Upscaling:
         identity = model
     elif model.endswith(".pth"):
         model = str(Path(model).absolute())
+        if os.path.exists(model) and not os.path.isfile(model):
+            raise UsageError(f"model {printable(model)}: is not a regular file")
         load_network(model, precision="float32")
         identity = "sha256:" + hashlib.sha256(Path(model).read_bytes()).hexdigest()[:32]
     else:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask.errors import UsageError, printable
+from montage_dask.received import read_bytes
 from montage_dask.records import Match
 from montage_dask.render.lut import look_up, matched, read_cube
 from montage_dask.store import writing
@@ -159,11 +160,11 @@ def check_cube(path: Path) -> int:
     """
     name = printable(str(path))
     try:
-        if path.stat().st_size > MAXIMUM_BYTES:
-            raise UsageError(f"{name}: too large for a .cube file")
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_bytes(path, MAXIMUM_BYTES).decode("utf-8", "replace").splitlines()
     except OSError as error:
         raise UsageError(f"{name}: cannot read the .cube file: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{name}: no .cube file: {error}") from error
     size, values = 0, 0
     for number, line in enumerate(lines, 1):
         words = line.split("#")[0].split()
@@ -236,11 +237,13 @@ def identity_of(grade: str) -> str:
     if not grade.lower().endswith(".cube"):
         return grade
     try:
-        return hashlib.sha256(Path(grade).read_bytes()).hexdigest()[:32]
+        return hashlib.sha256(read_bytes(grade, MAXIMUM_BYTES)).hexdigest()[:32]
     except OSError as error:
         raise UsageError(
             f"{printable(grade)}: cannot read the .cube file: {error.strerror}"
         ) from error
+    except ValueError as error:
+        raise UsageError(f"{printable(grade)}: no .cube file: {error}") from error
 
 
 def look_of(grade: str, work: Path, match: Match | None = None) -> Look:
@@ -268,7 +271,7 @@ def look_of(grade: str, work: Path, match: Match | None = None) -> Look:
         check_cube(Path(grade))
         target = work / "grade.cube"
         with writing(target) as part:
-            part.write_bytes(Path(grade).read_bytes())
+            part.write_bytes(read_bytes(grade, MAXIMUM_BYTES))
         return target
     target = work / f"grade-{grade if grade in PRESETS else 'x'}.cube"
     write_preset(grade, target)

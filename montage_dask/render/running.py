@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from montage_dask.errors import FFmpegError, MontageError
+from montage_dask.errors import FFmpegError, InputChanged, MontageError
 from montage_dask.media.ffmpeg import run_ffmpeg
 from montage_dask.store.artefacts import storage_error
 
@@ -25,10 +25,12 @@ def make_file(
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
     executable: Path | None = None,
+    constant: bool = False,
 ) -> list[str]:
     """Run ffmpeg to write `output`, which the arguments name; for the rest see `run_ffmpeg`.
 
     Raises:
+        InputChanged: see `run_ffmpeg`.
         StoreError: the output cannot be written: full disk, read-only.
         MontageError: the encoder does not take its options, or does not run on this machine.
         FFmpegError: anything else.
@@ -40,7 +42,10 @@ def make_file(
             on_frame=on_frame,
             cwd=cwd,
             executable=executable,
+            constant=constant,
         )
+    except InputChanged:
+        raise
     except FFmpegError as error:
         said = "\n".join([error.reason, *error.last_lines])
         for words, number in WRITING_FAILED.items():
