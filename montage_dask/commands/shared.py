@@ -171,7 +171,16 @@ def progress_for(quiet: bool) -> AbstractContextManager[Any]:
     return Bars() if sys.stderr.isatty() else Lines()
 
 
+DASK_LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application", "bokeh")
+"""Those that Dask gives a handler to stderr."""
+
+
 def set_verbosity(verbose: bool) -> None:
+    if not verbose:
+        # What people must know of the cluster, a job says itself; the rest stands in its log.
+        for name in DASK_LOGGERS:
+            for handler in logging.getLogger(name).handlers:
+                handler.setLevel(logging.CRITICAL)
     logger = logging.getLogger("montage_dask")
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     if verbose:
