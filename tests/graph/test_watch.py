@@ -16,8 +16,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from montage_dask.cluster import connect as room
-from montage_dask.cluster.connect import attach, connect
-from montage_dask.config import resolve
+from montage_dask.cluster.connect import attach
 from montage_dask.errors import ClusterError
 from montage_dask.graph import watch, workers
 from montage_dask.graph.drive import Driver
@@ -152,11 +151,10 @@ def test_workers_that_die_of_memory_end_the_job_with_that_word(tmp_path):
 
 def test_a_worker_too_small_for_anything_is_a_matter_of_memory(tmp_path):
     """It does not live long enough to take a task: nobody offers CPU, but that is not the news."""
-    with (
-        connect(resolve({"n-workers": 1, "memory-limit": "30MB"})) as client,
-        pytest.raises(ClusterError, match=r"out of memory"),
-    ):
-        waited_for(Driver(client, Store(tmp_path), Silent()))
+    with several(1, memory_limit="40MiB") as (client, _):
+        driver = Driver(client, Store(tmp_path), Silent())
+        with pytest.raises(ClusterError, match="out of memory"):
+            waited_for(driver)
 
 
 def free_port() -> int:
