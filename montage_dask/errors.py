@@ -128,6 +128,8 @@ class FFmpegKilled(MontageError):
 
     def __str__(self) -> str:
         memory = ": mostly for want of memory" if self.signal_name == "SIGKILL" else ""
+        if self.signal_name == "SIGSTOP":
+            return "ffmpeg was stopped by somebody, and so killed"
         return f"ffmpeg was killed ({self.signal_name}){memory}"
 
     details = FFmpegError.details
