@@ -122,8 +122,7 @@ class Analysis:
         if clip is None:
             return  # another window of it failed before
         if outcome.record is None:
-            self.survey.skip(clip.source.path, reason_of(outcome.error))
-            del self.survey.clips[identity]
+            self.survey.drop(identity, reason_of(outcome.error))
             return
         if request.operation == "shots":
             self._shots[identity] = tuple(from_json(Shot, s) for s in outcome.record["shots"])

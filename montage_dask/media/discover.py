@@ -66,20 +66,22 @@ def natural(path: str) -> list[tuple[int, int, str]]:
 
 
 def discover(
-    patterns: Sequence[str], *, exclude: Collection[Place] = ()
+    patterns: Sequence[str], *, exclude: Collection[Place] = (), links: bool = False
 ) -> tuple[list[Candidate], list[Skipped]]:
     """Expand what the user named.
 
     Args:
         patterns: files, folders (recursive, without hidden files) and globs; a name that exists is no glob. Or URLs of these.
         exclude: real paths or URLs that are not footage (the music).
+        links: whether a link to a file counts beside the file itself.
 
     Returns:
-        Candidates in the order of the patterns, naturally sorted within each, every real file once; and what was left out.
+        Candidates in the order of the patterns, naturally sorted within each, every file once; and what was left out.
     """
     candidates: list[Candidate] = []
     skipped: list[Skipped] = []
-    seen: set[str] = {str(p) if isinstance(p, Url) else os.path.realpath(p) for p in exclude}
+    excluded = {str(p) if isinstance(p, Url) else os.path.realpath(p) for p in exclude}
+    seen = set(excluded)
     for pattern in patterns:
         if is_url(pattern) and isinstance(url := place_of(pattern), Url):
             for candidate in _objects(url, skipped):
@@ -91,8 +93,9 @@ def discover(
             pattern = str(place_of(pattern))
         for path, explicit in _expand(pattern, skipped):
             real = os.path.realpath(path)
-            if real not in seen:
-                seen.add(real)
+            known = os.path.abspath(path) if links else real
+            if known not in seen and real not in excluded:
+                seen.add(known)
                 candidates.append(Candidate(Path(os.path.abspath(path)), explicit))
     return candidates, skipped
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from montage_dask.records import Event, Music, Shot, Source, Timeline, to_json
@@ -115,7 +115,7 @@ def run_summary(
 
 
 def analysis_summary(
-    sources: Mapping[str, Source],
+    sources: Iterable[Source],
     shots: Sequence[Shot],
     music: Sequence[Music],
     skipped: Sequence[Left],
@@ -126,7 +126,7 @@ def analysis_summary(
     for shot in shots:
         by_source.setdefault(shot.source, []).append(shot)
     return {
-        "footage": [_footage(s, by_source.get(k, [])) for k, s in sources.items()],
+        "footage": [_footage(s, by_source.get(s.identity, [])) for s in sources],
         "music": [_music(m) for m in music],
         "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
         **ran,

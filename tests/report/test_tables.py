@@ -29,7 +29,7 @@ def result(tmp_path):
     shots = [
         shot(k, i, 100 * i, 100 * i + 100, s.frame_rate) for k, s in sources.items() for i in (0, 1)
     ]
-    return analysis_summary(sources, shots, [music(tmp_path)], [], {"operations": []})
+    return analysis_summary(sources.values(), shots, [music(tmp_path)], [], {"operations": []})
 
 
 def test_json(result, tmp_path):
