@@ -77,6 +77,10 @@ class Source:
     audio: AudioStream | None = None
     warnings: tuple[str, ...] = ()
     """What is odd about the file but does not prevent its use ("truncated: …")."""
+    timecode: str | None = None
+    """Of frame 0, HH:MM:SS:FF (";" before the frames: drop-frame); None when the file carries none."""
+    timecode_rate: Fraction | None = None
+    """Frames per second that it counts; of fast footage often half of the frame rate."""
 
     @property
     def hdr(self) -> bool:

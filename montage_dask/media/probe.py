@@ -15,11 +15,12 @@ import numpy as np
 from montage_dask.errors import MediaError
 from montage_dask.media.container import is_image, open_media
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.source_timecode import find_timecode
 from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import AudioStream, Source
 from montage_dask.store import Place, objects, place_of
 
-VERSION = 2
+VERSION = 3
 
 MAXIMUM_PIXELS = 100_000_000
 """A larger picture is refused: it would not fit into a worker's memory a few times over."""
@@ -208,6 +209,7 @@ def _source(
 ) -> Source:
     first, index = timing.first, timing.index
     rate, constant = _frame_rate(index, stream)
+    timecode, timecode_rate = find_timecode(path, format_name, stream, first, rate)
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if not Fraction(1, 10) <= aspect <= 10:
         aspect = Fraction(1)
@@ -243,4 +245,6 @@ def _source(
         duration_seconds=index.duration_seconds,
         audio=audio,
         warnings=_warnings(timing, promised, stream.frames),
+        timecode=timecode,
+        timecode_rate=timecode_rate,
     )
