@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from montage_dask.records import Event, Music, Shot, Source, Timeline, to_json
 from montage_dask.store import Place
+from montage_dask.timecode import starts_at
 
 
 class Left(Protocol):
@@ -145,6 +146,8 @@ def _footage(source: Source, shots: Sequence[Shot]) -> dict[str, Any]:
         "height": source.height,
         "codec": source.codec,
         "rotation_degrees": source.rotation_degrees,
+        "timecode": source.timecode,
+        "starts_at_seconds": str(starts_at(source)),
         "warnings": list(source.warnings),
         "shots": [
             {
