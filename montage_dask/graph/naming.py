@@ -64,12 +64,20 @@ def names_in(store: Store, paths: Sequence[str], folder: Place, suffix: str) -> 
     """
     key = key_of("names", 1, {"folder": str(_real(folder)), "suffix": suffix})
     record = store.load("names", key) or {}
-    noted: Any = record.get("names")
-    held = {
+    found: Any = record.get("names")
+    noted = {
         name: source
-        for name, source in (noted.items() if isinstance(noted, dict) else ())
-        if isinstance(source, str) and objects.exists(folder / name)
+        for name, source in (found.items() if isinstance(found, dict) else ())
+        if isinstance(source, str)
     }
+    # Only those that matter here are looked for: a bucket answers slowly, and may hold thousands.
+    inputs, wanted = set(paths), {_folded(_stem(p) + suffix) for p in paths}
+    gone = {
+        name
+        for name, source in noted.items()
+        if (source in inputs or _folded(name) in wanted) and not objects.exists(folder / name)
+    }
+    held = {name: source for name, source in noted.items() if name not in gone}
     names = output_names(paths, folder, suffix, held)
     now = {**held, **{place.name: path for path, place in names.items()}}
     if now != noted:
