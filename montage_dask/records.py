@@ -88,6 +88,10 @@ class Source:
     uniform: bool = True
     """Whether all pictures have the same size, shape, format and colours, and the clock runs on. Only then can ffmpeg's filters
     read it; what reads frames by number (`media.decode`) gets them as this record says in any case."""
+    timecode: str | None = None
+    """Of frame 0, HH:MM:SS:FF (";" before the frames: drop-frame); None when the file carries none."""
+    timecode_rate: Fraction | None = None
+    """Frames per second that it counts; of fast footage often half of the frame rate."""
 
     @property
     def hdr(self) -> bool:
