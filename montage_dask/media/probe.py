@@ -15,6 +15,7 @@ import numpy as np
 from montage_dask.errors import MediaError
 from montage_dask.media.container import is_image, open_media
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.joined import REASON, unread_file
 from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
 from montage_dask.store import Place, objects, place_of
@@ -101,6 +102,9 @@ def probe(path: str | Path) -> tuple[Source, FrameIndex]:
         timing = find_timing(container, stream, text, format_name)
         _refuse_stills(text, container.format.name, timing.index)
         _refuse_mixed_light(text, timing)
+        extradata = bytes(stream.codec_context.extradata or b"")
+        if unread_file(text, format_name, extradata, timing.end_bytes):
+            raise MediaError(text, REASON)
         return _source(text, format_name, stream, audio, timing, promised), timing.index
     except (av.FFmpegError, UnicodeError) as error:
         raise MediaError(

@@ -59,6 +59,8 @@ class Timing:
     """What its pictures are."""
     x264_build: int | None = None
     """See `Source.x264_build`."""
+    end_bytes: int = 0
+    """Where the last packet ends in the file."""
     restarted: bool = False
     """Whether its clock does not run on: the times of the index are made up."""
 
@@ -72,6 +74,7 @@ class _Packets:
     last_duration: int = 0
     error: str = ""
     x264_build: int | None = None
+    end_bytes: int = 0
 
     def ordered(self, leap: float) -> bool:
         """Whether the packets have times of their own, and the clock runs on without leaps of so many ticks."""
@@ -98,7 +101,7 @@ def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Tim
     shapes = Shapes(stream)
     packets = _demux(container, stream, shapes)
     told = _Told(path, format_name, stream.index, packets.x264_build)
-    rest = (packets.total, packets.error, shapes, packets.x264_build)
+    rest = (packets.total, packets.error, shapes, packets.x264_build, packets.end_bytes)
     if not packets.total:
         damage = f": {packets.error}" if packets.error else ""
         raise MediaError(path, f"holds no video frame that can be decoded{damage}")
@@ -198,6 +201,7 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
             if not packet.size:
                 continue
             found.total += 1
+            found.end_bytes = max(found.end_bytes, (packet.pos or 0) + packet.size)
             if vp8 and not bytes(packet)[0] & 0x10:
                 continue  # an alternate reference frame: decoded, never shown
             pts = packet.pts
