@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from math import inf
 from typing import Any
 
@@ -25,8 +26,12 @@ from montage_dask.errors import MediaError
 from montage_dask.media.container import open_media
 from montage_dask.media.fitting import Fitter
 from montage_dask.media.index import FrameIndex
-from montage_dask.media.opening import decoder_options
+from montage_dask.media.opening import decoded, decoder_options
 from montage_dask.records import Source
+
+AGAIN_FRAMES = 1500
+"""A group that meets errors is decoded again from the start of the file where that is no further away; else from the keyframe
+before its own only."""
 
 SEEK_BACK_SECONDS = (0, 1, 5, 30, 300)
 """How far before a keyframe to seek when the demuxer lands behind it; then from the start of the file."""
@@ -123,6 +128,13 @@ class _Stamps:
         """The frame that a packet or a decoded picture brings; None when it is none that is shown."""
         at = _found(self._stamps, stamp)
         return None if at is None else int(self._frames[at])
+
+    def precedes(self, packet: Any, place: float) -> bool:
+        """Whether a packet brings a picture that is shown before a place."""
+        if packet is None:
+            return False
+        own = packet.pts if self._timed else self.number(packet.pts)
+        return own is not None and own < place
 
     def key_before(self, frame: int) -> int:
         """Which keyframe, counted from 0, decoding for a frame starts at."""
@@ -252,34 +264,72 @@ def _from_key(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) -> 
     Behind a damaged group the file is opened again: an emptied decoder still remembers some of what damage taught it.
     """
     last = -1
-    following: int | None = key
-    while following is not None:
-        key, following = following, None
-        for run in _attempts(opening, stamps, key, stop_frame):
-            complete = False
-            for number, picture in run:
-                if number is None:
-                    complete, following = picture is not None, picture
-                    break
-                if number > last:
-                    last = number
-                    yield number, picture
-                    if number >= stop_frame - 1:
-                        run.close()
-                        return
-            else:
-                complete = True
-            run.close()
-            if complete:
+    run = _groups_from(opening, stamps, key, stop_frame)
+    while run is not None:
+        following = None
+        for number, picture in run:
+            if number is None:
+                following = picture
                 break
+            if number > last:
+                last = number
+                yield number, picture
+                if number >= stop_frame - 1:
+                    following = None
+                    break
+        run.close()
+        run = following
 
 
-def _attempts(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) -> Iterator[Any]:
-    """Ways to decode from a keyframe on, each to be tried when the one before met errors.
+def _mended(opening: _Opening, stamps: _Stamps, group: int, stop_frame: int) -> Any:
+    """A group whose decoder met errors when it started at its keyframe: in one go with what is before it, if that helps.
 
-    What is tried depends on nothing but the keyframe, so that everybody gets the same.
+    What is tried depends on nothing but the group, so that everybody gets the same pictures.
     """
-    yield _groups_from(opening, stamps, key, stop_frame)
+    behind = group + 1 if group + 1 < len(stamps.keys) else None
+    near = stamps.between(stamps.keys[0], stamps.keys[group]) <= AGAIN_FRAMES
+    for key in dict.fromkeys([group - 1, *([0] if near else [])]):
+        for number, picture in _continued(opening, stamps, key, group):
+            if number is None:
+                if behind is not None:
+                    yield None, _groups_from(opening, stamps, behind, stop_frame)
+                return
+            yield number, picture
+    # It is damaged, and shown as well as can be.
+    yield from _groups_from(opening, stamps, group, stop_frame, tolerant=True)
+
+
+def _continued(opening: _Opening, stamps: _Stamps, key: int, group: int) -> Any:
+    """Pictures of a group, decoded in one go from an earlier keyframe on, up to the first error; at last (None, None)."""
+    low = int(stamps.keys[group])
+    limit = stamps.key_after(low)
+    missing = stamps.between(low, limit)
+    with opening.open() as container:
+        stream = _open_stream(opening, container, stamps)
+        context = stream.codec_context
+        fit = _fitter(opening.source, context)
+        packets = ((p, packet) for p, _, packet in stamps.packets(container, stream, key))
+        expected = bisect_left(stamps.places, low)
+        for _, packet in chain(packets, [(None, None)]):
+            pictures, wrong = decoded(context, packet)
+            if wrong and not stamps.precedes(packet, int(stamps.keys[key])):
+                return
+            for picture in pictures:
+                number = stamps.number(picture.pts)
+                if picture.is_corrupt and (
+                    number is None or stamps.places[number] >= stamps.keys[key]
+                ):
+                    return
+                if number is None or stamps.places[number] < low:
+                    continue
+                if number != expected or stamps.places[number] >= limit:
+                    return
+                missing, expected = missing - 1, expected + 1
+                picture.pts = int(stamps.pts[number])
+                yield number, fit(picture)
+                if not missing:
+                    yield None, None
+                    return
 
 
 def _open_stream(opening: _Opening, container: Any, stamps: _Stamps) -> Any:
@@ -299,37 +349,63 @@ def _open_stream(opening: _Opening, container: Any, stamps: _Stamps) -> Any:
     return stream
 
 
-def _groups_from(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) -> Any:
-    """Pictures of a decoder started at a keyframe: (number, picture); at last (None, next key) behind a damaged group."""
+def _groups_from(
+    opening: _Opening, stamps: _Stamps, key: int, stop_frame: int, *, tolerant: bool = False
+) -> Any:
+    """Pictures of a decoder started at a keyframe: (number, picture); at last (None, what gives the rest) where errors are met.
+
+    Args:
+        opening: how the source is opened.
+        stamps: of the source.
+        key: the keyframe.
+        stop_frame: of what is wanted.
+        tolerant: take the first group as it comes.
+    """
     with opening.open() as container:
         stream = _open_stream(opening, container, stamps)
         context = stream.codec_context
         fit = _fitter(opening.source, context)
-        brought, damaged = 0, False
+        brought, damaged, expected, began = 0, False, 0, -inf
         packets = stamps.packets(container, stream, key)
         if opening.container:
             packets = stamps.enough(packets, key, stop_frame)
+        tolerated = int(stamps.keys[key]) if tolerant else -inf
         for packet, low, end in _groups(packets, int(stamps.keys[key])):
-            try:
-                pictures = context.decode(packet)
-            except av.FFmpegError:
-                pictures, damaged = (), True
+            if low != began:
+                began, expected = low, bisect_left(stamps.places, low)
+            group = bisect_left(stamps.keys, low)
+            strict = group > 0 and low > tolerated and not opening.container
+            pictures, wrong = decoded(context, packet)
+            # What precedes the keyframe on screen is decoded with the group before; here it is decoded in vain.
+            if wrong and stamps.precedes(packet, low):
+                wrong = False
+            damaged |= wrong
+            if strict and wrong:
+                yield None, _mended(opening, stamps, group, stop_frame)
+                return
             # Pictures with damaged time stamps must not run ahead of their group.
             limit = min(end, stamps.key_after(low))
             for picture in pictures:
                 number = stamps.number(picture.pts)
                 if number is None or not low <= stamps.places[number] < limit:
                     continue
-                brought += 1
+                if strict and (picture.is_corrupt or number != expected):
+                    yield None, _mended(opening, stamps, group, stop_frame)
+                    return
+                brought, expected = brought + 1, number + 1
                 damaged |= picture.is_corrupt
                 picture.pts = int(stamps.pts[number])
                 yield number, fit(picture)
             if packet is None:
+                if strict and brought != stamps.between(low, limit):
+                    yield None, _mended(opening, stamps, group, stop_frame)
+                    return
                 if end < inf and (damaged or brought != stamps.between(low, limit)):
-                    yield None, bisect_left(stamps.keys, end)
+                    behind = bisect_left(stamps.keys, end)
+                    yield None, _groups_from(opening, stamps, behind, stop_frame)
                     return
                 context.flush_buffers()
-                brought, damaged = 0, False
+                brought, damaged, expected = 0, False, 0
 
 
 def _fitter(source: Source, context: Any) -> Callable[[Any], Any]:
