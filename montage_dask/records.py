@@ -86,6 +86,8 @@ class Source:
     uniform: bool = True
     """Whether all pictures have the same size, shape, format and colours, and the clock runs on. Only then can ffmpeg's filters
     read it; what reads frames by number (`media.decode`) gets them as this record says in any case."""
+    excerpt: bool = False
+    """Whether the file holds ranges of the source only: then nothing can be decoded again with what is before it."""
 
     @property
     def hdr(self) -> bool:

@@ -22,7 +22,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from montage_dask.errors import MediaError
+from montage_dask.errors import MediaError, Uncuttable
 from montage_dask.media.container import open_media
 from montage_dask.media.fitting import Fitter
 from montage_dask.media.index import FrameIndex
@@ -286,21 +286,34 @@ def _mended(opening: _Opening, stamps: _Stamps, group: int, stop_frame: int) -> 
 
     What is tried depends on nothing but the group, so that everybody gets the same pictures.
     """
+    if opening.source.excerpt:
+        raise Uncuttable(opening.source.path, "is damaged, and what is before it is not here")
     behind = group + 1 if group + 1 < len(stamps.keys) else None
     near = stamps.between(stamps.keys[0], stamps.keys[group]) <= AGAIN_FRAMES
-    for key in dict.fromkeys([group - 1, *([0] if near else [])]):
-        for number, picture in _continued(opening, stamps, key, group):
+    attempts = [(key, False) for key in dict.fromkeys([group - 1, *([0] if near else [])])]
+    if near:
+        # It is damaged: then what counts is what a decoder shows that decodes all of the file.
+        attempts.append((0, True))
+    for key, tolerant in attempts:
+        for number, picture in _continued(opening, stamps, key, group, tolerant=tolerant):
             if number is None:
                 if behind is not None:
                     yield None, _groups_from(opening, stamps, behind, stop_frame)
                 return
             yield number, picture
-    # It is damaged, and shown as well as can be.
     yield from _groups_from(opening, stamps, group, stop_frame, tolerant=True)
 
 
-def _continued(opening: _Opening, stamps: _Stamps, key: int, group: int) -> Any:
-    """Pictures of a group, decoded in one go from an earlier keyframe on, up to the first error; at last (None, None)."""
+def _continued(opening: _Opening, stamps: _Stamps, key: int, group: int, *, tolerant: bool) -> Any:
+    """Pictures of a group, decoded in one go from an earlier keyframe on, up to the first error; at last (None, None).
+
+    Args:
+        opening: how the source is opened.
+        stamps: of the source.
+        key: where decoding begins.
+        group: the keyframe of the group.
+        tolerant: take all pictures as they come.
+    """
     low = int(stamps.keys[group])
     limit = stamps.key_after(low)
     missing = stamps.between(low, limit)
@@ -312,10 +325,19 @@ def _continued(opening: _Opening, stamps: _Stamps, key: int, group: int) -> Any:
         expected = bisect_left(stamps.places, low)
         for _, packet in chain(packets, [(None, None)]):
             pictures, wrong = decoded(context, packet)
-            if wrong and not stamps.precedes(packet, int(stamps.keys[key])):
+            if wrong and not tolerant and not stamps.precedes(packet, int(stamps.keys[key])):
                 return
             for picture in pictures:
                 number = stamps.number(picture.pts)
+                if tolerant:
+                    if number is None or stamps.places[number] < low:
+                        continue
+                    if stamps.places[number] >= limit:
+                        yield None, None
+                        return
+                    picture.pts = int(stamps.pts[number])
+                    yield number, fit(picture)
+                    continue
                 if picture.is_corrupt and (
                     number is None or stamps.places[number] >= stamps.keys[key]
                 ):
@@ -330,6 +352,8 @@ def _continued(opening: _Opening, stamps: _Stamps, key: int, group: int) -> Any:
                 if not missing:
                     yield None, None
                     return
+        if tolerant:
+            yield None, None
 
 
 def _open_stream(opening: _Opening, container: Any, stamps: _Stamps) -> Any:
@@ -374,7 +398,8 @@ def _groups_from(
             if low != began:
                 began, expected = low, bisect_left(stamps.places, low)
             group = bisect_left(stamps.keys, low)
-            strict = group > 0 and low > tolerated and not opening.container
+            excerpt = opening.source.excerpt
+            strict = excerpt or (group > 0 and low > tolerated and not opening.container)
             pictures, wrong = decoded(context, packet)
             # What precedes the keyframe on screen is decoded with the group before; here it is decoded in vain.
             if wrong and stamps.precedes(packet, low):
