@@ -81,6 +81,8 @@ class Source:
     audio: AudioStream | None = None
     warnings: tuple[str, ...] = ()
     """What is odd about the file but does not prevent its use ("truncated: …")."""
+    mtime_ns: int | None = None
+    """When it was changed last, as a job saw it first: it must not change while the job runs. None: not a file of people."""
     x264_build: int | None = None
     """The build of x264 that made it, where its first packet says so: decoders that start behind it must be told."""
     uniform: bool = True

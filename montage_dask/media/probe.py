@@ -16,14 +16,12 @@ from montage_dask.errors import MediaError
 from montage_dask.media.container import is_image, open_media
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.joined import REASON, unread_file
+from montage_dask.media.limits import too_large
 from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
 from montage_dask.store import Place, objects, place_of
 
 VERSION = 3
-
-MAXIMUM_PIXELS = 100_000_000
-"""A larger picture is refused: it would not fit into a worker's memory a few times over."""
 
 SPACES = {
     1: "bt709",
@@ -130,8 +128,9 @@ def _video_stream(container: Any, path: str) -> Any:
     )
     if best.width < 1 or best.height < 1:
         raise MediaError(path, "is damaged: its picture has no size")
-    if best.width * best.height > MAXIMUM_PIXELS:
-        raise MediaError(path, f"has pictures of {best.width}×{best.height}, which is too large")
+    unfit = too_large(best.width, best.height)
+    if unfit:
+        raise MediaError(path, unfit)
     return best
 
 

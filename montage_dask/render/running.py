@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from montage_dask.errors import FFmpegError, InputChanged, MontageError
-from montage_dask.media.ffmpeg import STALL_SECONDS, run_ffmpeg
+from montage_dask.media.ffmpeg import run_ffmpeg
 from montage_dask.store.artefacts import storage_error
 
 WRITING_FAILED = {os.strerror(n): n for n in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)}
@@ -24,7 +24,6 @@ def make_file(
     about: str | Path,
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
-    stall_seconds: float = STALL_SECONDS,
     executable: Path | None = None,
     constant: bool = False,
 ) -> list[str]:
@@ -42,7 +41,6 @@ def make_file(
             about=about,
             on_frame=on_frame,
             cwd=cwd,
-            stall_seconds=stall_seconds,
             executable=executable,
             constant=constant,
         )

@@ -13,12 +13,12 @@ from typing import Any
 import av
 import ffmpeg
 
-from montage_dask.errors import FFmpegError, InputChanged, MediaError, VerificationError
-from montage_dask.media.container import open_media
+from montage_dask.errors import FFmpegError, InputChanged, RenderError, VerificationError
 from montage_dask.media.encoders import Encoding
-from montage_dask.media.ffmpeg import STALL_SECONDS, output_argument
+from montage_dask.media.ffmpeg import output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Event, Match, Source, Timeline
+from montage_dask.render.blame import blame
 from montage_dask.render.filters import UNINDEXED, open_input, picture_of
 from montage_dask.render.grade import Look, look_of
 from montage_dask.render.mapping import FrameMap, make_map, timescale
@@ -116,7 +116,6 @@ def render_segment(
     threads: int = 1,
     work: Path,
     on_frame: Callable[[int], None] | None = None,
-    stall_seconds: float = STALL_SECONDS,
 ) -> dict[str, Any]:
     """Encode one segment.
 
@@ -131,60 +130,44 @@ def render_segment(
         threads: of the filters.
         work: folder for the lookup table; ffmpeg runs in it.
         on_frame: told how many frames are encoded.
-        stall_seconds: see `run_ffmpeg`.
 
     Returns:
         A small record: frames, size_bytes.
 
     Raises:
         MediaError: a source cannot be read or gives no pictures; names it.
-        VerificationError: the file has another number of frames than it must have, and no source is to blame.
+        RenderError: it cannot be encoded, twice, and no source is to blame.
         StoreError: the output cannot be written.
     """
     encode = partial(
-        _encode_checked,
-        sources=sources,
-        indexes=indexes,
+        _encode_any_way,
         output=output,
         fit=fit,
         grade=grade,
         encoding=encoding,
         threads=threads,
         work=work,
-        stall_seconds=stall_seconds,
     )
+    given: dict[str, Any] = {"sources": sources, "indexes": indexes}
     try:
+        encode(segment, on_frame=on_frame, **given)
+    except (FFmpegError, VerificationError):
+        blame(segment, sources, indexes, encode, work)
         try:
-            encode(segment, on_frame=on_frame)
-        except InputChanged:
-            # None of them said so when it was probed: nobody is to blame, and no file is read by ffmpeg's filters.
-            encode(segment, on_frame=on_frame, by_pieces=frozenset(sources))
-    except (FFmpegError, VerificationError) as error:
-        _blame(segment, sources, encode, error)
-        raise
+            encode(segment, on_frame=on_frame, **given)
+        except (FFmpegError, VerificationError) as error:
+            lines = (error.last_lines, error.command) if isinstance(error, FFmpegError) else ()
+            raise RenderError(getattr(error, "reason", str(error)), *lines) from error
     return {"frames": segment.frames, "size_bytes": output.stat().st_size}
 
 
-def _blame(
-    segment: Segment,
-    sources: Mapping[str, Source],
-    encode: Callable[[Segment], None],
-    error: FFmpegError | VerificationError,
-) -> None:
-    """Raise the error with the file whose fault it is: each event alone shows it."""
-    for event in segment.events:
-        source = sources[event.source]
-        open_media(source.path, source.format_name).close()
-        try:
-            if len(segment.events) > 1:
-                alone = replace(event, start_frame=0, stop_frame=event.frames, transition=CUT)
-                encode(Segment((alone,), segment.fps, segment.width, segment.height))
-                continue
-        except (FFmpegError, VerificationError) as own:
-            error = own
-        if isinstance(error, FFmpegError):
-            raise FFmpegError(source.path, error.reason, error.last_lines, error.command) from error
-        raise MediaError(source.path, f"is damaged: {error}") from error
+def _encode_any_way(segment: Segment, *, sources: Mapping[str, Source], **options: Any) -> None:
+    """Encode a segment; by pieces when the pictures of a source change on the way."""
+    try:
+        _encode_checked(segment, sources=sources, **options)
+    except InputChanged:
+        # None of them said so when it was probed: nobody is to blame, and no file is read by ffmpeg's filters.
+        _encode_checked(segment, sources=sources, by_pieces=frozenset(sources), **options)
 
 
 def _encode_checked(
@@ -238,7 +221,6 @@ def _encode(
     encoding: Encoding,
     threads: int,
     work: Path,
-    stall_seconds: float,
     on_frame: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Encode a segment; gives what ffmpeg printed."""
@@ -283,7 +265,6 @@ def _encode(
             executable=encoding.executable,
             on_frame=on_frame,
             cwd=folder,
-            stall_seconds=stall_seconds,
             constant=True,
         )
     frames = count_frames(output)
