@@ -19,9 +19,9 @@ import numpy as np
 
 from montage_dask.errors import MediaError, Uncuttable
 from montage_dask.media.container import open_media
-from montage_dask.media.decode import packets_from
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.probe import probe
+from montage_dask.media.stamps import packets_from
 from montage_dask.records import Source
 
 MUXERS = ("mov", "mp4", "matroska")

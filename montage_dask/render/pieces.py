@@ -17,9 +17,6 @@ from montage_dask.records import Source
 from montage_dask.render.mezzanine import mezzanine_source
 from montage_dask.render.pictures import even_size, write_pictures
 
-SAID = ("-loglevel", "level+info")
-"""Lines of ffmpeg then say how bad they are."""
-
 DECODERS = {"av1": ("libdav1d", "av1", "libaom-av1"), "vp9": ("vp9", "libvpx-vp9")}
 """Decoders by codec, where their names differ."""
 
@@ -63,7 +60,7 @@ def troubled(
     """Identities of the sources whose decoders may have said these errors.
 
     Args:
-        lines: what ffmpeg printed, run with `SAID`.
+        lines: what ffmpeg printed.
         sources: by identity.
         noisy: demuxers behind which errors tell nothing: a seek lands in the middle of a group that is not shown.
     """

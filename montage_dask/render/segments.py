@@ -22,7 +22,7 @@ from montage_dask.render.blame import blame
 from montage_dask.render.filters import UNINDEXED, open_input, picture_of
 from montage_dask.render.grade import Look, look_of
 from montage_dask.render.mapping import FrameMap, make_map, timescale
-from montage_dask.render.pieces import SAID, make_piece, troubled
+from montage_dask.render.pieces import make_piece, troubled
 from montage_dask.render.running import make_file
 
 VERSION = 5
@@ -253,7 +253,6 @@ def _encode(
         arguments = ffmpeg.output(pictures, output_argument(output), **options).get_args()
         lines = make_file(
             [
-                *SAID,
                 *encoding.device_arguments,
                 "-copyts",
                 "-filter_complex_threads",

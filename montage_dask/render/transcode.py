@@ -25,7 +25,7 @@ from montage_dask.render.assemble import MUXERS, concat_list
 from montage_dask.render.filters import UNINDEXED, graded_picture, open_input
 from montage_dask.render.grade import look_of
 from montage_dask.render.mapping import FrameMap, timescale
-from montage_dask.render.pieces import SAID, make_piece, troubled
+from montage_dask.render.pieces import make_piece, troubled
 from montage_dask.render.running import make_file
 from montage_dask.render.segments import count_frames
 from montage_dask.store import writing
@@ -150,7 +150,6 @@ def _encode(
         ).get_args()
         return make_file(
             [
-                *SAID,
                 *encoding.device_arguments,
                 "-copyts",
                 "-filter_complex_threads",

@@ -162,7 +162,6 @@ def test_rendered_behind_and_before_a_good_clip(made, tmp_path, name):
     record = render_segment(
         Segment(events, FPS, 160, 90), sources, indexes, output,
         fit="cover", grade="none", encoding=encoding("h264", "high", crf=12), work=tmp_path,
-        stall_seconds=20,
     )  # fmt: skip
     assert record["frames"] == count_frames(output) == 100
     shown, true = rendered(output), true_pictures(plain)
@@ -205,7 +204,6 @@ def test_a_change_that_nobody_knew_of_ends_ffmpeg_at_once_and_is_rendered_all_th
     render_segment(
         Segment((event,), FPS, 160, 90), {source.identity: source}, {source.identity: index}, output,
         fit="cover", grade="none", encoding=encoding("h264", "high", crf=12), work=tmp_path,
-        stall_seconds=20,
     )  # fmt: skip
     assert_alike(rendered(output), true_pictures(plain)[:60])
     transcode_window(
