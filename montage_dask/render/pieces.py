@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from montage_dask.media.decode import decode_frames
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.mezzanine import mezzanine_source
@@ -52,6 +53,16 @@ def make_piece(
         source, index, path, start_frame, identity=f"{source.identity}-{path.stem}"
     )
     return replace(record, uniform=True, x264_build=None), own
+
+
+def all_there(source: Source, index: FrameIndex, start_frame: int, stop_frame: int) -> bool:
+    """Whether every frame of [start_frame, stop_frame) has a picture of its own: none is repeated because one is damaged."""
+    before = None
+    for _, frame in decode_frames(source, index, start_frame, stop_frame):
+        if frame is before:
+            return False
+        before = frame
+    return True
 
 
 def troubled(
