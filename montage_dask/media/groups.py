@@ -146,7 +146,7 @@ def _continued(opening: Opening, stamps: Stamps, key: int, group: int, *, tolera
     limit = stamps.key_after(low)
     missing = stamps.between(low, limit)
     with opening.open() as container:
-        stream = _open_stream(opening, container, stamps)
+        stream = _open_stream(opening, container, stamps, key)
         context = stream.codec_context
         fit = _fitter(opening.source, context)
         packets = ((p, packet) for p, _, packet in stamps.packets(container, stream, key))
@@ -184,8 +184,8 @@ def _continued(opening: Opening, stamps: Stamps, key: int, group: int, *, tolera
             yield None, None
 
 
-def _open_stream(opening: Opening, container: Any, stamps: Stamps) -> Any:
-    """The video stream of an opened source, its decoder set up."""
+def _open_stream(opening: Opening, container: Any, stamps: Stamps, key: int) -> Any:
+    """The video stream of an opened source, its decoder set up to begin at a keyframe."""
     source = opening.source
     try:
         stream = container.streams[source.stream_index]
@@ -197,7 +197,10 @@ def _open_stream(opening: Opening, container: Any, stamps: Stamps) -> Any:
         container.seek(int(stamps.pts[0]), stream=stream, backward=True)
     else:
         context.thread_count = opening.threads
-        context.options = decoder_options(source, skip_loop_filter=opening.skip_loop_filter)
+        begins = bisect_left(stamps.places, stamps.keys[key])
+        context.options = decoder_options(
+            source, frame=begins, skip_loop_filter=opening.skip_loop_filter
+        )
     return stream
 
 
@@ -214,7 +217,7 @@ def _groups_from(
         tolerant: take the first group as it comes.
     """
     with opening.open() as container:
-        stream = _open_stream(opening, container, stamps)
+        stream = _open_stream(opening, container, stamps, key)
         context = stream.codec_context
         fit = _fitter(opening.source, context)
         brought, damaged, expected, began = 0, False, 0, -inf

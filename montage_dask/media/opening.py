@@ -22,15 +22,21 @@ HARMLESS = re.compile(
 """Errors of decoders that do not show in their pictures."""
 
 
-def decoder_options(source: Source, *, skip_loop_filter: bool = False) -> dict[str, str]:
+def decoder_options(
+    source: Source, *, frame: int = 0, skip_loop_filter: bool = False
+) -> dict[str, str]:
     """What the decoder of a source is told: for PyAV's `codec_context.options`.
 
     Args:
         source: the source.
+        frame: where decoding begins.
         skip_loop_filter: decode faster; for analysis only.
     """
+    build = source.x264_build
+    for first, later in source.later_builds:
+        build = later if frame >= first else build
     return {
-        **told_build(source.x264_build),
+        **told_build(build),
         **({"skip_loop_filter": "all"} if skip_loop_filter else {}),
     }
 

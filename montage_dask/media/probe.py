@@ -155,6 +155,15 @@ def _refuse_stills(path: str, format_names: str, index: FrameIndex) -> None:
         raise MediaError(path, "is a still image, not a video")
 
 
+def _later_builds(timing: Timing) -> tuple[tuple[int, int], ...]:
+    index = timing.index
+    if index.packets is None:
+        return tuple((int(np.searchsorted(index.pts, p)), b) for _, p, b in timing.later_builds)
+    return tuple(
+        (int((index.packets < packet).sum()), build) for packet, _, build in timing.later_builds
+    )
+
+
 def _refuse_mixed_light(path: str, timing: Timing) -> None:
     """Matrices and ranges are brought together where pictures are decoded; HDR and SDR are not."""
     curves = {TRANSFERS.get(shape[6]) in HDR_TRANSFERS for shape in timing.shapes.different}
@@ -257,5 +266,6 @@ def _source(
         audio=audio,
         warnings=_warnings(timing, promised, stream.frames),
         x264_build=timing.x264_build,
-        uniform=timing.shapes.constant and not timing.restarted,
+        later_builds=_later_builds(timing),
+        uniform=timing.shapes.constant and not (timing.restarted or timing.later_builds),
     )

@@ -52,7 +52,7 @@ def make_piece(
     record, own = mezzanine_source(
         source, index, path, start_frame, identity=f"{source.identity}-{path.stem}"
     )
-    return replace(record, uniform=True, x264_build=None), own
+    return replace(record, uniform=True, x264_build=None, later_builds=()), own
 
 
 def all_there(source: Source, index: FrameIndex, start_frame: int, stop_frame: int) -> bool:
