@@ -28,7 +28,7 @@ from montage_dask.media.packed_sound import packed_blocks
 from montage_dask.media.probe import fingerprint
 from montage_dask.records import Music, TempoAlternative
 
-VERSION = 6
+VERSION = 7
 
 TRACKERS = ("auto", "network", "flux", "librosa", "beat-this")
 AUTO = "network"
@@ -134,6 +134,7 @@ def at_home(music: Music, path: str | Path) -> Music:
         identity=fingerprint(full),
         loudness_lufs=loudness.integrated_lufs,
         true_peak_db=loudness.true_peak_db,
+        warnings=(*music.warnings, *loudness.troubles),
     )
 
 
@@ -257,7 +258,7 @@ def _music(
         loudness_lufs=loudness.integrated_lufs,
         true_peak_db=loudness.true_peak_db,
         tracker=tracked.tracker,
-        warnings=tracked.warnings,
+        warnings=(*tracked.warnings, *loudness.troubles),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from montage_dask.errors import FFmpegError, MontageError
@@ -26,6 +26,7 @@ def make_file(
     cwd: Path | None = None,
     stall_seconds: float = STALL_SECONDS,
     executable: Path | None = None,
+    feed: Generator[bytes, None, None] | None = None,
 ) -> list[str]:
     """Run ffmpeg to write `output`, which the arguments name; for the rest see `run_ffmpeg`.
 
@@ -42,6 +43,7 @@ def make_file(
             cwd=cwd,
             stall_seconds=stall_seconds,
             executable=executable,
+            feed=feed,
         )
     except FFmpegError as error:
         said = "\n".join([error.reason, *error.last_lines])
