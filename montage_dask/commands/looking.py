@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from montage_dask.commands.shared import analysis, call, print_json, shared, tell_skipped
-from montage_dask.errors import UsageError
+from montage_dask.errors import UsageError, printable
 from montage_dask.store import place_of
 
 
@@ -37,6 +38,9 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
     if place is not None:
         for path in write_analysis(result, place):
             click.echo(str(path), err=True)
+    for music in () if given["quiet"] else result["music"]:
+        for warning in music["warnings"]:
+            click.echo(f"{printable(Path(music['path']).name)}: {warning}", err=True)
     if as_json or output is None:
         print_json(result)
     return tell_skipped(result)
