@@ -16,10 +16,10 @@ from montage_dask.analysis.beat_network import ACTIVATION_RATE, STRIDE
 from montage_dask.analysis.beats import (
     OTHER_TEMPO,
     REFINE_FRAMES,
-    STEADY_FRAMES,
     best_chain,
     expected_places,
     extended,
+    fitting,
     refine,
 )
 from montage_dask.analysis.onset import FRAME_RATE, Envelopes, Floats
@@ -156,7 +156,7 @@ def _placed(strength: Doubles, chain: Indices) -> Doubles:
         return attacks
     expected = expected_places(attacks, weights)
     trust = np.clip(weights / 0.5, 0, 1)
-    near = np.abs(attacks - expected) < STEADY_FRAMES
+    near = fitting(attacks, weights, expected)
     regular = np.abs(expected - chain) < REFINE_FRAMES
     steady = np.where(regular, expected, chain.astype(np.float64))
     places = np.where(near, expected + trust * (attacks - expected), steady)
