@@ -20,6 +20,10 @@ from typing import Any, ClassVar, TypeVar
 T = TypeVar("T")
 
 
+HDR_TRANSFERS = frozenset(["smpte2084", "arib-std-b67"])
+"""PQ and HLG."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioStream:
     """The audio stream of a file that would be used."""
@@ -77,11 +81,18 @@ class Source:
     audio: AudioStream | None = None
     warnings: tuple[str, ...] = ()
     """What is odd about the file but does not prevent its use ("truncated: …")."""
+    mtime_ns: int | None = None
+    """When it was changed last, as a job saw it first: it must not change while the job runs. None: not a file of people."""
+    x264_build: int | None = None
+    """The build of x264 that made it, where its first packet says so: decoders that start behind it must be told."""
+    uniform: bool = True
+    """Whether all pictures have the same size, shape, format and colours, and the clock runs on. Only then can ffmpeg's filters
+    read it; what reads frames by number (`media.decode`) gets them as this record says in any case."""
 
     @property
     def hdr(self) -> bool:
         """Whether the transfer curve is PQ or HLG, so that tone mapping is needed."""
-        return self.color_transfer in ("smpte2084", "arib-std-b67")
+        return self.color_transfer in HDR_TRANSFERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
 
     if not files and not given["music"]:
         raise UsageError("no files: name footage, music, folders or globs")
+    quiet = given["quiet"]
     place = None if output is None else place_of(output)
     folder = place
     if place is not None and place.suffix in (".json", ".csv", ".otio"):
@@ -38,7 +39,7 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
     if place is not None:
         for path in write_analysis(result, place):
             click.echo(str(path), err=True)
-    for music in () if given["quiet"] else result["music"]:
+    for music in () if quiet else result["music"]:
         for warning in music["warnings"]:
             click.echo(f"{printable(Path(music['path']).name)}: {warning}", err=True)
     if as_json or output is None:
