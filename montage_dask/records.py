@@ -20,6 +20,10 @@ from typing import Any, ClassVar, TypeVar
 T = TypeVar("T")
 
 
+HDR_TRANSFERS = frozenset(["smpte2084", "arib-std-b67"])
+"""PQ and HLG."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioStream:
     """The audio stream of a file that would be used."""
@@ -77,11 +81,26 @@ class Source:
     audio: AudioStream | None = None
     warnings: tuple[str, ...] = ()
     """What is odd about the file but does not prevent its use ("truncated: …")."""
+    mtime_ns: int | None = None
+    """When it was changed last, as a job saw it first: it must not change while the job runs. None: not a file of people."""
+    x264_build: int | None = None
+    """The build of x264 that made it, where its first packet says so: decoders that start behind it must be told."""
+    later_builds: tuple[tuple[int, int], ...] = ()
+    """Where files were joined: (first frame, the build of x264 from there on)."""
+    uniform: bool = True
+    """Whether all pictures have the same size, shape, format and colours, and the clock runs on. Only then can ffmpeg's filters
+    read it; what reads frames by number (`media.decode`) gets them as this record says in any case."""
+    timecode: str | None = None
+    """Of frame 0, HH:MM:SS:FF (";" before the frames: drop-frame); None when the file carries none."""
+    timecode_rate: Fraction | None = None
+    """Frames per second that it counts; of fast footage often half of the frame rate."""
+    excerpt: bool = False
+    """Whether the file holds ranges of the source only: then nothing can be decoded again with what is before it."""
 
     @property
     def hdr(self) -> bool:
         """Whether the transfer curve is PQ or HLG, so that tone mapping is needed."""
-        return self.color_transfer in ("smpte2084", "arib-std-b67")
+        return self.color_transfer in HDR_TRANSFERS
 
 
 @dataclass(frozen=True, slots=True)

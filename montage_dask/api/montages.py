@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.working import driving, logged, shown, watched
+from montage_dask.api.working import alone, driving, logged, shown, watched
 from montage_dask.dashboard.performance import performance
 from montage_dask.errors import MontageError
 from montage_dask.graph import finish, montage, planning
+from montage_dask.graph.checking import check_names
 from montage_dask.graph.montage import Made
 from montage_dask.graph.survey import Survey
 from montage_dask.graph.telling import Progress
@@ -82,8 +83,10 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
     Raises:
         MontageError: nothing could be made; nothing new stands at the output path then.
     """
+    check_names(job)
     montage.check_output(job)
     with (
+        alone([*(montage.output_of(job, n) for n in range(job["variants"])), job.run_dir]),
         shown(progress, job.output.name) as heard,
         _run_folder_published(job),
         logged(job.run_dir),
@@ -100,6 +103,7 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
 
 def look_ahead(job: JobSpec, progress: Progress | None, cluster: Any) -> dict[str, Any]:
     """The plan of a job (see `graph.planning.plan`)."""
+    check_names(job)
     with (
         shown(progress, f"planning {job.output.name}") as told,
         driving(job.settings, job.store, told, cluster, job.inputs) as driver,
@@ -111,6 +115,7 @@ def compose(
     job: JobSpec, progress: Progress | None, cluster: Any
 ) -> tuple[Survey, tuple[Timeline, ...]]:
     """The edits of a job, one per variant, and what they were chosen from."""
+    check_names(job)
     given = job.from_timeline
     title = f"editing {job.output.name}" if given is None else f"reading {given.name}"
     with (

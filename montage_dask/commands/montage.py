@@ -150,6 +150,8 @@ def _show_plan(result: Mapping[str, Any]) -> None:
     if result.get("director"):
         for line in direction_lines(result["director"]):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for warning in result["music"]["warnings"]:
+        console.print(f"music: {warning}", markup=False, highlight=False, soft_wrap=True)
     montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]
     workers = f"{cluster['workers']} worker{'' if cluster['workers'] == 1 else 's'}"
     console.print(
@@ -161,7 +163,13 @@ def _show_plan(result: Mapping[str, Any]) -> None:
         f"{estimate['disk_bytes'] / 1e6:.0f} MB of {estimate['disk_free_bytes'] / 1e9:.1f} GB free"
     )
     offered = ", ".join(f"{k}={v:g}" for k, v in cluster["resources"].items()) or "no resources"
-    console.print(f"cluster: {cluster['where']}, {workers}, {offered}")
+    console.print(f"cluster: {_asked(cluster)}, {workers}, {offered}")
+
+
+def _asked(cluster: Mapping[str, Any]) -> str:
+    """Which cluster a plan asked."""
+    where, address = printable(cluster["where"]), printable(cluster["address"])
+    return where if where == address else f"{where} ({address})"
 
 
 def direction_lines(director: Mapping[str, Any]) -> list[str]:

@@ -66,7 +66,8 @@ def guard_request(
     }
     parameters = {
         "encode": encoded.key,
-        "size_bytes": record.get("size_bytes"),
+        # Of the very file: one that is made again is looked at again.
+        "files": record["files"],
         "segment": to_json(segment),
         "fit": encoded.parameters["fit"],
         "grade": encoded.parameters["grade"],

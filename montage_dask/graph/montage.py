@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,11 +17,13 @@ from montage_dask.errors import (
     MediaError,
     MontageError,
     NothingToDoError,
+    SourceChanged,
     StoreError,
     UsageError,
     printable,
 )
 from montage_dask.graph.analysing import Analysis
+from montage_dask.graph.checking import check_received, timeline_media
 from montage_dask.graph.directing import direct, directed, edited
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.placement import Placement
@@ -30,13 +31,11 @@ from montage_dask.graph.rendering import render
 from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
 from montage_dask.job import JobSpec
 from montage_dask.media.discover import Candidate
-from montage_dask.records import Music, Timeline
+from montage_dask.records import Timeline
 from montage_dask.store import Place, Url, objects, place_of
 from montage_dask.store.artefacts import free_bytes, storage_error
 
 log = logging.getLogger(__name__)
-
-STALE_PART_SECONDS = 6 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,8 @@ def prepare(job: JobSpec, driver: Driver) -> Survey:
 
     settings = Settings.of(job.settings)
     survey = Survey(tell=driver.progress.left_out)
-    _sweep(job.store)
     if job.from_timeline is None:
-        candidates, skipped = find_footage(job.footage, job.music)
+        candidates, skipped = find_footage(job.footage, job.music, job.link_roots)
         for one in skipped:
             survey.skip(one.path, one.reason)
     else:
@@ -81,19 +79,24 @@ def prepare(job: JobSpec, driver: Driver) -> Survey:
     analysis = Analysis(driver, settings, survey)
     analysis.run([job.music] if job.music else [], shots=job.from_timeline is None)
     survey.placements = analysis.placements
-    for heard in analysis.heard.values():
-        _use(heard, survey, driver)
+    if analysis.changed is not None:
+        raise analysis.changed
+    for path in analysis.heard:
+        _use(path, analysis, survey, driver)
     if not survey.shots and job.from_timeline is None:
         raise NothingToDoError(nothing_usable(survey))
     survey.shots = group_duplicates(survey.shots, settings.embedding)
     return survey
 
 
-def _use(heard: Music | MontageError, survey: Survey, driver: Driver) -> None:
+def _use(path: str, analysis: Analysis, survey: Survey, driver: Driver) -> None:
     """Make a track the music of the job."""
+    heard = analysis.heard[path]
+    if isinstance(heard, SourceChanged):
+        raise heard
     if isinstance(heard, MontageError):
         raise NothingToDoError(f"the music cannot be used: {heard}")
-    survey.music = heard
+    survey.music, survey.music_state = heard, analysis.states[path]
     for warning in heard.warnings:
         driver.progress.note(warning)
 
@@ -172,13 +175,27 @@ def _pins(job: JobSpec, survey: Survey) -> tuple[Pin, ...]:
 
 
 def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
-    """The timeline of a file, with its clips probed into the survey."""
+    """The timeline of a file, with its clips probed into the survey, and its music analysed."""
+    timeline = timeline_of(job, driver, survey)
+    if survey.music is None and timeline.music_path:
+        analysis = Analysis(driver, Settings.of(job.settings), survey)
+        analysis.run([timeline.music_path], shots=False)
+        _use(timeline.music_path, analysis, survey, driver)
+    return timeline
+
+
+def timeline_of(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
+    """The timeline of a job's file, with its clips probed into the survey.
+
+    Raises:
+        UsageError: it holds what cannot be rendered.
+        MediaError: a clip of it cannot be used.
+    """
     from montage_dask.report.otio import read_otio
 
     assert job.from_timeline is not None
-    settings = Settings.of(job.settings)
-    paths = _paths_of(job)
-    probe_all(driver, settings, [Candidate(place_of(p), explicit=True) for p in paths], survey)
+    candidates = [Candidate(place_of(p), explicit=True) for p in timeline_media(job)]
+    probe_all(driver, Settings.of(job.settings), candidates, survey)
     if survey.skipped:
         lost = survey.skipped[0]
         raise MediaError(lost.path, lost.reason)
@@ -187,18 +204,11 @@ def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
     )
     if job.music:
         timeline = replace(timeline, music_path=job.music)
-    if survey.music is None and timeline.music_path:
-        analysis = Analysis(driver, settings, survey)
-        analysis.run([timeline.music_path], shots=False)
-        _use(analysis.heard[timeline.music_path], survey, driver)
+    elif timeline.music_path:
+        check_received(job, timeline.music_path)
+    if timeline.grade.lower().endswith(".cube"):
+        check_received(job, timeline.grade)
     return timeline
-
-
-def _paths_of(job: JobSpec) -> tuple[str, ...]:
-    from montage_dask.report.otio import media_of
-
-    assert job.from_timeline is not None
-    return media_of(job.from_timeline)
 
 
 def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:
@@ -233,15 +243,20 @@ def edits(job: JobSpec, driver: Driver) -> tuple[Survey, list[Timeline]]:
     return survey, timelines
 
 
+def output_of(job: JobSpec, number: int) -> Place:
+    """Where the variant of that number will stand."""
+    several = job["variants"] > 1
+    return job.output.with_stem(f"{job.output.stem}-{number + 1}") if several else job.output
+
+
 def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
     """Edit and render the variant of that number of a job whose footage and music are surveyed.
 
     Raises:
         MontageError: it cannot be made; nothing stands at its output path that did not before.
     """
-    output, run_dir, published = job.output, job.run_dir, job.published
+    output, run_dir, published = output_of(job, number), job.run_dir, job.published
     if job["variants"] > 1:
-        output = output.with_stem(f"{output.stem}-{number + 1}")
         run_dir = run_dir / f"variant-{number + 1}"
         published = published and published / f"variant-{number + 1}"
     while True:
@@ -262,6 +277,8 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
                 rendered.effects,
                 rendered.guard,
             )
+        except SourceChanged:
+            raise  # whatever it is now, what was found out about it is not true any more
         except MediaError as error:
             # A clip that broke only now: leave it out and edit again; segments without it are reused.
             broken = [k for k, c in survey.clips.items() if c.source.path == error.path]
@@ -298,16 +315,3 @@ def check_output(job: JobSpec) -> None:
     free = free_bytes(job.output.parent)
     if free < 1 << 20:
         raise StoreError(f"cannot write {job.output}: the disk is full ({free} bytes free)")
-
-
-def _sweep(store: Place) -> None:
-    """Remove what killed writers left behind long ago; of an object nobody ever sees a half."""
-    if isinstance(store, Url):
-        return
-    limit = time.time() - STALE_PART_SECONDS
-    for part in store.glob("*/*/*/.*.part*"):
-        try:
-            if part.stat().st_mtime < limit:
-                part.unlink()
-        except OSError:
-            log.debug("cannot remove %s", part)

@@ -9,6 +9,7 @@ from typing import Any
 import ffmpeg
 
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.opening import decoder_options
 from montage_dask.records import Source
 from montage_dask.render.grade import Curves, Look
 from montage_dask.render.mapping import FrameMap
@@ -64,6 +65,7 @@ def open_input(
         "f": source.format_name,
         "threads": 1,
         "noautorotate": None,
+        **decoder_options(source),
     }
     key = index.key_before(shown.first)
     if further_back:

@@ -18,7 +18,7 @@ from montage_dask.media.encoders import Encoding
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.filters import matrix_of
-from montage_dask.render.segments import timescale
+from montage_dask.render.mapping import timescale
 
 VERSION = 1
 """Raised when the same pictures give another file."""

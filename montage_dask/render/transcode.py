@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import tempfile
 from fractions import Fraction
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
-from montage_dask.errors import FFmpegError, VerificationError
+from montage_dask.errors import FFmpegError, InputChanged, VerificationError
 from montage_dask.media.container import open_media
 from montage_dask.media.encoders import Encoding
 from montage_dask.media.ffmpeg import input_arguments, output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.assemble import MUXERS, concat_list
-from montage_dask.render.filters import graded_picture, open_input
+from montage_dask.render.filters import UNINDEXED, graded_picture, open_input
 from montage_dask.render.grade import look_of
-from montage_dask.render.mapping import FrameMap
+from montage_dask.render.mapping import FrameMap, timescale
+from montage_dask.render.pieces import all_there, make_piece, troubled
 from montage_dask.render.running import make_file
-from montage_dask.render.segments import count_frames, timescale
+from montage_dask.render.segments import count_frames
 from montage_dask.store import writing
+from montage_dask.store.locks import work_folder
 
-VERSION = 2
+VERSION = 3
 
 UNSPECIFIED = "unspecified"
 
@@ -65,8 +68,51 @@ def transcode_window(
         MediaError: the source cannot be read.
         VerificationError: the part has another number of frames.
     """
-    frames = stop_frame - start_frame
-    shown = FrameMap(start_frame, stop_frame - 1, frames, 0, 0.0, 1.0)
+    encode = partial(
+        _encode,
+        output=output,
+        encoding=encoding,
+        size=size,
+        grade=grade,
+        threads=threads,
+        told=source,
+    )
+    try:
+        # Else it is decoded by number, as everywhere where ffmpeg alone does not get it right.
+        right = source.uniform and not troubled(
+            encode(source, index, start_frame, stop_frame), {"": source}, UNINDEXED
+        )
+        missing = count_frames(output) != stop_frame - start_frame
+        right = right and not (missing and all_there(source, index, start_frame, stop_frame))
+    except InputChanged:
+        right = False
+    if not right:
+        with work_folder("piece", output.parent) as folder:
+            piece = make_piece(source, index, start_frame, stop_frame, Path(folder) / "piece.mp4")
+            encode(*piece, 0, stop_frame - start_frame)
+    written = count_frames(output)
+    if written != stop_frame - start_frame:
+        raise VerificationError(
+            f"{source.path}: frames {start_frame}…{stop_frame} gave {written} frames"
+        )
+    return {"frames": written, "size_bytes": output.stat().st_size}
+
+
+def _encode(
+    source: Source,
+    index: FrameIndex,
+    start_frame: int,
+    stop_frame: int,
+    *,
+    output: Path,
+    encoding: Encoding,
+    size: tuple[int, int] | None,
+    grade: str,
+    threads: int,
+    told: Source,
+) -> list[str]:
+    """Encode frames of a source, or of a piece of it; `told` is the source itself. Gives what ffmpeg printed."""
+    shown = FrameMap(start_frame, stop_frame - 1, stop_frame - start_frame, 0, 0.0, 1.0)
     stream = open_input(source, index, shown)
     end = {"end_pts": int(index.pts[stop_frame])} if stop_frame < len(index) else {}
     stream = stream.filter("trim", start_pts=int(index.pts[start_frame]), **end)
@@ -89,13 +135,13 @@ def transcode_window(
     deep = source.bit_depth > 8 and not encoding.h264
     if deep:
         options["pix_fmt"] = "yuv420p10le" if encoding.executable is None else "p010le"
-    with tempfile.TemporaryDirectory(prefix=".transcode-", dir=output.parent) as work:
+    with work_folder("transcode", output.parent) as work:
         look = look_of(grade, Path(work))
         if look is not None:
             pixels = "yuv420p10le" if deep else encoding.pixel_format
             stream = graded_picture(stream, source, look, pixels)
         else:
-            options = _tagged(options, source)
+            options = _tagged(options, told)
         if encoding.upload:
             options.pop("pix_fmt", None)
             packed = "p010le" if deep else encoding.upload
@@ -105,7 +151,7 @@ def transcode_window(
             output_argument(output),
             **{**options, **timing, "video_track_timescale": ticks, "an": None, "f": "mp4"},
         ).get_args()
-        make_file(
+        return make_file(
             [
                 *encoding.device_arguments,
                 "-copyts",
@@ -114,16 +160,11 @@ def transcode_window(
                 *arguments,
             ],
             output,
-            about=source.path,
+            about=told.path,
             cwd=Path(work),
             executable=encoding.executable,
+            constant=True,
         )
-    written = count_frames(output)
-    if written != frames:
-        raise VerificationError(
-            f"{source.path}: frames {start_frame}…{stop_frame} gave {written} frames"
-        )
-    return {"frames": written, "size_bytes": output.stat().st_size}
 
 
 def _tagged(options: dict[str, Any], source: Source) -> dict[str, Any]:
