@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from montage_dask.errors import MediaError
 from montage_dask.media.container import open_media
+from montage_dask.media.limits import within_length
 from montage_dask.media.probe import fingerprint
 
 Samples = npt.NDArray[np.float32]
@@ -119,6 +120,7 @@ def mono_blocks(path: str | Path, sample_rate: int = ANALYSIS_RATE) -> Iterator[
     yield from _gathered(_pieces(os.path.abspath(path), sample_rate))
 
 
+@within_length
 def _pieces(full: str, sample_rate: int) -> Iterator[Samples]:
     """The samples frame by frame, on the unbroken clock."""
     produced = 0

@@ -5,6 +5,7 @@ What a decoder must be told to decode every part of a file as it decodes the who
 
 from __future__ import annotations
 
+from montage_dask.media.limits import decoder_limit
 from montage_dask.records import Source
 
 
@@ -16,6 +17,7 @@ def decoder_options(source: Source, *, skip_loop_filter: bool = False) -> dict[s
         skip_loop_filter: decode faster; for analysis only.
     """
     return {
+        **decoder_limit(),
         **told_build(source.x264_build),
         **({"skip_loop_filter": "all"} if skip_loop_filter else {}),
     }
