@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,8 @@ import numpy.typing as npt
 from montage_dask.config import resolve
 from montage_dask.errors import MediaError
 
-P = ParamSpec("P")
 Samples: TypeAlias = npt.NDArray[np.float32]
+F = TypeVar("F", bound=Callable[..., Iterator[Samples]])
 
 
 def picture_limit_pixels() -> int:
@@ -40,16 +40,14 @@ def decoder_limit() -> dict[str, str]:
     return {"max_pixels": str(picture_limit_pixels())}
 
 
-def within_length(
-    pieces: Callable[Concatenate[str, int, P], Iterator[Samples]],
-) -> Callable[Concatenate[str, int, P], Iterator[Samples]]:
+def within_length(pieces: F) -> F:
     """Bounds a decoder of sound, a generator that gets a file and a sample rate: what a file says of its length need not be true.
 
     The decoder raises `MediaError` then.
     """
 
     @wraps(pieces)
-    def bounded(path: str, sample_rate: int, *args: P.args, **more: P.kwargs) -> Iterator[Samples]:
+    def bounded(path: str, sample_rate: int, *args: Any, **more: Any) -> Iterator[Samples]:
         hours = resolve()["music-limit-hours"].value
         samples = 0
         for piece in pieces(path, sample_rate, *args, **more):
@@ -61,4 +59,4 @@ def within_length(
                 )
             yield piece
 
-    return bounded
+    return cast(F, bounded)
