@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from montage_dask.media.index import FrameIndex
 
-VERSION = 1
+VERSION = 2
 """Raised when the same frames give another strip."""
 
 SHARPNESS_STEP = 5
