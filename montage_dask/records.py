@@ -91,7 +91,7 @@ class Source:
     """Whether all pictures have the same size, shape, format and colours, and the clock runs on. Only then can ffmpeg's filters
     read it; what reads frames by number (`media.decode`) gets them as this record says in any case."""
     restarted: bool = False
-    """Whether the file's clock starts again or leaps: the times of its frames are made up, and its sound cannot be placed by them."""
+    """Whether the file's clock starts again or leaps: the times of its frames are made up, its sound cannot be placed by them."""
     excerpt: bool = False
     """Whether the file holds ranges of the source only: then nothing can be decoded again with what is before it."""
 
