@@ -92,6 +92,10 @@ class Source:
     read it; what reads frames by number (`media.decode`) gets them as this record says in any case."""
     restarted: bool = False
     """Whether the file's clock starts again or leaps: the times of its frames are made up, its sound cannot be placed by them."""
+    timecode: str | None = None
+    """Of frame 0, HH:MM:SS:FF (";" before the frames: drop-frame); None when the file carries none."""
+    timecode_rate: Fraction | None = None
+    """Frames per second that it counts; of fast footage often half of the frame rate."""
     excerpt: bool = False
     """Whether the file holds ranges of the source only: then nothing can be decoded again with what is before it."""
 

@@ -186,6 +186,8 @@ def run_ffmpeg(
     if returncode != 0:
         tail = list(lines)[-LAST_LINES:]
         if alive.stalled:
+            if alive.stopped:
+                raise FFmpegKilled("SIGSTOP", tail, command)
             reason = f"ffmpeg made no progress for {stall_seconds:g} s"
             raise FFmpegError(str(about), reason, tail, command)
         ended_by = _signal(returncode, tail)
@@ -235,10 +237,10 @@ def _cause(lines: Iterable[str]) -> str:
 def _signal(returncode: int, tail: Sequence[str]) -> str | None:
     """The signal that ended ffmpeg, or a script that stands for it; None when it ended by itself."""
     number = -returncode if returncode < 0 else returncode - 128
-    if returncode == 255:
-        # It ends by itself when it is asked to, and says so.
+    if returncode in (255, 123):
+        # It ends by itself when it is asked to, and says so; asked again and again, with the other code.
         said = [m[1] for line in tail if (m := re.search(r"received signal (\d+)", line))]
-        number = int(said[-1]) if said else 0
+        number = int(said[-1]) if said else (signal.SIGTERM if returncode == 123 else 0)
     try:
         return signal.Signals(number).name if number > 0 else None
     except ValueError:
@@ -271,7 +273,7 @@ class _Watchdog:
     """Kills the process group when it was not fed for a while."""
 
     def __init__(self, process: subprocess.Popen[bytes], stall_seconds: float) -> None:
-        self.stalled = self.changed = False
+        self.stalled = self.stopped = self.changed = False
         self._process = process
         self._stall_seconds = stall_seconds
         self._quiet_seconds = 0.0
@@ -298,6 +300,15 @@ class _Watchdog:
             self._quiet_seconds += min(now - looked, 2 * look_seconds)
             looked = now
             if self._quiet_seconds > self._stall_seconds:
+                self.stopped = _state(self._process.pid) in ("T", "t")
                 self.stalled = True
                 _kill_group(self._process)
                 return
+
+
+def _state(pid: int) -> str:
+    """What a process does, in the kernel's letters; "T": somebody stopped it. Empty where that is not told."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""

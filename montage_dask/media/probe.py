@@ -17,11 +17,12 @@ from montage_dask.media.container import is_image, open_media
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.joined import REASON, unread_file
 from montage_dask.media.limits import too_large
+from montage_dask.media.source_timecode import find_timecode
 from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
 from montage_dask.store import Place, objects, place_of
 
-VERSION = 3
+VERSION = 4
 
 SPACES = {
     1: "bt709",
@@ -232,6 +233,7 @@ def _source(
 ) -> Source:
     first, index = timing.first, timing.index
     rate, constant = _frame_rate(index, stream)
+    timecode, timecode_rate = find_timecode(path, format_name, stream, first, rate)
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if not Fraction(1, 10) <= aspect <= 10:
         aspect = Fraction(1)
@@ -271,4 +273,6 @@ def _source(
         later_builds=_later_builds(timing),
         restarted=timing.restarted,
         uniform=timing.shapes.constant and not (timing.restarted or timing.later_builds),
+        timecode=timecode,
+        timecode_rate=timecode_rate,
     )

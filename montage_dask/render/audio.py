@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from montage_dask.media.loudness import Loudness, measure_loudness, parse_summar
 from montage_dask.records import Source, Timeline
 from montage_dask.render.running import make_file
 from montage_dask.render.source_sound import SAMPLE_RATE, lay_out
+from montage_dask.store.locks import work_folder
 
 VERSION = 1
 
@@ -57,7 +57,7 @@ def render_audio(
     Raises:
         MediaError: the music cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="montage-", dir=output.parent) as folder:
+    with work_folder("sound", output.parent) as folder:
         mixed = Path(folder) / "mixed.wav"
         _mix(timeline, music_path, sources, mixed, keep_audio=keep_audio)
         level, gain = _mastered(mixed, output, _samples(timeline), loudness_lufs, true_peak_db)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -24,6 +23,7 @@ from montage_dask.render.grade import Look, look_of
 from montage_dask.render.mapping import FrameMap, make_map, timescale
 from montage_dask.render.pieces import all_there, make_piece, troubled
 from montage_dask.render.running import make_file
+from montage_dask.store.locks import work_folder
 
 VERSION = 5
 
@@ -247,8 +247,7 @@ def _encode(
     """Encode a segment; gives what ffmpeg printed."""
     about = sources[segment.events[0].source].path
     # A folder of its own: others may render into the same work folder at the same time.
-    with tempfile.TemporaryDirectory(prefix=".encode-", dir=work) as own:
-        folder = Path(own)
+    with work_folder("encode", work) as folder:
         segment, sources, indexes = _by_pieces(segment, sources, indexes, by_pieces, folder)
         pictures = _joined(
             segment,

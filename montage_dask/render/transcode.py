@@ -29,6 +29,7 @@ from montage_dask.render.pieces import all_there, make_piece, troubled
 from montage_dask.render.running import make_file
 from montage_dask.render.segments import count_frames
 from montage_dask.store import writing
+from montage_dask.store.locks import work_folder
 
 VERSION = 3
 
@@ -86,7 +87,7 @@ def transcode_window(
     except InputChanged:
         right = False
     if not right:
-        with tempfile.TemporaryDirectory(prefix=".piece-", dir=output.parent) as folder:
+        with work_folder("piece", output.parent) as folder:
             piece = make_piece(source, index, start_frame, stop_frame, Path(folder) / "piece.mp4")
             encode(*piece, 0, stop_frame - start_frame)
     written = count_frames(output)
@@ -134,7 +135,7 @@ def _encode(
     deep = source.bit_depth > 8 and not encoding.h264
     if deep:
         options["pix_fmt"] = "yuv420p10le" if encoding.executable is None else "p010le"
-    with tempfile.TemporaryDirectory(prefix=".transcode-", dir=output.parent) as work:
+    with work_folder("transcode", output.parent) as work:
         look = look_of(grade, Path(work))
         if look is not None:
             pixels = "yuv420p10le" if deep else encoding.pixel_format
