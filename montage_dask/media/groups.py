@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from math import inf
 from typing import Any
@@ -75,6 +75,8 @@ class Opening:
     skip_loop_filter: bool
     container: Any
     device: str
+    met: list[int] = field(default_factory=list)
+    """Keyframes of groups in which errors were met."""
 
     def open(self) -> AbstractContextManager[Any]:
         """The container, closed on exit unless it is the caller's."""
@@ -114,6 +116,7 @@ def _mended(opening: Opening, stamps: Stamps, group: int, stop_frame: int) -> An
 
     What is tried depends on nothing but the group, so that everybody gets the same pictures.
     """
+    opening.met.append(group)
     if opening.source.excerpt:
         raise Uncuttable(opening.source.path, "is damaged, and what is before it is not here")
     behind = group + 1 if group + 1 < len(stamps.keys) else None
@@ -236,6 +239,8 @@ def _groups_from(
             if wrong and stamps.precedes(packet, low):
                 wrong = False
             damaged |= wrong
+            if wrong and not strict:
+                opening.met.append(group)
             if strict and wrong:
                 yield None, _mended(opening, stamps, group, stop_frame)
                 return
@@ -250,6 +255,8 @@ def _groups_from(
                     return
                 brought, expected = brought + 1, number + 1
                 damaged |= picture.is_corrupt
+                if picture.is_corrupt:
+                    opening.met.append(group)
                 picture.pts = int(stamps.pts[number])
                 yield number, fit(picture)
             if packet is None:

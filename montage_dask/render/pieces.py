@@ -14,9 +14,13 @@ from pathlib import Path
 
 from montage_dask.media.decode import decode_frames
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.opening import HARMLESS
 from montage_dask.records import Source
 from montage_dask.render.mezzanine import mezzanine_source
 from montage_dask.render.pictures import even_size, write_pictures
+
+AHEAD_FRAMES = 100
+"""ffmpeg reads no further ahead."""
 
 DECODERS = {"av1": ("libdav1d", "av1", "libaom-av1"), "vp9": ("vp9", "libvpx-vp9")}
 """Decoders by codec, where their names differ."""
@@ -65,6 +69,22 @@ def all_there(source: Source, index: FrameIndex, start_frame: int, stop_frame: i
     return True
 
 
+def is_elsewhere(source: Source, index: FrameIndex, start_frame: int, stop_frame: int) -> bool:
+    """Whether errors that ffmpeg said lie behind what is shown, [start_frame, stop_frame).
+
+    How far it reads ahead is chance: what comes of it must not be.
+    """
+    met: list[int] = []
+    for _ in decode_frames(source, index, start_frame, stop_frame, met=met):
+        pass
+    end = min(len(index), stop_frame + AHEAD_FRAMES)
+    if met or end == stop_frame:
+        return False
+    for _ in decode_frames(source, index, stop_frame, end, met=met):
+        pass
+    return bool(met)
+
+
 def troubled(
     lines: Sequence[str], sources: Mapping[str, Source], noisy: frozenset[str]
 ) -> set[str]:
@@ -81,6 +101,6 @@ def troubled(
             continue
         names = "|".join(map(re.escape, DECODERS.get(source.codec, (source.codec,))))
         said = re.compile(rf"^\[[^\]]*\b({names}) @ 0x[0-9a-f]+\].*\[(error|fatal|panic)\]")
-        if any(said.match(line) for line in lines):
+        if any(said.match(line) and not HARMLESS.search(line) for line in lines):
             found.add(identity)
     return found

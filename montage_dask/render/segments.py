@@ -21,7 +21,7 @@ from montage_dask.render.blame import blame
 from montage_dask.render.filters import UNINDEXED, open_input, picture_of
 from montage_dask.render.grade import Look, look_of
 from montage_dask.render.mapping import FrameMap, make_map, timescale
-from montage_dask.render.pieces import all_there, make_piece, troubled
+from montage_dask.render.pieces import all_there, is_elsewhere, make_piece, troubled
 from montage_dask.render.running import make_file
 from montage_dask.store.locks import work_folder
 
@@ -173,21 +173,27 @@ def _encode_any_way(
     try:
         encode()
     except (InputChanged, VerificationError) as error:
-        if isinstance(error, VerificationError) and not _all_there(segment, sources, indexes):
+        decoded = isinstance(error, InputChanged) or _every(all_there, segment, sources, indexes)
+        if not decoded:
             raise
         # Nobody knew of it when they were probed: no file is read by ffmpeg's filters then. What reads frames by number gets all.
         encode(by_pieces=frozenset(sources))
 
 
-def _all_there(
-    segment: Segment, sources: Mapping[str, Source], indexes: Mapping[str, FrameIndex]
+def _every(
+    check: Callable[[Source, FrameIndex, int, int], bool],
+    segment: Segment,
+    sources: Mapping[str, Source],
+    indexes: Mapping[str, FrameIndex],
+    only: str | None = None,
 ) -> bool:
-    """Whether all frames of a segment decode when they are read by number."""
+    """Whether something is true of what all events, or those of one source, show: source, index, first frame, end."""
     for number, event in enumerate(segment.events):
         source, index = sources[event.source], indexes[event.source]
-        shown, _, _ = event_map(segment, number, index, source.path)
-        if not all_there(source, index, shown.first, shown.last + 1):
-            return False
+        if only in (None, event.source):
+            shown, _, _ = event_map(segment, number, index, source.path)
+            if not check(source, index, shown.first, shown.last + 1):
+                return False
     return True
 
 
@@ -195,16 +201,22 @@ def _encode_checked(
     segment: Segment,
     *,
     sources: Mapping[str, Source],
+    indexes: Mapping[str, FrameIndex],
     by_pieces: frozenset[str] = frozenset(),
     **options: Any,
 ) -> None:
     """Encode a segment; again by pieces of those sources whose decoders met errors on the way."""
     by_pieces |= {e.source for e in segment.events if not sources[e.source].uniform}
-    lines = _encode(segment, sources=sources, by_pieces=by_pieces, **options)
+    encode = partial(_encode, segment, sources=sources, indexes=indexes, **options)
+    lines = encode(by_pieces=by_pieces)
     direct = {k: s for k, s in sources.items() if k not in by_pieces}
-    wrong = troubled(lines, direct, UNINDEXED)
+    wrong = {
+        k
+        for k in troubled(lines, direct, UNINDEXED)
+        if not _every(is_elsewhere, segment, sources, indexes, k)
+    }
     if wrong:
-        _encode(segment, sources=sources, by_pieces=by_pieces | wrong, **options)
+        encode(by_pieces=by_pieces | wrong)
 
 
 def _by_pieces(
