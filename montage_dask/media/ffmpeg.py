@@ -16,8 +16,8 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -120,6 +120,7 @@ def run_ffmpeg(
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
     executable: Path | None = None,
+    feed: Generator[bytes, None, None] | None = None,
     constant: bool = False,
 ) -> list[str]:
     """Run ffmpeg to its end and return the lines that it printed (the last 2,000).
@@ -131,9 +132,11 @@ def run_ffmpeg(
         on_frame: called with the number of output frames so far, about twice a second.
         cwd: working folder; filter options then name files in it without any path to escape.
         executable: another ffmpeg than the usual one.
+        feed: what its standard input gets, block by block; no more is taken of it than ffmpeg reads.
         constant: its pictures must not change on the way: it is ended at once when they do.
 
     Raises:
+        Exception: what `feed` raises.
         InputChanged: the pictures of an input changed their size or colours.
         FFmpegKilled: somebody else killed it; that says nothing of the media.
         FFmpegError: it failed, stalled, or crashed; carries the last lines and the command.
@@ -146,7 +149,7 @@ def run_ffmpeg(
     log.debug("ffmpeg %s", arguments)
     process = subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=cwd,
@@ -161,6 +164,7 @@ def run_ffmpeg(
         target=_collect, args=(process.stderr, lines, alive, constant), daemon=True
     )
     reader.start()
+    feeder = None if feed is None else _Feeder(process, feed, alive)
     try:
         position: dict[str, str] = {}
         for raw in process.stdout:
@@ -180,6 +184,10 @@ def run_ffmpeg(
             process.wait()
         process.stdout.close()
         process.stderr.close()
+        if feeder is not None:
+            feeder.join()
+    if feeder is not None and feeder.failure is not None:
+        raise feeder.failure
     if alive.changed:
         raise InputChanged(str(about), "its pictures change on the way", list(lines)[-LAST_LINES:])
     # One that ended well did so, whatever the clock said.
@@ -267,6 +275,38 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         process.kill()
+
+
+class _Feeder(threading.Thread):
+    """Writes blocks into the standard input of ffmpeg, which may stop reading when it has enough."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        blocks: Generator[bytes, None, None],
+        alive: _Watchdog,
+    ) -> None:
+        super().__init__(daemon=True)
+        self.failure: Exception | None = None
+        self._process, self._blocks, self._alive = process, blocks, alive
+        self.start()
+
+    def run(self) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            with closing(self._blocks) as blocks:
+                for block in blocks:
+                    self._alive.feed()
+                    pipe.write(block)
+        except BrokenPipeError:
+            pass  # its exit status tells whether it had enough
+        except Exception as error:
+            self.failure = error
+            _kill_group(self._process)
+        finally:
+            with suppress(BrokenPipeError):
+                pipe.close()
 
 
 class _Watchdog:

@@ -67,7 +67,7 @@ def heard(timeline: Timeline, music: Music, waveform: Sequence[float]) -> dict[s
         "downbeats_seconds": [
             round(float(b - start), 3)
             for b in (music.beats_seconds[i] for i in music.downbeats)
-            if start <= b < start + length
+            if music.confidence > 0 and start <= b < start + length
         ],
         "sections": [
             {
