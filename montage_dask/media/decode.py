@@ -50,7 +50,8 @@ def decode_frames(
         skip_loop_filter: decode about 20 % faster, for analysis only: blocks show a little.
         container: the source, opened by the caller for several calls one after the other. For files of our own only: undamaged,
             one packet per picture; then nothing behind the last picture is decoded either.
-        met: takes the keyframes (counted from 0) of groups whose decoder met errors, or did not give all pictures.
+        met: takes the keyframes (counted from 0) of groups whose decoder met errors, or did not give all pictures;
+            `groups.IN_VAIN` for errors of pictures that are not shown.
         device: "cuda": decoded by a GPU's decoder, into system memory; never without the loop filter.
 
     Yields:

@@ -17,6 +17,9 @@ from montage_dask.media.opening import decoded, decoder_options
 from montage_dask.media.stamps import Placed, Stamps
 from montage_dask.records import Source
 
+IN_VAIN = -1
+"""Among the groups in which errors were met: of pictures that were decoded in vain."""
+
 AGAIN_FRAMES = 1500
 """A group that meets errors is decoded again from the start of the file where that is no further away; else from the keyframe
 before its own only."""
@@ -236,8 +239,10 @@ def _groups_from(
             strict = excerpt or (group > 0 and low > tolerated and not opening.container)
             pictures, wrong = decoded(context, packet)
             # What precedes the keyframe on screen is decoded with the group before; here it is decoded in vain.
-            if wrong and stamps.precedes(packet, low):
+            # In an excerpt what is before it may belong to another range.
+            if wrong and (stamps.precedes(packet, low) or (excerpt and end < inf)):
                 wrong = False
+                opening.met.append(IN_VAIN)
             damaged |= wrong
             if wrong and not strict:
                 opening.met.append(group)

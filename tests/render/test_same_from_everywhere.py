@@ -19,7 +19,7 @@ from montage_dask.media.encoders import encoding
 from montage_dask.media.nal import nal_length, restarts
 from montage_dask.media.probe import probe
 from montage_dask.records import Event
-from montage_dask.render import segments, transcode
+from montage_dask.render import pieces, transcode
 from montage_dask.render.segments import Segment, render_segment
 from montage_dask.render.transcode import transcode_window
 
@@ -181,7 +181,7 @@ def test_healthy_files_are_decoded_once(made, name, monkeypatch):
 def test_what_is_rendered_is_what_is_decoded(made, tmp_path, name, monkeypatch):
     path = made(name)
     if name in PLAIN:  # read by ffmpeg itself, once
-        monkeypatch.setattr(segments, "make_piece", never)
+        monkeypatch.setattr(pieces, "make_piece", never)
         monkeypatch.setattr(transcode, "make_piece", never)
     source, index = probe(path)
     whole = seen(path)  # as decoded from the start: see above
