@@ -20,6 +20,7 @@ from montage_dask.media.container import open_media
 from montage_dask.media.ffmpeg import input_arguments, run_ffmpeg
 from montage_dask.media.headers import Shapes, is_whole, unit_length
 from montage_dask.media.index import FrameIndex, Ticks
+from montage_dask.media.limits import decoder_limit
 from montage_dask.media.nal import x264_build
 from montage_dask.media.opening import told_build
 
@@ -150,7 +151,7 @@ class _Told:
         with open_media(self.path, self.format_name) as container:
             stream = container.streams[self.stream_index]
             stream.codec_context.thread_count = 1
-            stream.codec_context.options = told_build(self.x264_build)
+            stream.codec_context.options = {**decoder_limit(), **told_build(self.x264_build)}
             yield container, stream
 
 

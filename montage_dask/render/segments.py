@@ -116,6 +116,7 @@ def render_segment(
     threads: int = 1,
     work: Path,
     on_frame: Callable[[int], None] | None = None,
+    further_back: bool = False,
 ) -> dict[str, Any]:
     """Encode one segment.
 
@@ -130,6 +131,7 @@ def render_segment(
         threads: of the filters.
         work: folder for the lookup table; ffmpeg runs in it.
         on_frame: told how many frames are encoded.
+        further_back: see `open_input`.
 
     Returns:
         A small record: frames, size_bytes.
@@ -148,6 +150,7 @@ def render_segment(
         encoding=encoding,
         threads=threads,
         work=work,
+        further_back=further_back,
     )
     given: dict[str, Any] = {"sources": sources, "indexes": indexes}
     try:
@@ -174,6 +177,7 @@ def _encode(
     encoding: Encoding,
     threads: int,
     work: Path,
+    further_back: bool,
     on_frame: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Encode a segment; gives what ffmpeg printed."""
@@ -188,6 +192,7 @@ def _encode(
             fit=fit,
             looks={m: look_of(grade, folder, m) for m in {e.match for e in segment.events}},
             pixel_format=encoding.pixel_format,
+            further_back=further_back,
         )
         if encoding.upload:
             pictures = pictures.filter("format", encoding.upload).filter("hwupload")
@@ -242,6 +247,7 @@ def _joined(
     fit: str,
     looks: Mapping[Match | None, Look],
     pixel_format: str,
+    further_back: bool,
 ) -> Any:
     """The filter graph of a segment: every event's pictures, joined by cuts and transitions."""
     fps, events = segment.fps, segment.events
@@ -252,7 +258,7 @@ def _joined(
         source, index = sources[event.source], indexes[event.source]
         shown, lead, tail = event_map(segment, number, index, source.path)
         picture = picture_of(
-            open_input(source, index, shown, number),
+            open_input(source, index, shown, number, further_back=further_back),
             source,
             index,
             shown,
