@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 
+from montage_dask.media.limits import decoder_limit
 from montage_dask.media.nal import nal_length, restarts, units
 
 LONGEST = 512
@@ -94,6 +95,7 @@ class Shapes:
         context: Any = av.CodecContext.create(self._codec, "r")
         context.extradata = self._extradata
         context.thread_count = 1
+        context.options = decoder_limit()
         try:
             for frame in (*context.decode(packet), *context.decode(None)):
                 return shape_of(frame, context.sample_aspect_ratio)
