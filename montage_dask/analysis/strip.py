@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from montage_dask.media.index import FrameIndex
 
-VERSION = 1
+VERSION = 2
 """Raised when the same frames give another strip."""
 
 SHARPNESS_STEP = 5
@@ -178,6 +178,28 @@ def _decode(
         if number % SHARPNESS_STEP == 0:
             sharpness[position : position + SHARPNESS_STEP] = scale.sharpness(frame)
     return thumbnails, sharpness
+
+
+def decode_thumbnails(
+    source: Source, index: FrameIndex, start: int, stop: int, *, skip_loop_filter: bool
+) -> Bytes:
+    """Thumbnails of frames [start, stop) from the file itself: uint8 [n, 27, 48, 3].
+
+    Args:
+        source: the source.
+        index: its frame index.
+        start: first frame.
+        stop: behind the last one.
+        skip_loop_filter: as the strip has them; else as they are shown.
+
+    Raises:
+        MediaError: the file is gone, or nothing of it decodes.
+    """
+    from montage_dask.media.decode import decode_frames
+
+    scale = _Scaler(source.rotation_degrees)
+    frames = decode_frames(source, index, start, stop, skip_loop_filter=skip_loop_filter)
+    return np.stack([scale.thumbnail(frame) for _, frame in frames])
 
 
 class _Scaler:

@@ -99,7 +99,9 @@ def survey_files(
     ):
         survey = Survey()
         tracks = [str(place_of(m)) for m in music]
-        candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
+        candidates, skipped = (
+            find_footage([str(f) for f in files], None, links=True) if files else ([], [])
+        )
         survey.skipped.extend(skipped)
         candidates = [c for c in candidates if str(c.path) not in tracks]
         probe_all(driver, settings, candidates, survey)
@@ -147,7 +149,8 @@ def analyse(
     """
     found = survey_files(files, music=music, output=output, progress=progress, **options)
     survey = found.survey
-    return analysis_summary(survey.sources, survey.shots, found.heard, survey.skipped, found.ran)
+    sources = [f.source for f in survey.usable()]
+    return analysis_summary(sources, survey.shots, found.heard, survey.skipped, found.ran)
 
 
 def _audio_only(survey: Survey) -> list[str]:

@@ -220,14 +220,15 @@ _working: set[int] = set()
 
 
 class _Mine(logging.Filter):
-    """Lets through what this thread says, and threads that no other job runs in."""
+    """Lets through what this thread says, and threads that no other job runs in; of Dask only what went wrong."""
 
     def __init__(self) -> None:
         super().__init__()
         self._thread = threading.get_ident()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.thread == self._thread or record.thread not in _working
+        ours = record.name.startswith("montage_dask") or record.levelno >= logging.WARNING
+        return ours and (record.thread == self._thread or record.thread not in _working)
 
 
 class _LogFile(logging.FileHandler):
@@ -247,8 +248,9 @@ def logged(run_dir: Path) -> Iterator[None]:
     )
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     handler.addFilter(_Mine())
-    logger = logging.getLogger("montage_dask")
-    logger.addHandler(handler)
+    loggers = [logging.getLogger(name) for name in ("montage_dask", "distributed")]
+    for logger in loggers:
+        logger.addHandler(handler)
     _working.add(threading.get_ident())
     try:
         yield
@@ -258,5 +260,6 @@ def logged(run_dir: Path) -> Iterator[None]:
         raise
     finally:
         _working.discard(threading.get_ident())
-        logger.removeHandler(handler)
+        for logger in loggers:
+            logger.removeHandler(handler)
         handler.close()

@@ -22,6 +22,7 @@ from montage_dask.report.html import write_report
 from montage_dask.report.otio import write_otio
 from montage_dask.report.rerun import described
 from montage_dask.report.summary import heard, run_summary
+from montage_dask.report.xmeml import write_xmeml
 from montage_dask.store import Place, Url, objects, write_json
 from montage_dask.store.locks import FOLDER_LOCK
 
@@ -48,6 +49,7 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     write_otio(timeline, sources, survey.music, folder / "timeline.otio")
     write_edl(timeline, sources, folder / "timeline.edl")
     write_fcpxml(timeline, sources, survey.music, folder / "timeline.fcpxml")
+    write_xmeml(timeline, sources, survey.music, folder / "timeline.xml")
     pictures, waveform = _pictures(job, driver, survey, made)
     summary = run_summary(
         timeline,
@@ -60,6 +62,7 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     )
     summary["notes"] = [*timeline.notes, *survey.music.warnings]
     summary["effects"] = [dict(e) for e in made.effects]
+    summary["guard"] = dict(made.guard)
     summary["pictures"] = pictures
     summary["director"] = survey.direction and survey.direction.summary()
     summary["placement"] = [

@@ -21,7 +21,7 @@ from montage_dask.render.blame import blame
 from montage_dask.render.filters import UNINDEXED, open_input, picture_of
 from montage_dask.render.grade import Look, look_of
 from montage_dask.render.mapping import FrameMap, make_map, timescale
-from montage_dask.render.pieces import SAID, make_piece, troubled
+from montage_dask.render.pieces import all_there, make_piece, troubled
 from montage_dask.render.running import make_file
 from montage_dask.store.locks import work_folder
 
@@ -116,6 +116,7 @@ def render_segment(
     threads: int = 1,
     work: Path,
     on_frame: Callable[[int], None] | None = None,
+    further_back: bool = False,
 ) -> dict[str, Any]:
     """Encode one segment.
 
@@ -130,6 +131,7 @@ def render_segment(
         threads: of the filters.
         work: folder for the lookup table; ffmpeg runs in it.
         on_frame: told how many frames are encoded.
+        further_back: see `open_input`.
 
     Returns:
         A small record: frames, size_bytes.
@@ -147,6 +149,7 @@ def render_segment(
         encoding=encoding,
         threads=threads,
         work=work,
+        further_back=further_back,
     )
     given: dict[str, Any] = {"sources": sources, "indexes": indexes}
     try:
@@ -161,13 +164,34 @@ def render_segment(
     return {"frames": segment.frames, "size_bytes": output.stat().st_size}
 
 
-def _encode_any_way(segment: Segment, *, sources: Mapping[str, Source], **options: Any) -> None:
-    """Encode a segment; by pieces when the pictures of a source change on the way."""
+def _encode_any_way(
+    segment: Segment,
+    *,
+    sources: Mapping[str, Source],
+    indexes: Mapping[str, FrameIndex],
+    **options: Any,
+) -> None:
+    """Encode a segment; by pieces when ffmpeg does not get all frames, or pictures change on the way."""
+    encode = partial(_encode_checked, segment, sources=sources, indexes=indexes, **options)
     try:
-        _encode_checked(segment, sources=sources, **options)
-    except InputChanged:
-        # None of them said so when it was probed: nobody is to blame, and no file is read by ffmpeg's filters.
-        _encode_checked(segment, sources=sources, by_pieces=frozenset(sources), **options)
+        encode()
+    except (InputChanged, VerificationError) as error:
+        if isinstance(error, VerificationError) and not _all_there(segment, sources, indexes):
+            raise
+        # Nobody knew of it when they were probed: no file is read by ffmpeg's filters then. What reads frames by number gets all.
+        encode(by_pieces=frozenset(sources))
+
+
+def _all_there(
+    segment: Segment, sources: Mapping[str, Source], indexes: Mapping[str, FrameIndex]
+) -> bool:
+    """Whether all frames of a segment decode when they are read by number."""
+    for number, event in enumerate(segment.events):
+        source, index = sources[event.source], indexes[event.source]
+        shown, _, _ = event_map(segment, number, index, source.path)
+        if not all_there(source, index, shown.first, shown.last + 1):
+            return False
+    return True
 
 
 def _encode_checked(
@@ -221,6 +245,7 @@ def _encode(
     encoding: Encoding,
     threads: int,
     work: Path,
+    further_back: bool,
     on_frame: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Encode a segment; gives what ffmpeg printed."""
@@ -235,6 +260,7 @@ def _encode(
             fit=fit,
             looks={m: look_of(grade, folder, m) for m in {e.match for e in segment.events}},
             pixel_format=encoding.pixel_format,
+            further_back=further_back,
         )
         if encoding.upload:
             pictures = pictures.filter("format", encoding.upload).filter("hwupload")
@@ -252,7 +278,6 @@ def _encode(
         arguments = graph_arguments(ffmpeg.output(pictures, graph_name(output), **options))
         lines = make_file(
             [
-                *SAID,
                 *encoding.device_arguments,
                 "-copyts",
                 "-filter_complex_threads",
@@ -322,6 +347,7 @@ def _joined(
     fit: str,
     looks: Mapping[Match | None, Look],
     pixel_format: str,
+    further_back: bool,
 ) -> Any:
     """The filter graph of a segment: every event's pictures, joined by cuts and transitions."""
     fps, events = segment.fps, segment.events
@@ -332,7 +358,7 @@ def _joined(
         source, index = sources[event.source], indexes[event.source]
         shown, lead, tail = event_map(segment, number, index, source.path)
         picture = picture_of(
-            open_input(source, index, shown, number),
+            open_input(source, index, shown, number, further_back=further_back),
             source,
             index,
             shown,

@@ -25,7 +25,7 @@ from montage_dask.render.assemble import MUXERS, concat_list
 from montage_dask.render.filters import UNINDEXED, graded_picture, open_input
 from montage_dask.render.grade import look_of
 from montage_dask.render.mapping import FrameMap, timescale
-from montage_dask.render.pieces import SAID, make_piece, troubled
+from montage_dask.render.pieces import all_there, make_piece, troubled
 from montage_dask.render.running import make_file
 from montage_dask.render.segments import count_frames
 from montage_dask.store import writing
@@ -78,13 +78,15 @@ def transcode_window(
         told=source,
     )
     try:
-        lines: list[str] = []
-        if source.uniform:
-            lines = encode(source, index, start_frame, stop_frame)
-        wrong = not source.uniform or bool(troubled(lines, {"": source}, UNINDEXED))
+        # Else it is decoded by number, as everywhere where ffmpeg alone does not get it right.
+        right = source.uniform and not troubled(
+            encode(source, index, start_frame, stop_frame), {"": source}, UNINDEXED
+        )
+        missing = count_frames(output) != stop_frame - start_frame
+        right = right and not (missing and all_there(source, index, start_frame, stop_frame))
     except InputChanged:
-        wrong = True
-    if wrong:
+        right = False
+    if not right:
         with work_folder("piece", output.parent) as folder:
             piece = make_piece(source, index, start_frame, stop_frame, Path(folder) / "piece.mp4")
             encode(*piece, 0, stop_frame - start_frame)
@@ -148,7 +150,6 @@ def _encode(
         arguments = graph_arguments(ffmpeg.output(stream, graph_name(output), **made))
         return make_file(
             [
-                *SAID,
                 *encoding.device_arguments,
                 "-copyts",
                 "-filter_complex_threads",

@@ -100,7 +100,7 @@ def test_what_stands_in_the_run_folder(first):
     folder = Path(done.json["run_dir"])
     names = {p.name for p in folder.iterdir()}
     assert names >= {
-        "timeline.otio", "timeline.edl", "timeline.fcpxml", "summary.json", "contact_sheet.jpg", "timeline.png",
+        "timeline.otio", "timeline.edl", "timeline.fcpxml", "timeline.xml", "summary.json", "contact_sheet.jpg", "timeline.png",
         "report.html", "progress.json",
     }  # fmt: skip
     assert json.loads((folder / "summary.json").read_text())["cuts"] == done.json["cuts"]
@@ -153,7 +153,7 @@ def test_a_changed_option_recomputes_only_what_depends_on_it(first, material, tm
     )  # fmt: skip
     assert done.code == 0
     ran = {o["name"] for o in done.json["operations"] if o["count"]}
-    assert ran == {"encode", "assemble", "pictures"}
+    assert ran == {"encode", "guard", "assemble", "pictures"}
 
 
 def test_the_timeline_rendered_back_gives_the_same_video(first, tmp_path):
