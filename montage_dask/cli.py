@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 
 import click
 
@@ -35,12 +36,34 @@ for _command in (
     cli.add_command(_command)
 
 
+_stopping = False
+
+
+def _stop(number: int, frame: object) -> None:
+    """Say at once that the interrupt was heard, for what is under way may take a while to end; the second one quits.
+
+    Raises:
+        KeyboardInterrupt: the first time.
+    """
+    global _stopping
+    if _stopping:
+        # Workers end when they see that we are gone.
+        os._exit(EXIT_INTERRUPTED)
+    _stopping = True
+    # Not through a buffer that the interrupted code may be writing to; nobody may be there to read it.
+    with suppress(OSError):
+        os.write(2, b"\nstopping; once more to quit at once\n")
+    raise KeyboardInterrupt
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code. Errors are one line; details are in the log."""
     # For whatever Python this process starts (workers, nannies, helpers of multiprocessing): they begin in the current folder.
     os.environ["PYTHONSAFEPATH"] = "1"
-    # A terminated job is an interrupted one: it stops its workers and keeps what is done.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A terminated job, or one whose terminal is gone, is an interrupted one: it stops its workers and keeps what is done.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _stop)
     try:
         code = cli.main(args=arguments, prog_name="python -m montage_dask", standalone_mode=False)
     except UsageError as error:

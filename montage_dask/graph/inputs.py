@@ -55,6 +55,9 @@ class Looks:
 
     def of(self, request: Request) -> list[dict[str, Any]]:
         """What was seen of the files that a request reads."""
+        written = operation(request.operation).outputs
+        for text in texts({k: v for k, v in request.paths.items() if k in written}):
+            self._first.pop(text, None)  # what is made is another file afterwards
         known = {one.path for one in (*_seen(request.paths), *_seen(request.parameters))}
         found = []
         for text in dict.fromkeys(texts(_read(request))):

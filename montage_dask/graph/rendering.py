@@ -9,7 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import MontageError, PictureMismatch, TargetFailed
+from montage_dask.errors import MontageError, PictureMismatch, TargetFailed, printable
 from montage_dask.graph import costs
 from montage_dask.graph.costs import Work, range_bytes
 from montage_dask.graph.drive import Driver, Feed
@@ -169,7 +169,7 @@ def render(
             "frames": timeline.frames,
             "fps": str(timeline.fps),
             "output": str(output),
-            "metadata": {"title": output.stem},
+            "metadata": {"title": printable(output.stem)},
         },
         {
             "segments": parts,

@@ -6,6 +6,7 @@ the record last. So operations run unchanged on machines that share nothing but 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.config import resolve
-from montage_dask.errors import DamagedArtefact, MediaError
+from montage_dask.errors import DamagedArtefact, MediaError, MontageError
 from montage_dask.graph.inputs import Sources, check_artefacts
 from montage_dask.graph.operation import Request, finished, operation, texts
 from montage_dask.store import Place, Store, Url, is_url, objects, place_of
 from montage_dask.store.artefacts import Desk
 from montage_dask.store.cache import Cache, Wanted, default_folder
+
+log = logging.getLogger(__name__)
 
 
 @cache
@@ -66,6 +69,27 @@ def perform_staged(
         StoreError: an object store cannot be read or written.
         MontageError: as the operation does.
     """
+    before = _folder_of(store)
+    try:
+        return _performed(request, store, perform)
+    except (MontageError, OSError):
+        if before is None or _folder_of(store) == before:
+            raise
+        log.warning("the artefacts were removed in the middle of %s", request.task_name)
+        return _performed(request, store, perform)
+
+
+def _folder_of(store: Store) -> int | None:
+    """What tells the folder of the artefacts from another one of that name."""
+    try:
+        return (store.root / "files").stat().st_ino if isinstance(store.root, Path) else None
+    except OSError:
+        return None
+
+
+def _performed(
+    request: Request, store: Store, perform: Callable[[Request, Store], dict[str, Any]]
+) -> dict[str, Any]:
     done = finished(request, store)
     if done is not None:
         return done

@@ -21,6 +21,7 @@ from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from montage_dask.children import DIE_WITH_PARENT
 from montage_dask.errors import FFmpegError, FFmpegKilled, InputChanged, UsageError
@@ -96,6 +97,20 @@ def input_arguments(path: str | Path, format_name: str) -> list[str]:
         "-f", checked_format(str(path), format_name),
         "-i", "file:" + os.path.abspath(path),
     ]  # fmt: skip
+
+
+_TO_PRIVATE = {0xDC00 + byte: 0xFDC00 + byte for byte in range(0x80, 0x100)}
+_FROM_PRIVATE = {private: surrogate for surrogate, private in _TO_PRIVATE.items()}
+
+
+def graph_name(path: str | Path) -> str:
+    """A file's name for a graph of ffmpeg-python, which cannot hold bytes that are no UTF-8: see `graph_arguments`."""
+    return output_argument(Path(path)).translate(_TO_PRIVATE)
+
+
+def graph_arguments(stream: Any) -> list[str]:
+    """The arguments of a graph of ffmpeg-python, with the names of its files as they are."""
+    return [a.translate(_FROM_PRIVATE) for a in stream.get_args()]
 
 
 @contextmanager

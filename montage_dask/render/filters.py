@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from typing import Any
 
 import ffmpeg
 
 from montage_dask.media.container import checked_format
+from montage_dask.media.ffmpeg import graph_name
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.opening import decoder_options
 from montage_dask.records import Source
@@ -84,7 +84,7 @@ def open_input(
         options["ss"] = f"{float(wanted * index.time_base):.6f}"
         options["seek_timestamp"] = 1
         options["noaccurate_seek"] = None
-    return ffmpeg.input("file:" + os.path.abspath(source.path), **options)[str(source.stream_index)]
+    return ffmpeg.input(graph_name(source.path), **options)[str(source.stream_index)]
 
 
 def picture_of(

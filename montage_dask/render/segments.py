@@ -14,7 +14,7 @@ import ffmpeg
 
 from montage_dask.errors import FFmpegError, RenderError, VerificationError
 from montage_dask.media.encoders import Encoding
-from montage_dask.media.ffmpeg import output_argument
+from montage_dask.media.ffmpeg import graph_arguments, graph_name
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Event, Match, Source, Timeline
 from montage_dask.render.blame import blame
@@ -207,7 +207,7 @@ def _encode(
             "an": None,
             "f": "mp4",
         }
-        arguments = ffmpeg.output(pictures, output_argument(output), **options).get_args()
+        arguments = graph_arguments(ffmpeg.output(pictures, graph_name(output), **options))
         lines = make_file(
             [
                 *encoding.device_arguments,
@@ -232,7 +232,7 @@ def _encode(
 def count_frames(path: Path) -> int:
     """Video frames of a file that we wrote, by its packets; 0 for one that is no video at all."""
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
             packets = container.demux(container.streams.video[0])
             return sum(1 for packet in packets if packet.size)
     except (av.FFmpegError, IndexError):

@@ -18,7 +18,7 @@ import ffmpeg
 from montage_dask.errors import FFmpegError, InputChanged, VerificationError
 from montage_dask.media.container import open_media
 from montage_dask.media.encoders import Encoding
-from montage_dask.media.ffmpeg import input_arguments, output_argument
+from montage_dask.media.ffmpeg import graph_arguments, graph_name, input_arguments, output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.assemble import MUXERS, concat_list
@@ -149,11 +149,8 @@ def _encode(
             options.pop("pix_fmt", None)
             packed = "p010le" if deep else encoding.upload
             stream = stream.filter("format", packed).filter("hwupload")
-        arguments = ffmpeg.output(
-            stream,
-            output_argument(output),
-            **{**options, **timing, "video_track_timescale": ticks, "an": None, "f": "mp4"},
-        ).get_args()
+        made = {**options, **timing, "video_track_timescale": ticks, "an": None, "f": "mp4"}
+        arguments = graph_arguments(ffmpeg.output(stream, graph_name(output), **made))
         return make_file(
             [
                 *encoding.device_arguments,

@@ -33,7 +33,7 @@ class Facts:
 def frames_hash(path: Path) -> str:
     """SHA-256 of all decoded pictures: equal for equal video."""
     digest = hashlib.sha256()
-    with av.open(f"file:{path}") as container:
+    with av.open(f"file:{path}", metadata_errors="replace") as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         for frame in container.decode(stream):
@@ -45,7 +45,7 @@ def find_cuts(path: Path) -> tuple[int, ...]:
     """First frames of new shots in a finished file: where the picture changes much more than around it."""
     changes = [0.0]
     before: np.ndarray | None = None
-    with av.open(f"file:{path}") as container:
+    with av.open(f"file:{path}", metadata_errors="replace") as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         for frame in container.decode(stream):
@@ -70,7 +70,7 @@ def facts(path: Path) -> Facts:
         MediaError: it cannot be read.
     """
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
             video = container.streams.video[0]
             sounds = container.streams.audio
             pts: list[int] = []
@@ -138,7 +138,7 @@ def check(path: Path, *, frames: int, fps: Fraction, joins: tuple[int, ...] = ()
 
 def _decodes(path: Path, numbers: list[int], fps: Fraction) -> None:
     try:
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
             stream = container.streams.video[0]
             for number in numbers:
                 target = int(number / fps / stream.time_base)

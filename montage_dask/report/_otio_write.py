@@ -53,7 +53,8 @@ def write_otio(timeline: Timeline, sources: Mapping[str, Source], music: Music, 
     document.tracks.append(_music_track(timeline, music, path.parent))
     _mark_beats(document, timeline, music)
     with writing(path) as part:
-        otio.adapters.write_to_file(document, str(part), adapter_name="otio_json")
+        # It takes no name that is not UTF-8.
+        part.write_text(otio.adapters.write_to_string(document, "otio_json"), encoding="utf-8")
 
 
 def _time(frames: float | Fraction, rate: Fraction) -> Any:

@@ -153,3 +153,10 @@ def test_a_file_is_looked_at_before_and_after(tmp_path):
     path.write_bytes(b"1234567")
     with pytest.raises(SourceChanged):
         Sources(request)
+
+
+def test_an_output_that_is_made_again_is_not_a_file_that_changed(cluster, material):
+    job = job_of(material, "out.mp4", store=material / "store")
+    job.run()
+    job.output.write_bytes(b"something else")
+    assert job.run().summary["pictures"]

@@ -103,6 +103,7 @@ def montage(
         [sys.executable, "-m", "montage_dask", *map(str, arguments)],
         capture_output=True,
         text=True,
+        errors="replace",
         cwd=cwd,
         timeout=240,
         env=environment(**extra),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import textwrap
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -98,8 +99,9 @@ def test_an_ffmpeg_that_was_asked_to_end_was_killed_too(tmp_path):
 
     def end(frames: int) -> None:
         for child in psutil.Process().children() if frames else ():
-            if "color=size=16x16:rate=30:color=red" in child.cmdline():
-                child.terminate()
+            with suppress(psutil.Error):  # it has ended already
+                if "color=size=16x16:rate=30:color=red" in child.cmdline():
+                    child.terminate()
 
     with pytest.raises(FFmpegKilled, match="SIGTERM"):
         run_ffmpeg(
