@@ -19,7 +19,7 @@ from montage_dask.media.decode import decode_frames
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 
-VERSION = 1
+VERSION = 2
 
 MAXIMUM_SIZE = (480, 270)
 """Pixels on which motion is measured: all corners together tell it to a fiftieth of one even so."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from montage_dask.analysis.strip import Strip
     from montage_dask.records import Window
 
-VERSION = 1
+VERSION = 2
 """Raised when the same strip gives other scores."""
 
 PRECISIONS = ("float32", "bfloat16")

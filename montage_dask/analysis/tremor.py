@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from montage_dask.analysis.features import HEIGHT, WIDTH, Bytes
 from montage_dask.analysis.steady import path_of, shake_percent
 
-VERSION = 1
+VERSION = 2
 
 STEADY_PERCENT = 0.1
 """Below this a shot is steady. On films shaken by a known path it measured 1.15 to 1.3 times the shake."""

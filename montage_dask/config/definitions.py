@@ -77,6 +77,7 @@ KINDS: Mapping[str, Kind[Any]] = {
     "director-api": one_of("auto", "responses", "chat"),
     "director-seconds": number(1, 3600),
     "keep-audio": switch,
+    "deinterlace": on_off_or_auto,
     "stabilise": on_off_or_auto,
     "upscale": on_off_or_auto,
     "upscale-model": text,

@@ -24,7 +24,7 @@ from montage_dask.render.grade import Look, look_of
 from montage_dask.render.mapping import FrameMap, make_map
 from montage_dask.render.running import make_file
 
-VERSION = 4
+VERSION = 5
 
 MAXIMUM_EVENTS = 12
 """Inputs of one ffmpeg: each holds a decoder with its pictures."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from montage_dask.render.pictures import Picture, Plane, Transform
 
-VERSION = 1
+VERSION = 2
 
 Matrix = NDArray[np.float64]
 

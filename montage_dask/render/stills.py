@@ -14,7 +14,7 @@ from montage_dask.media.index import FrameIndex
 from montage_dask.records import Shot, Source
 from montage_dask.store import writing
 
-VERSION = 1
+VERSION = 2
 
 JPEG_QUALITY = 92
 

@@ -21,14 +21,14 @@ from montage_dask.media.ffmpeg import input_arguments, output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.assemble import MUXERS, concat_list
-from montage_dask.render.filters import graded_picture, open_input
+from montage_dask.render.filters import frames_of, graded_picture, open_input, upright
 from montage_dask.render.grade import look_of
 from montage_dask.render.mapping import FrameMap
 from montage_dask.render.running import make_file
 from montage_dask.render.segments import count_frames, timescale
 from montage_dask.store import writing
 
-VERSION = 2
+VERSION = 3
 
 UNSPECIFIED = "unspecified"
 
@@ -68,8 +68,7 @@ def transcode_window(
     frames = stop_frame - start_frame
     shown = FrameMap(start_frame, stop_frame - 1, frames, 0, 0.0, 1.0)
     stream = open_input(source, index, shown)
-    end = {"end_pts": int(index.pts[stop_frame])} if stop_frame < len(index) else {}
-    stream = stream.filter("trim", start_pts=int(index.pts[start_frame]), **end)
+    stream = frames_of(stream, source, index, start_frame, stop_frame)
     options = dict(encoding.options)
     if source.constant_frame_rate:
         rate = source.frame_rate
@@ -141,9 +140,7 @@ def _tagged(options: dict[str, Any], source: Source) -> dict[str, Any]:
 def _sized(stream: Any, source: Source, size: tuple[int, int] | None) -> Any:
     # It is turned here; what says so must not stay, or players turn it again.
     stream = stream.filter("sidedata", mode="delete", type="DISPLAYMATRIX")
-    turns = {90: ["clock"], 180: ["clock", "clock"], 270: ["cclock"]}
-    for turn in turns.get(source.rotation_degrees, []):
-        stream = stream.filter("transpose", turn)
+    stream = upright(stream, source)
     if size is None:
         if source.coded_width % 2 or source.coded_height % 2:
             stream = stream.filter("scale", "ceil(iw/2)*2", "ceil(ih/2)*2", flags="bicubic")

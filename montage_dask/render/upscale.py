@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 """Raised when the same pictures come out differently."""
 
 log = logging.getLogger(__name__)
