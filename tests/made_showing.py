@@ -64,7 +64,7 @@ def with_clap(source: Path, path: Path, size: tuple[int, int], crop: tuple[int, 
 
 
 def fields(path: Path, order: str, *options: str, flag: str = "", frames: int = 12) -> Path:
-    """Woven fields at 25 frames a second: a bar that moves 4 pixels from field to field (see `bar`).
+    """Woven fields at 25 frames a second: a bar that moves 8 pixels from field to field (see `bar`).
 
     Args:
         path: to write.
@@ -76,7 +76,7 @@ def fields(path: Path, order: str, *options: str, flag: str = "", frames: int = 
     weave = {"tff": "interleave_top", "bff": "interleave_bottom"}[order]
     said = flag or order
     told = ("-flags", "+ildct+ilme", "-x264-params", f"{said}=1") if said != "prog" else ()
-    drawn = "geq=lum='if(between(X-mod(N*4\\,240)\\,20\\,59)\\,200\\,50+Y/4)':cb=128:cr=128"
+    drawn = "geq=lum='if(between(X-mod(N*8\\,240)\\,20\\,59)\\,200\\,50+Y/4)':cb=128:cr=128"
     run_ffmpeg(
         [
             "-f", "lavfi", "-i", f"nullsrc=size=320x192:rate=50,format=yuv420p,{drawn}",
@@ -92,7 +92,7 @@ def fields(path: Path, order: str, *options: str, flag: str = "", frames: int = 
 def bar(field: int) -> np.ndarray:
     """The luma of a moment of `fields`: uint8 [192, 320]."""
     luma = np.repeat((50 + np.arange(192) / 4).astype(np.uint8)[:, None], 320, 1)
-    luma[:, 20 + field * 4 : 60 + field * 4] = 200
+    luma[:, 20 + field * 8 : 60 + field * 8] = 200
     return luma
 
 
