@@ -96,7 +96,9 @@ def bar(field: int) -> np.ndarray:
     return luma
 
 
-def shown_by_ffmpeg(path: Path, size: tuple[int, int], *filters: str) -> np.ndarray:
+def shown_by_ffmpeg(
+    path: Path, size: tuple[int, int], *filters: str, stream: int | None = None
+) -> np.ndarray:
     """All frames as the ffmpeg executable shows a file by itself: uint8 [n, height, width, 3]."""
     raw = path.with_suffix(".rgb")
     chain = [
@@ -106,7 +108,7 @@ def shown_by_ffmpeg(path: Path, size: tuple[int, int], *filters: str) -> np.ndar
     ]
     run_ffmpeg(
         [
-            "-i", f"file:{path}", "-map", "0:v:0", "-fps_mode", "passthrough",
+            "-i", f"file:{path}", "-map", "0:v:0" if stream is None else f"0:{stream}", "-fps_mode", "passthrough",
             "-vf", ",".join(chain), "-f", "rawvideo", f"file:{raw}",
         ],
         about=path,
@@ -114,3 +116,38 @@ def shown_by_ffmpeg(path: Path, size: tuple[int, int], *filters: str) -> np.ndar
     pictures = np.fromfile(raw, np.uint8).reshape(-1, size[1], size[0], 3)
     raw.unlink()
     return pictures
+
+
+def with_edits(source: Path, path: Path, edits: list[tuple[float, float]]) -> Path:
+    """A copy of an MP4 whose index is at its end, with another edit list.
+
+    Args:
+        source: with one track.
+        path: to write.
+        edits: how long (seconds), and from which second of the media; -1 for nothing.
+    """
+    data = bytearray(source.read_bytes())
+    moov = data.find(b"moov")
+    assert data.find(b"mdat") < moov
+
+    def scale(name: bytes) -> int:
+        at = data.find(name, moov)
+        return int.from_bytes(data[at + 16 : at + 20], "big")
+
+    movie, media = scale(b"mvhd"), scale(b"mdhd")
+    entries = b"".join(
+        struct.pack(">iiI", round(t * movie), round(s * media) if s >= 0 else -1, 1 << 16)
+        for t, s in edits
+    )
+    listed = struct.pack(">II", 0, len(edits)) + entries
+    elst = struct.pack(">I4s", 8 + len(listed), b"elst") + listed
+    edts = struct.pack(">I4s", 8 + len(elst), b"edts") + elst
+    at = data.find(b"edts", moov) - 4
+    length = int.from_bytes(data[at : at + 4], "big")
+    data[at : at + length] = edts
+    for name in (b"moov", b"trak"):
+        box = data.find(name, moov) - 4
+        grown = int.from_bytes(data[box : box + 4], "big") + len(edts) - length
+        data[box : box + 4] = grown.to_bytes(4, "big")
+    path.write_bytes(data)
+    return path

@@ -180,7 +180,9 @@ def write_pictures(
     frames = stop_frame - start_frame
     pictures = transform(read_pictures(source, index, start_frame, stop_frame, threads=threads))
     try:
-        with _Writer(source, index, start_frame, output, size, encoding, rate, upright) as writer:
+        with _Writer(
+            source, index, start_frame, stop_frame, output, size, encoding, rate, upright
+        ) as writer:
             for number, picture in enumerate(pictures, start_frame):
                 if picture.frame != number or picture.size != size or number >= stop_frame:
                     raise VerificationError(
@@ -211,6 +213,7 @@ class _Writer:
         source: Source,
         index: FrameIndex,
         start_frame: int,
+        stop_frame: int,
         output: Path,
         size: tuple[int, int],
         encoding: Encoding,
@@ -243,6 +246,9 @@ class _Writer:
         stream.width, stream.height = shown
         stream.pix_fmt = self._format = "yuv420p10le" if deep else encoding.pixel_format
         stream.time_base = stream.codec_context.time_base = Fraction(1, scale)
+        if rate is None and index.lingers(stop_frame - 1):
+            # MP4 keeps the time of the picture that comes last in the file, which must be the one that is shown last.
+            stream.codec_context.max_b_frames = 0
         stream.codec_context.framerate = rate or source.frame_rate
         aspect = source.sample_aspect
         stream.codec_context.sample_aspect_ratio = 1 / aspect if transposed else aspect

@@ -84,6 +84,9 @@ def transcode_window(
             "enc_time_base": f"{base.numerator}:{base.denominator}",
         }
         ticks = base.denominator if base.numerator == 1 else 90_000
+        if index.lingers(stop_frame - 1):
+            # MP4 keeps the time of the picture that comes last in the file: no other may follow the one that is shown last.
+            options["bf"] = 0
     stream = _sized(stream, source, size)
     deep = source.bit_depth > 8 and not encoding.h264
     if deep:
