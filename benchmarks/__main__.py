@@ -16,6 +16,7 @@ NAMES = {
     "gpu": "what a GPU does for scenes, beats, upscaling, encoding and montages",
     "cgpu": "calls and megabytes a second of the line to a Colab runtime",
     "watching": "what the page and the metrics cost the scheduler",
+    "faults": "the same video whatever dies, hangs or is damaged in mid-job",
     "kubernetes": "starting on Kubernetes, and recovering from what breaks there",
     "graph": "tasks, scheduler and client time for many clips",
     "scale": "how busy the driver keeps 200 workers whose operations sleep",

@@ -14,7 +14,16 @@ and every command is a function, which takes its options as keywords (dashes as 
     summary = montage_dask.run("footage/", music="track.mp3", output="montage.mp4")
 """
 
-from __future__ import annotations
+import sys
+
+# `python -m montage_dask` puts the current folder before all others. That may be a received one, with a click.py or a typing.py
+# in it: nothing is imported before it is gone. (While Python looks for the module, argv begins with "-m".)
+if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].endswith("montage_dask"):
+    _here = "" if sys.flags.safe_path else sys.path.pop(0)
+    if _here and __file__.startswith(f"{_here}/montage_dask/"):
+        sys.path.append(
+            _here
+        )  # a copy of the sources that is not installed stands there itself: others come first
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""`python -m montage_dask`."""
+"""`python -m montage_dask`; the package itself has taken the current folder off the path."""
 
 from montage_dask.cli import main
 

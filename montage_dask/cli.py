@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -36,6 +37,8 @@ for _command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code. Errors are one line; details are in the log."""
+    # For whatever Python this process starts (workers, nannies, helpers of multiprocessing): they begin in the current folder.
+    os.environ["PYTHONSAFEPATH"] = "1"
     # A terminated job is an interrupted one: it stops its workers and keeps what is done.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from montage_dask.config import resolve
+from montage_dask.config import cluster_of, resolve
 from montage_dask.errors import MontageError, RemoteError
 from montage_dask.media.encoders import ENCODERS, HARDWARE, try_encoder
 from montage_dask.media.ffmpeg import binary, version
@@ -136,8 +136,9 @@ def _cluster(where: str | None) -> Iterator[dict[str, Any]]:
     from montage_dask.graph.workers import capacity_of
 
     settings = resolve({"cluster": where} if where else None)
-    name = settings["cluster"].value
+    name = where or settings["cluster"].value
     try:
+        name = cluster_of(settings)
         with connect(settings) as client:
             found = capacity_of(client)
     except MontageError as error:

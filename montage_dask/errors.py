@@ -4,9 +4,13 @@ MontageError
 ├── UsageError            the request is wrong: an option, a job file, a style (exit code 2)
 ├── MediaError            a media file cannot be used; carries the file and the reason
 │   ├── FFmpegError       ffmpeg failed on it; carries the last lines and the command
+│   │   └── InputChanged  pictures changed on the way, which its filters cannot take; another way to read them is tried
+│   ├── SourceChanged     it was written to while the job ran
 │   └── Uncuttable        a part of it cannot be told from the rest without decoding: use the whole file
+├── FFmpegKilled          somebody killed ffmpeg, mostly the system for want of memory: tried again, no file is to blame
 ├── NothingToDoError      no usable footage or music is left
 ├── StoreError            the run folder or the output cannot be written
+│   └── DamagedArtefact   what an earlier operation made is not there as it was made: it is made again
 ├── ClusterError          no cluster, or it lacks a resource that the graph needs
 ├── Cancelled             the work was called off; what is done is kept
 ├── DirectorUnavailable   no usable answer from a language model; rules read the brief instead
@@ -20,6 +24,7 @@ MontageError
 │       ├── RemoteCommandFailed     the command ran there and failed; carries code and last lines
 │       ├── TransferCorrupt         bytes arrived changed, again and again
 │       └── Timeout                 no answer in time
+├── RenderError           pictures cannot be rendered, and no source is to blame
 └── VerificationError     a rendered file is not what the timeline promised
 
 The message is one line for the user: what, which file, what to do. Details go to the log.
@@ -79,8 +84,75 @@ class FFmpegError(MediaError):
         return "\n".join([*self.last_lines, "command: " + shlex.join(self.command)])
 
 
+class SourceChanged(MediaError):
+    """A file is not what it was when the job first looked at it. Nothing that was made of it meanwhile is kept.
+
+    Args:
+        path: the file.
+        reason: as for `MediaError`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        reason: str = "has changed since it was probed: run again when it is complete",
+    ) -> None:
+        super().__init__(path, reason)
+
+
+class InputChanged(FFmpegError):
+    """The pictures of an input changed their size or colours, and ffmpeg would have made its filters anew."""
+
+
 class Uncuttable(MediaError):
     """A range of a file cannot be copied out so that it decodes as in the whole; the whole can be used."""
+
+
+class FFmpegKilled(MontageError):
+    """Somebody killed ffmpeg. It may go well another time, like the task of a worker that died.
+
+    Args:
+        signal_name: how.
+        last_lines: the end of what ffmpeg printed.
+        command: the argument list, to run again by hand.
+    """
+
+    def __init__(
+        self, signal_name: str, last_lines: Sequence[str] = (), command: Sequence[str] = ()
+    ) -> None:
+        super().__init__(signal_name, tuple(last_lines), tuple(command))
+        self.signal_name = signal_name
+        self.last_lines = tuple(last_lines)
+        self.command = tuple(command)
+
+    def __str__(self) -> str:
+        memory = ": mostly for want of memory" if self.signal_name == "SIGKILL" else ""
+        return f"ffmpeg was killed ({self.signal_name}){memory}"
+
+    details = FFmpegError.details
+
+
+class RenderError(MontageError):
+    """Pictures cannot be rendered, and none of their sources is to blame.
+
+    Args:
+        reason: one line that says why.
+        last_lines: the end of what ffmpeg printed.
+        command: its argument list.
+    """
+
+    def __init__(
+        self, reason: str, last_lines: Sequence[str] = (), command: Sequence[str] = ()
+    ) -> None:
+        super().__init__(reason, tuple(last_lines), tuple(command))
+        self.reason = reason
+        self.last_lines = tuple(last_lines)
+        self.command = tuple(command)
+
+    def __str__(self) -> str:
+        return f"the pictures cannot be rendered, and no file is to blame: {self.reason}"
+
+    details = FFmpegError.details
 
 
 class NothingToDoError(MontageError):
@@ -89,6 +161,31 @@ class NothingToDoError(MontageError):
 
 class StoreError(MontageError):
     """The run folder or the output cannot be written."""
+
+
+class DamagedArtefact(StoreError):
+    """What an earlier operation made is gone, or is not what it made; whoever has its request makes it again.
+
+    Args:
+        place: the file or object.
+        missing: it is not there at all.
+    """
+
+    def __init__(self, place: str, missing: bool = False) -> None:
+        super().__init__(place, missing)
+        self.place = place
+        self.missing = missing
+
+    @property
+    def brief(self) -> str:
+        """What is the matter, in few words."""
+        return "its result is missing" if self.missing else "its result is damaged"
+
+    def __str__(self) -> str:
+        place = printable(self.place)
+        return (
+            f"{place} is missing: run again" if self.missing else f"{place} is damaged: run again"
+        )
 
 
 class ClusterError(MontageError):

@@ -5,35 +5,27 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from montage_dask.config import Setting, resolve
+from montage_dask.config import KINDS, Setting, resolve
 from montage_dask.errors import UsageError, printable
 from montage_dask.named_files import anchored, for_footage, for_music
+from montage_dask.received import read_yaml
 from montage_dask.store import Place, Url, is_url, place_of
 from montage_dask.store.cache import default_folder
-from montage_dask.store.places import local_only
+from montage_dask.store.places import lies_in, local_only
 
 SELECTORS = ("include", "exclude", "pin", "first", "last")
 LISTS = ("footage", *SELECTORS)
 PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
-NOT_IN_JOB_FILES = (
-    # A received file must not send file names and the user's key to a server of its choice.
-    *("roots", "store", "embedding-model", "director-url"),
-    # Nor let workers open files outside of its folder.
-    *("scenes-weights", "beats-weights", "beat-this-checkpoint"),
-    # Nor weaken what the user set, or use the user's certificate.
-    *("kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"),
-    # They belong to a machine.
-    *("cache-folder", "cache-limit"),
-)
-"""Settings that only the user can set."""
+PATH_SETTINGS = ("grade", "style", "beats-file", "upscale-model")
+"""Settings that may name a file."""
+FILE_SUFFIXES = (".cube", ".yaml", ".yml", ".pth")
+"""What tells a file from a name there."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +52,10 @@ class JobSpec:
     """The one that ends it."""
     from_timeline: Path | None
     settings: Mapping[str, Setting]
+    link_roots: tuple[Place, ...] = ()
+    """Where links inside footage folders may lead, beside those folders themselves."""
+    timeline_roots: tuple[Place, ...] | None = None
+    """Where all must lie that a received timeline names; None: anywhere, because the user named it."""
 
     def __getitem__(self, name: str) -> Any:
         """The value of a setting."""
@@ -102,6 +98,11 @@ class JobSpec:
         return self["fps"]
 
 
+def may_be_in_job_files(name: str) -> bool:
+    """Whether a setting says what a montage is, so that a received job file may hold it."""
+    return KINDS[name].in_job_files
+
+
 def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> JobSpec:
     """A checked job from options by their long names ("footage", "music", "output", "style", …).
 
@@ -112,35 +113,37 @@ def make_job(options: Mapping[str, Any], *, base: Path | None = None) -> JobSpec
     Raises:
         UsageError: an option is unknown, wrong or missing.
     """
-    return _build({k: v for k, v in options.items() if v is not None}, {}, base or Path.cwd())
+    return _build(_given(options), {}, base or Path.cwd())
 
 
 def read_job(path: Path, options: Mapping[str, Any]) -> JobSpec:
     """The job of a YAML file, with options from the command line on top.
 
-    Paths in the file start at its folder and must stay below it, or below one of the folders of the setting `roots`
-    (which the file itself cannot set): a job file is a thing that one receives.
+    A job file is a thing that one receives. So it may say what the montage is, and never where it runs, what that may take or
+    whom it asks; its paths start at its folder and must stay below it, or below one of the folders of the setting `roots`. The
+    option `trust-job` says that the file is the user's own: then it may hold whatever the command line may.
 
     Raises:
-        UsageError: the file is not a job, or names a path outside.
+        UsageError: the file is not a job, holds what it may not, or names a path outside.
     """
     name = printable(str(path))
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path)
     except OSError as error:
         raise UsageError(f"{name}: cannot read the job file: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{name}: not a YAML file: {str(error).splitlines()[0]}") from error
+    except ValueError as error:
+        raise UsageError(f"{name}: not a YAML file: {printable(str(error))[:200]}") from error
     if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
-    for key in NOT_IN_JOB_FILES:
-        if key in data:
-            raise UsageError(f"{name}: {key} cannot be set by a job file")
     base = path.resolve().parent
-    roots = [base, *(_real(place_of(r)) for r in resolve()["roots"].value)]
+    trusted = bool(options.get("trust-job"))
+    if not trusted:
+        _refuse_foreign(data, name)
+    allowed = (base, *(_real(place_of(r)) for r in resolve()["roots"].value))
+    roots = None if trusted else allowed
     given: dict[str, Any] = {}
     for key, value in data.items():
-        if key in LISTS or key in PATHS or key in ("grade", "style", "beats-file", "upscale-model"):
+        if key in LISTS or key in PATHS or key in PATH_SETTINGS:
             values = value if isinstance(value, list) else [value]
             if not all(isinstance(v, str | int | float) for v in values):
                 raise UsageError(f"{name}: {key} must be text or a list of texts")
@@ -148,28 +151,41 @@ def read_job(path: Path, options: Mapping[str, Any]) -> JobSpec:
             given[key] = resolved if key in LISTS else resolved[0]
         else:
             given[key] = value
-    command_line = {k: v for k, v in options.items() if v is not None and v != ()}
-    return _build(command_line, given, Path.cwd())
+    command_line = _given(options)
+    spec = _build(command_line, given, Path.cwd())
+    if trusted:
+        return spec
+    foreign = "from-timeline" in given and "from-timeline" not in command_line
+    return replace(spec, link_roots=allowed, timeline_roots=allowed if foreign else None)
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given on a command line; how a job file is read is no part of the job."""
+    return {k: v for k, v in options.items() if v is not None and v != () and k != "trust-job"}
+
+
+def _refuse_foreign(data: Mapping[str, Any], name: str) -> None:
+    """Refuse the settings that only the user may set, all by name."""
+    foreign = [k for k in data if k in KINDS and not may_be_in_job_files(k)]
+    if foreign:
+        raise UsageError(
+            f"{name}: {', '.join(foreign)} cannot be set by a job file, which says what a montage is and not where it runs: "
+            "leave it out, or say --trust-job if the file is yours"
+        )
 
 
 def _real(place: Place) -> Place:
     return place if isinstance(place, Url) else place.resolve()
 
 
-def _inside(key: str, value: str, base: Path, roots: Sequence[Place], job: str) -> str:
+def _inside(key: str, value: str, base: Path, roots: Sequence[Place] | None, job: str) -> str:
     """A path of a job file made absolute, or a name that is no path."""
     if key in SELECTORS:
         return value  # selectors only compare names
-    names = key in ("grade", "style", "upscale-model")
-    if names and not value.endswith((".cube", ".yaml", ".yml", ".pth")):
+    if key in PATH_SETTINGS and key != "beats-file" and not value.lower().endswith(FILE_SUFFIXES):
         return value
     place = place_of(os.path.normpath(base / value) if not is_url(value) else value)
-    if isinstance(place, Url):
-        inside = any(isinstance(r, Url) and place.is_relative_to(r) for r in roots)
-    else:
-        real = place.resolve()
-        inside = any(isinstance(r, Path) and real.is_relative_to(r) for r in roots)
-    if not inside:
+    if roots is not None and not lies_in(place, roots):
         raise UsageError(
             f"{job}: {key}: {printable(value)} lies outside the job file's folder; "
             "allow its folder by DASK_MONTAGE__ROOTS='[\"/folder\"]'"
@@ -225,6 +241,12 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
     run_dir = named or output.with_suffix(".montage")
     store = settings["store"].value
     beside = named / "store" if named else output.parent / ".montage"
+    unnamed = {"--run-dir": None if named else run_dir, "--store": None if store else beside}
+    for option, place_of_ours in unnamed.items():
+        if isinstance(place_of_ours, Path) and place_of_ours.is_symlink():
+            raise UsageError(
+                f"{printable(str(place_of_ours))} is a link that nobody named: remove it, or name its target by {option}"
+            )
     return JobSpec(
         footage=footage,
         music=None if music is None else str(music),
@@ -239,6 +261,7 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
         last=one("last"),
         from_timeline=timeline,
         settings=settings,
+        link_roots=tuple(_real(place_of(r)) for r in settings["roots"].value),
     )
 
 

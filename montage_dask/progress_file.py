@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 
 from montage_dask.errors import Cancelled, MontageError, StoreError, UsageError, printable
 from montage_dask.progress_state import Told, Tracker
+from montage_dask.received import read_bytes
 from montage_dask.store import Place, write_json
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ EVERY_SECONDS = 1.0
 """Written at most this often."""
 ALIVE_SECONDS = 10.0
 """And at least this often while the job lives."""
+PROGRESS_BYTES = 64 << 20
+"""The largest file that is read."""
 STALE_SECONDS = 60.0
 """A file of another machine that is older means that its job is gone: clocks and shared folders are some seconds off."""
 
@@ -112,7 +115,7 @@ def read_progress(run_dir: Path) -> dict[str, Any] | None:
     """
     path = run_dir / NAME
     try:
-        found = json.loads(path.read_text(encoding="ascii"))
+        found = json.loads(read_bytes(path, PROGRESS_BYTES).decode("ascii"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as error:

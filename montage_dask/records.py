@@ -20,6 +20,10 @@ from typing import Any, ClassVar, TypeVar
 T = TypeVar("T")
 
 
+HDR_TRANSFERS = frozenset(["smpte2084", "arib-std-b67"])
+"""PQ and HLG."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioStream:
     """The audio stream of a file that would be used."""
@@ -84,11 +88,24 @@ class Source:
     field_order: str = ""
     """How pictures are deinterlaced: tff or bff (the field of the upper or lower lines comes first) or flagged (those that say
     so); empty where they are shown as they are."""
+    mtime_ns: int | None = None
+    """When it was changed last, as a job saw it first: it must not change while the job runs. None: not a file of people."""
+    x264_build: int | None = None
+    """The build of x264 that made it, where its first packet says so: decoders that start behind it must be told."""
+    uniform: bool = True
+    """Whether all pictures have the same size, shape, format and colours, and the clock runs on. Only then can ffmpeg's filters
+    read it; what reads frames by number (`media.decode`) gets them as this record says in any case."""
+
+    @property
+    def decoded_size(self) -> tuple[int, int]:
+        """Width and height of what the decoder gives, before the container's crop."""
+        left, top, right, bottom = self.crop
+        return self.coded_width + left + right, self.coded_height + top + bottom
 
     @property
     def hdr(self) -> bool:
         """Whether the transfer curve is PQ or HLG, so that tone mapping is needed."""
-        return self.color_transfer in ("smpte2084", "arib-std-b67")
+        return self.color_transfer in HDR_TRANSFERS
 
 
 @dataclass(frozen=True, slots=True)

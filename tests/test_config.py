@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 
 import dask.config
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from montage_dask.config import (
     ENVIRONMENT,
     KINDS,
+    cluster_of,
     defaults,
     descriptions,
     rate,
@@ -166,3 +168,35 @@ def test_the_words_that_a_form_names_are_all_taken(name):
         assert str(KINDS[name](word.strip("`"))).lower() == word.strip("`")
     with pytest.raises(ValueError, match="must be"):
         KINDS[name]("something else")
+
+
+@pytest.mark.parametrize(
+    ("command_line", "job_file", "environment", "expected"),
+    [
+        ({}, {}, {}, "local"),
+        ({}, {}, {"DISTRIBUTED_MODE": "true"}, "tcp://a:1"),
+        ({"cluster": "local"}, {}, {"DISTRIBUTED_MODE": "true"}, "local"),
+        ({}, {"cluster": "local"}, {"DISTRIBUTED_MODE": "true"}, "local"),
+        ({"cluster": "tcp://b:2"}, {}, {"DISTRIBUTED_MODE": "true"}, "tcp://b:2"),
+        ({}, {}, {"DISTRIBUTED_MODE": "true", "DASK_MONTAGE__CLUSTER": "local"}, "local"),
+        ({}, {}, {"DISTRIBUTED_MODE": "false"}, "local"),
+        ({"distributed-mode": True}, {"cluster": "tcp://b:2"}, {}, "tcp://a:1"),
+        ({"distributed-mode": True, "cluster": "local"}, {}, {}, "local"),
+    ],
+)
+def test_the_stronger_place_says_where_jobs_run(
+    monkeypatch, command_line, job_file, environment, expected
+):
+    monkeypatch.setenv("COORDINATOR_URL", "tcp://a:1")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with dask.config.set(dask.config.collect(env=os.environ, paths=[])):
+        assert cluster_of(resolve(command_line, job_file)) == expected
+
+
+def test_distributed_mode_without_an_address_is_an_error(monkeypatch):
+    monkeypatch.setenv("DISTRIBUTED_MODE", "true")
+    monkeypatch.delenv("COORDINATOR_URL", raising=False)
+    with pytest.raises(UsageError, match=r"environment DISTRIBUTED_MODE.*COORDINATOR_URL"):
+        cluster_of(resolve())
+    assert cluster_of(resolve({"cluster": "local"})) == "local"

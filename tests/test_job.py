@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import dask.config
 import pytest
 
-from montage_dask.config import KINDS
+from montage_dask.config import KINDS, defaults
 from montage_dask.errors import UsageError
 from montage_dask.job import LISTS, make_job, read_job
 
@@ -189,19 +191,40 @@ def test_only_one_clip_can_be_first(folder):
     assert read_job(job_file(folder, text), {"first": "d"}).last == ("c.mp4@3",)
 
 
-@pytest.mark.parametrize("key", ["kubernetes-tls", "tls-ca-file", "tls-cert", "tls-key"])
-def test_a_job_file_has_no_say_in_encryption(folder, key):
-    text = f"footage: clips\nmusic: track.mp3\n{key}: false\n"
-    with pytest.raises(UsageError, match=f"{key} cannot be set by a job file"):
+MONTAGE = {
+    "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade", "match",
+    "transition", "director", "keep-audio", "deinterlace", "stabilise", "upscale", "upscale-model", "bpm", "beats-file", "beats-per-bar",
+    "detector", "threshold", "embedding", "tracker", "loudness-lufs", "true-peak-db",
+}  # fmt: skip
+"""What a montage is. A setting that is added here can be set by whoever sends a file: may it?"""
+
+
+def test_what_job_files_may_hold_is_a_short_list():
+    assert {name for name, kind in KINDS.items() if kind.in_job_files} == MONTAGE
+
+
+@pytest.mark.parametrize("key", sorted(KINDS.keys() - MONTAGE))
+def test_a_job_file_does_not_say_where_it_runs(folder, key):
+    """`cluster: tcp://…` would let whoever listens there run code in the client."""
+    value = json.dumps(defaults()[key])
+    text = f"footage: clips\nmusic: track.mp3\n{key}: {value}\n"
+    with pytest.raises(UsageError, match=f"job.yaml: {key} cannot be set by a job file.*--trust"):
+        read_job(job_file(folder, text), {})
+    assert read_job(job_file(folder, text), {"trust-job": True}).settings[key].origin == "job file"
+
+
+def test_all_that_is_refused_is_named(folder):
+    text = "cluster: tcp://10.0.0.1:8786\nmusic: a\nfootage: b\nmemory-limit: 1TB\ncgpu-binary: x\n"
+    with pytest.raises(UsageError, match=r"cluster, memory-limit, cgpu-binary cannot"):
         read_job(job_file(folder, text), {})
 
 
-@pytest.mark.parametrize("key", ["scenes-weights", "beats-weights", "beat-this-checkpoint"])
-def test_a_job_file_names_no_weights(folder, key):
-    """They would let it have any file of the machine opened."""
-    text = f"footage: clips\nmusic: track.mp3\n{key}: /etc/passwd\n"
-    with pytest.raises(UsageError, match=f"{key} cannot be set by a job file"):
-        read_job(job_file(folder, text), {})
+def test_the_owner_of_a_job_file_may_name_any_path(folder):
+    text = f"footage: ../outside\nmusic: track.mp3\nstore: {folder.parent}\nretries: 7\n"
+    job = read_job(job_file(folder, text), {"trust-job": True, "seed": 3})
+    assert job.footage == (str(folder.parent / "outside"),)
+    assert (job.store, job["retries"], job["seed"]) == (folder.parent, 7, 3)
+    assert make_job({**GIVEN, "trust-job": True}).footage
 
 
 def test_a_job_file_may_hold_a_brief_but_not_name_a_server(folder):
@@ -225,12 +248,22 @@ def test_a_job_file_may_hold_a_brief_but_not_name_a_server(folder):
 @pytest.mark.parametrize(
     "text",
     ["", "- a\n", "just words\n", "1: 2\n", "footage: {a: b}\nmusic: x\n", "a: [\n",
-        "footage: !!python/object:os.system x\n", "\x00", "musik: x\n"],
+        "footage: !!python/object:os.system x\n", "\x00", "musik: x\n",
+        # Nested until the parser falls over, unfolding to more than there is, larger than anybody writes.
+        "footage: " + "[" * 5000 + "]" * 5000, "footage: " + "{a: " * 5000 + "}" * 5000, "- " * 5000,
+        "a: &a [x]\nb: &b [*a, *a]\nfootage: [*b, *b]\n", "#" * 300_000, "seed: " + "9" * 5000, "start: 2001-99-99\n"],
 )  # fmt: skip
 def test_files_that_are_no_job(folder, text):
     with pytest.raises(UsageError) as caught:
         read_job(job_file(folder, text), {"footage": ["x"]})
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_pipe_is_not_waited_for(folder):
+    os.mkfifo(folder / "job.yaml")
+    with pytest.raises(UsageError, match="is not a regular file"):
+        read_job(folder / "job.yaml", {})
 
 
 def test_a_job_file_that_cannot_be_read(folder):

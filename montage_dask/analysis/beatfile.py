@@ -10,6 +10,7 @@ import numpy as np
 
 from montage_dask.analysis.tempo import Doubles
 from montage_dask.errors import UsageError
+from montage_dask.received import read_bytes
 
 MOST_BEATS = 1_000_000
 MOST_BYTES = 64 << 20
@@ -60,11 +61,9 @@ def read_beats(path: str | Path) -> GivenBeats:
 
 def _text(path: str | Path) -> str:
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read(MOST_BYTES + 1)
+        return read_bytes(path, MOST_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"beats file {path}: cannot be read: is no text") from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "is no text"
+        reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"beats file {path}: cannot be read: {reason}") from error
-    if len(text) > MOST_BYTES:
-        raise UsageError(f"beats file {path}: is too large to be one")
-    return text

@@ -7,7 +7,7 @@ number only, never on how the source was divided.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from montage_dask.media.orientation import is_transposed, turn_picture
 from montage_dask.media.tone import is_wide
 from montage_dask.records import Source, Window
 from montage_dask.store import Place, Store, key_of
-from montage_dask.store.arrays import ArraySpec, Rows, create_array, write_rows
+from montage_dask.store.arrays import ArraySpec, Rows, chunk_names, create_array, write_rows
 
 if TYPE_CHECKING:
     import av
@@ -34,6 +34,16 @@ SHARPNESS_STEP = 5
 
 _BATCH = 64
 """Thumbnails per NumPy batch: small enough to stay in the processor's cache."""
+
+ARRAYS: Mapping[str, tuple[tuple[int, ...], str]] = {
+    "thumbnails": ((HEIGHT, WIDTH, 3), "uint8"),
+    "scalars": ((len(features.COLUMNS),), "float32"),
+    "histogram": ((features.BINS**3,), "uint16"),
+    "hash": ((), "uint64"),
+}
+"""What is kept of each frame: shape and type."""
+EDGES, EDGES_TAIL = "edges", (2, HEIGHT, WIDTH, 3)
+"""The first and the last thumbnail of each window."""
 
 _SHARPNESS_WIDTH = 480
 """Pixels across on which sharpness is measured: finer detail says more about the codec."""
@@ -66,15 +76,16 @@ def create_strip(folder: Place, frames: int, window_frames: int) -> None:
     Raises:
         StoreError: they cannot be written.
     """
-    for name, tail, dtype in (
-        ("thumbnails", (HEIGHT, WIDTH, 3), "uint8"),
-        ("scalars", (len(features.COLUMNS),), "float32"),
-        ("histogram", (features.BINS**3,), "uint16"),
-        ("hash", (), "uint64"),
-    ):
+    for name, (tail, dtype) in ARRAYS.items():
         create_array(folder, name, ArraySpec((frames, *tail), dtype, window_frames))
     windows = -(-frames // window_frames)
-    create_array(folder, "edges", ArraySpec((windows, 2, HEIGHT, WIDTH, 3), "uint8", 1))
+    create_array(folder, EDGES, ArraySpec((windows, *EDGES_TAIL), "uint8", 1))
+
+
+def window_files(window: int) -> list[str]:
+    """The files below a strip's folder that hold one window, and those that describe them."""
+    tails = {name: tail for name, (tail, _) in ARRAYS.items()} | {EDGES: EDGES_TAIL}
+    return [f for name, tail in tails.items() for f in chunk_names(name, window, len(tail))]
 
 
 def write_window(

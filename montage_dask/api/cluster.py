@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from distributed import Client
 
 from montage_dask.cluster.connect import attach, connect
-from montage_dask.config import resolve
+from montage_dask.config import cluster_of, resolve
 from montage_dask.errors import ClusterError, UsageError
 from montage_dask.graph.placement import Capacity
 from montage_dask.graph.workers import capacity_of
@@ -59,9 +59,10 @@ class Cluster:
     In async code: `async with Cluster(asynchronous=True) as cluster: …`, or `cluster = await Cluster(asynchronous=True)`.
 
     Args:
-        where: "local" (a worker per core, a dask-cuda worker per GPU), "kubernetes", the address of a scheduler
+        where: None (what the settings say, usually "local"), "local" (a worker per core, a dask-cuda worker per GPU),
+            "kubernetes", the address of a scheduler
             ("tcp://host:8786"), a scheduler file, a Dask client (sync or async), or a Dask cluster object such as
-            `dask_kubernetes.operator.KubeCluster(…)`. Its workers need the resource tags (`--resources "CPU=1"`).
+            `dask_kubernetes.operator.KubeCluster(…)`. Where none of its workers has a resource tag, their threads count as CPU.
         otherwise: what to take instead when that cluster cannot be had, such as "local"; `why_otherwise` tells the reason.
         asynchronous: do not start before it is awaited or entered by `async with`.
         **options: settings such as `n_workers`; of Kubernetes `cpu_workers="0:8"`, `gpu_workers`, `namespace`, `image`, ….
@@ -75,33 +76,35 @@ class Cluster:
 
     def __init__(
         self,
-        where: Any = "local",
+        where: Any = None,
         *,
         otherwise: str | None = None,
         asynchronous: bool = False,
         **options: Any,
     ) -> None:
-        self.where = where if isinstance(where, str) else type(where).__name__
+        self.where = (
+            "" if where is None else where if isinstance(where, str) else type(where).__name__
+        )
         """Where the workers are, for people."""
         self.why_otherwise: str | None = None
         """Why the workers are not where they were asked for; None when they are."""
         self._given, self._otherwise, self._options = where, otherwise, options
         self._client: Client | None = None
         self._stack = ExitStack()
-        if isinstance(where, str):
-            self._settings(where)  # a wrong option is told at once
+        if where is None or isinstance(where, str):
+            self.where = cluster_of(self._settings(where))  # a wrong option is told at once
         if not asynchronous:
             self._start()
 
-    def _settings(self, where: str) -> Any:
+    def _settings(self, where: str | None) -> Any:
         named = {
             f"kubernetes-{k.replace('_', '-')}" if k in KUBERNETES_NAMES else k.replace("_", "-"): v
             for k, v in self._options.items()
             if v is not None
         }
-        if where != "kubernetes":
+        if (where or resolve()["cluster"].value) != "kubernetes":
             named = {k: v for k, v in named.items() if not k.startswith("kubernetes-")}
-        return resolve({**named, "cluster": where})
+        return resolve(named if where is None else {**named, "cluster": where})
 
     def _start(self) -> None:
         if self._client is not None:
@@ -123,13 +126,13 @@ class Cluster:
         """Connected; pods may take minutes, so a notebook tells that something is going on."""
         from montage_dask.notebook.live import Live, in_notebook
 
-        if not isinstance(where, str) or not in_notebook():
+        if not (where is None or isinstance(where, str)) or not in_notebook():
             return self._connected(where)
-        with Live(f"cluster {where}: starting workers", lambda: None):
+        with Live(f"cluster {self.where}: starting workers", lambda: None):
             return self._connected(where)
 
     def _connected(self, where: Any) -> Client:
-        if isinstance(where, str):
+        if where is None or isinstance(where, str):
             return self._stack.enter_context(connect(self._settings(where)))
         return self._stack.enter_context(around(where))
 

@@ -11,6 +11,7 @@ from montage_dask.api.montages import specify
 from montage_dask.api.working import driving, logged, separate, shown, watched
 from montage_dask.config import resolve
 from montage_dask.edit.styles import style_names
+from montage_dask.graph.checking import check_names
 from montage_dask.graph.gallery import check_styles, gallery
 from montage_dask.graph.telling import Progress
 from montage_dask.progress_file import ProgressFile
@@ -59,6 +60,7 @@ def styles(
             "output": str(folder / "x.mp4"),
         },
     )
+    check_names(job)
     with (
         shown(progress, "trying styles") as heard,
         logged(folder),

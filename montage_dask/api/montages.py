@@ -13,6 +13,7 @@ from montage_dask.api.working import driving, logged, shown, watched
 from montage_dask.dashboard.performance import performance
 from montage_dask.errors import MontageError
 from montage_dask.graph import finish, montage, planning
+from montage_dask.graph.checking import check_names
 from montage_dask.graph.montage import Made
 from montage_dask.graph.survey import Survey
 from montage_dask.graph.telling import Progress
@@ -82,6 +83,7 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
     Raises:
         MontageError: nothing could be made; nothing new stands at the output path then.
     """
+    check_names(job)
     montage.check_output(job)
     with (
         shown(progress, job.output.name) as heard,
@@ -100,6 +102,7 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
 
 def look_ahead(job: JobSpec, progress: Progress | None, cluster: Any) -> dict[str, Any]:
     """The plan of a job (see `graph.planning.plan`)."""
+    check_names(job)
     with (
         shown(progress, f"planning {job.output.name}") as told,
         driving(job.settings, job.store, told, cluster, job.inputs) as driver,
@@ -111,6 +114,7 @@ def compose(
     job: JobSpec, progress: Progress | None, cluster: Any
 ) -> tuple[Survey, tuple[Timeline, ...]]:
     """The edits of a job, one per variant, and what they were chosen from."""
+    check_names(job)
     given = job.from_timeline
     title = f"editing {job.output.name}" if given is None else f"reading {given.name}"
     with (

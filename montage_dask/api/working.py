@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from distributed import Client, get_worker, worker_client
+
 from montage_dask.api.cluster import Cluster, around
 from montage_dask.cluster.connect import connect
-from montage_dask.config import Setting
+from montage_dask.config import Setting, cluster_of
 from montage_dask.dashboard.publish import page_link, published
 from montage_dask.errors import MontageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.telling import Progress, Silent
 from montage_dask.store import Place, Store
+from montage_dask.store.own_files import open_own, refuse_links
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +96,12 @@ def driving(
 
     Raises:
         ClusterError: there is no cluster.
+        StoreError: the artefacts' folder, which nobody named, is a link or holds one.
     """
+    if isinstance(store, Path) and not settings["store"].value:
+        refuse_links(store, "--store")
     every = None if places is None else [*places, store]
-    with connect(settings, every) if cluster is None else around(cluster) as client:
+    with _connected(settings, every, cluster) as client:
         driver = Driver(
             client,
             Store(store),
@@ -103,11 +109,41 @@ def driving(
             in_flight_per_slot=settings["in-flight-per-slot"].value,
             retries=settings["retries"].value,
             gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
+            stall_seconds=settings["stall-seconds"].value,
+            where=_where(settings, cluster),
         )
         control = _control.get()
         if control is not None:
             control.drives(driver)
         yield driver
+
+
+def _where(settings: Mapping[str, Setting], cluster: Any) -> str:
+    """The cluster that is asked, for people; "": its address says it."""
+    if isinstance(cluster, Cluster):
+        return cluster.where
+    return cluster_of(settings) if cluster is None else ""
+
+
+@contextmanager
+def _connected(
+    settings: Mapping[str, Setting], places: Sequence[Place] | None, cluster: Any
+) -> Iterator[Client]:
+    """A client of what `separate` found, of the cluster that runs this very Dask task, or of what the settings name."""
+    with ExitStack() as stack:
+        try:
+            get_worker()
+        except ValueError:
+            own = None
+        else:
+            # This task only waits: its worker takes another one meanwhile.
+            own = stack.enter_context(worker_client())
+        if cluster is not None:
+            yield stack.enter_context(around(cluster))
+        elif own is not None and settings["cluster"].origin == "default":
+            yield own
+        else:
+            yield stack.enter_context(connect(settings, places))
 
 
 @contextmanager
@@ -163,11 +199,19 @@ class _Mine(logging.Filter):
         return record.thread == self._thread or record.thread not in _working
 
 
+class _LogFile(logging.FileHandler):
+    """A log that is not written through a link."""
+
+    def _open(self) -> Any:
+        return open_own(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors)
+
+
 @contextmanager
 def logged(run_dir: Path) -> Iterator[None]:
     """Details go to a log file in the run folder; those of other jobs in this process to theirs."""
+    refuse_links(run_dir, "--run-dir")
     run_dir.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(run_dir / "montage.log", encoding="utf-8", delay=True)
+    handler = _LogFile(run_dir / "montage.log", encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     handler.addFilter(_Mine())
     logger = logging.getLogger("montage_dask")

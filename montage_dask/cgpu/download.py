@@ -16,6 +16,7 @@ from typing import IO, Any
 from montage_dask.cgpu.framing import Base64Stream
 from montage_dask.errors import RemoteError, TransferCorrupt, UsageError, printable
 from montage_dask.store.artefacts import storage_error
+from montage_dask.store.own_files import open_own
 
 READ_BYTES = 1 << 20
 
@@ -35,7 +36,7 @@ class Download:
         self.missing = False
         """There is no such file."""
         self._digest: str | None = None
-        self._file: IO[bytes] = open(path, "a+b")  # noqa: SIM115 - closed by `close`
+        self._file: IO[bytes] = open_own(path, "a+b")
         self._whole = hashlib.sha256()
         self._file.seek(0)
         while block := self._file.read(READ_BYTES):
@@ -163,7 +164,7 @@ def unfinished(local: Path, origin: str) -> Iterator[Path]:
 @contextmanager
 def _alone(part: Path) -> Iterator[Path]:
     """The file if nobody else fetches into it, else another one."""
-    with open(part, "ab") as file:
+    with open_own(part, "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from montage_dask.cgpu.accounts import find_account
 from montage_dask.cgpu.runtime import Runtime
-from montage_dask.cgpu.wheel import cache_folder
 from montage_dask.config import resolve
 from montage_dask.errors import MontageError, RemoteCommandFailed, StoreError
 from montage_dask.store import write_json
+from montage_dask.store.cache import default_folder
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Known:
 
 def _notebook(config_dir: Path) -> Path:
     name = hashlib.sha256(str(config_dir.absolute()).encode()).hexdigest()[:16]
-    return cache_folder() / "cgpu" / f"{name}.json"
+    return default_folder() / "cgpu" / f"{name}.json"
 
 
 def known(config_dir: Path) -> Known:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 import tomllib
 import zipfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import montage_dask
 from montage_dask.store.artefacts import writing
+from montage_dask.store.cache import default_folder
 
 DISTRIBUTION = "montage-dask"
 NAME = f"montage_dask-{montage_dask.__version__}-py3-none-any.whl"
@@ -35,17 +35,11 @@ def wheel() -> tuple[Path, str]:
     for name, content in members:
         identity.update(f"{name}\0{len(content)}\0".encode() + content)
     key = identity.hexdigest()
-    path = cache_folder() / "wheels" / key[:16] / NAME
+    path = default_folder() / "wheels" / key[:16] / NAME
     if not path.exists():
         with writing(path) as part:
             _write(part, members)
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def cache_folder() -> Path:
-    """Where this package keeps what can be made again."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "montage-dask"
 
 
 def requirements() -> dict[str, str]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +14,17 @@ import dask
 from distributed import Client, Security
 
 from montage_dask.cluster.local import local
-from montage_dask.config import Setting
+from montage_dask.cluster.openness import refuse_open
+from montage_dask.cluster.preflight import (
+    CONNECT_SECONDS,
+    check_scheduler,
+    scheduler_in,
+    scheduler_of,
+)
+from montage_dask.config import Setting, cluster_of
 from montage_dask.errors import ClusterError, UsageError, printable
+from montage_dask.graph.workers import SCHEDULER_WAIT_SECONDS
 from montage_dask.store import Place
-
-CONNECT_SECONDS = 15
 
 TLS_ADVICE = (
     "for TLS, give --tls-ca-file, --tls-cert and --tls-key (or distributed.comm.tls in Dask's configuration) "
@@ -33,6 +36,8 @@ CONFIGURATION = {
     "distributed.scheduler.allowed-failures": 10,
     # A task that no worker can take must fail, not wait for ever.
     "distributed.scheduler.no-workers-timeout": "120s",
+    # A worker that hangs gives no sign; its work goes to others after this.
+    "distributed.scheduler.worker-ttl": "30s",
     # Looking at the stacks 100 times a second takes up to a fifth of a small job; this is enough for the dashboard.
     "distributed.worker.profile.interval": "200ms",
     "distributed.worker.profile.cycle": "2s",
@@ -52,9 +57,13 @@ _configuring = threading.Lock()
 
 @contextmanager
 def configured() -> Iterator[None]:
-    """Dask's configuration for our clusters. It is global: the first of several connections sets it, the last takes it back."""
+    """Dask's configuration for our clusters. It is global: the first of several connections sets it, the last takes it back.
+
+    What the user set by Dask's own environment variables counts more.
+    """
+    ours = {k: v for k, v in CONFIGURATION.items() if _variable(k) not in os.environ}
     with _configuring:
-        _configured.append(dask.config.set(CONFIGURATION) if not _configured else None)
+        _configured.append(dask.config.set(ours) if not _configured else None)
     try:
         yield
     finally:
@@ -65,6 +74,10 @@ def configured() -> Iterator[None]:
                 change.__exit__(None, None, None)
 
 
+def _variable(key: str) -> str:
+    return "DASK_" + key.replace(".", "__").replace("-", "_").upper()
+
+
 @contextmanager
 def attach(address: str, security: Any = None) -> Iterator[Client]:
     """A client of the scheduler at an address, with the security object of another client or cluster of it.
@@ -72,7 +85,7 @@ def attach(address: str, security: Any = None) -> Iterator[Client]:
     Raises:
         ClusterError: as `connect`.
     """
-    with configured(), _remote(address, security) as client:
+    with configured(), _remote(address, security, insecure=True) as client:
         yield client
 
 
@@ -88,14 +101,9 @@ def connect(
 
     Raises:
         ClusterError: the cluster cannot be reached, or speaks another version.
+        UsageError: distributed-mode without an address.
     """
-    where = settings["cluster"].value
-    if (
-        settings["distributed-mode"].value
-        and where == "local"
-        and settings["coordinator-url"].value
-    ):
-        where = settings["coordinator-url"].value
+    where = cluster_of(settings)
     with configured():
         if where == "local":
             with local(settings) as client:
@@ -107,7 +115,8 @@ def connect(
             with kubernetes(settings, places) as client:
                 yield client
         else:
-            with _remote(where, _security(settings)) as client:
+            insecure = settings["insecure"].value
+            with _remote(where, _security(settings), insecure=insecure) as client:
                 yield client
 
 
@@ -135,22 +144,26 @@ def _security(settings: Mapping[str, Setting]) -> Security | None:
 
 
 @contextmanager
-def _remote(where: str, security: Security | None) -> Iterator[Client]:
+def _remote(where: str, security: Security | None, *, insecure: bool) -> Iterator[Client]:
     name = printable(where)
+    # Its time-out is also that of its reconnecting; whether somebody answers is found out before.
     options: dict[str, Any] = {
-        "timeout": CONNECT_SECONDS, "security": security, "set_as_default": False,
+        "timeout": SCHEDULER_WAIT_SECONDS, "security": security, "set_as_default": False,
     }  # fmt: skip
     if where.startswith(("http://", "https://")):
-        options["address"] = scheduler_of(where)
+        address = options["address"] = scheduler_of(where)
     elif "://" in where:
-        options["address"] = where
-    elif Path(where).is_file():
-        options["scheduler_file"] = where
+        address = options["address"] = where
+    elif os.path.isfile(where):
+        # Not the file: it may name another one by now.
+        address = options["address"] = scheduler_in(Path(where))
     else:
         raise ClusterError(
             f"--cluster {name}: not `local`, `kubernetes`, an address such as tcp://host:8786 (or tls://…), or a scheduler file"
         )
+    refuse_open(address, insecure)
     try:
+        check_scheduler(address, security)
         client = Client(**options)
     except ssl.SSLError as error:
         raise ClusterError(
@@ -179,21 +192,3 @@ def _tls_advice(error: BaseException) -> str:
             return f"; {TLS_ADVICE}"
         cause = cause.__cause__
     return ""
-
-
-def scheduler_of(url: str) -> str:
-    """The scheduler's address behind the http address of its dashboard.
-
-    Raises:
-        ClusterError: nothing there tells one.
-    """
-    try:
-        with urllib.request.urlopen(
-            url.rstrip("/") + "/json/identity.json", timeout=CONNECT_SECONDS
-        ) as answer:
-            address = json.load(answer)["address"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ClusterError(
-            f"{printable(url)} is not the dashboard of a Dask scheduler: {error}"
-        ) from error
-    return str(address)

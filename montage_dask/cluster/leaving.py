@@ -1,7 +1,12 @@
-"""The preload of nannies on clusters: a worker that is told to go (SIGTERM) takes nothing new, ends its work, and hands it on.
+"""The preload of nannies on clusters: how a worker goes, and how it comes back.
+
+A worker that is told to go (SIGTERM) takes nothing new, ends its work, and hands it on.
 
 Dask's own answer to the signal is to drop everything at once: each spot node that goes would cost the operations under way. What
 had not begun, or is not finished in time, the scheduler gives to other workers; it does not count as a failure of the task.
+
+A worker whose scheduler breaks away (killed, rebooted) is started anew and waits for the next one at the same address; Dask's own
+answer is that the worker ends, too.
 """
 
 from __future__ import annotations
@@ -32,10 +37,43 @@ ANSWER_SECONDS = 3.0
 
 LOOK_SECONDS = 0.2
 
+BROKEN_AWAY = "worker-handle-scheduler-connection-broken"
+"""The reason that a worker gives its nanny when its scheduler is gone without a word."""
+
+RETURNING_SECONDS = 600.0
+"""So long it waits for a scheduler at the old address."""
+
 
 def dask_setup(nanny: Nanny) -> None:
     """Called by the nanny before it starts its worker."""
     allocator.dask_setup(nanny)
+    waiting: set[asyncio.Task[None]] = set()
+
+    def close_gracefully(reason: str = "nanny-close-gracefully") -> None:
+        if reason != BROKEN_AWAY:
+            nanny.close_gracefully(reason=reason)
+            return
+        # Its worker ends now; the nanny, not told to close, starts another.
+        log.warning("%s lost its scheduler and waits for it to come back", nanny.worker_address)
+        task = asyncio.ensure_future(_give_up(nanny))
+        waiting.add(task)
+        task.add_done_callback(waiting.discard)
+
+    nanny.handlers["close_gracefully"] = close_gracefully
+
+
+async def _give_up(nanny: Nanny) -> None:
+    """End a nanny whose next worker finds no scheduler for long."""
+    old, deadline = nanny.pid, time.monotonic() + RETURNING_SECONDS
+    while time.monotonic() < deadline:
+        if nanny.status in (Status.closing, Status.closed, Status.failed):
+            return
+        process = nanny.process
+        if process is not None and process.pid != old and process.status == Status.running:
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+    log.error("no scheduler came back within %.0f s", RETURNING_SECONDS)
+    await nanny.close(reason="no-scheduler-came-back")
 
 
 async def dask_teardown(nanny: Nanny) -> None:

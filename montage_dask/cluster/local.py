@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import dask
 from distributed import Client, LocalCluster, Nanny
 
 from montage_dask.cluster import allocator
-from montage_dask.config import Setting
+from montage_dask.config import ENVIRONMENT, Setting
 from montage_dask.devices import MEGABYTE, count_gpus
 from montage_dask.errors import ClusterError
 
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 
 CGPU_SLOTS = 32
 """Requests that a cgpu worker holds at once. They wait in threads for one remote machine, which gets them in bundles."""
+
+HOSTS = "montage_dask.dashboard.hosts"
+"""The preload of schedulers and workers by which their HTTP servers answer to their own names only."""
 
 STARTING_SECONDS = 60
 """How long workers may take to join."""
@@ -37,8 +42,16 @@ def local(settings: Mapping[str, Setting]) -> Iterator[Client]:
     A GPU that cannot be used is no reason to fail: then the CPU workers are alone.
 
     Raises:
-        ClusterError: no worker starts.
+        ClusterError: no worker starts, or none may be started here.
     """
+    if multiprocessing.current_process().daemon:
+        raise ClusterError(
+            "this process is a worker of a Dask cluster and must not start workers of its own: call the verb in the task itself "
+            "and without cluster=, so that its cluster does the work, or give the address of another one"
+        )
+    # Workers and the helpers of multiprocessing must not import what lies in the current folder. (A nanny leaves its variables in
+    # this process as well.)
+    os.environ["PYTHONSAFEPATH"] = "1"
     workers = settings["n-workers"].value or usable_cores()
     wanted = settings["gpu-workers"].value
     gpus = count_gpus() if wanted is None else wanted
@@ -73,6 +86,8 @@ def _shared(memory_limit: int) -> dict[str, Any]:
         "security": True,
         "silence_logs": logging.CRITICAL,
         "preload_nanny": [allocator.__name__],
+        "preload": [HOSTS],
+        "scheduler_kwargs": {"preload": [HOSTS]},
     }
 
 
@@ -91,19 +106,28 @@ def _add(cluster: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         if k not in ("data", "preload", "preload_argv", "plugins", "env", "resources")
     }
     for name, own in wanted.items():
-        cluster.worker_spec[name] = {"cls": Nanny, "options": {**options, **own}}
+        cluster.worker_spec[name] = {
+            "cls": Nanny,
+            "options": {**options, "preload": [HOSTS], **own},
+        }
     cluster.scale(len(cluster.worker_spec))
 
 
 def _add_cgpu(cluster: Any, settings: Mapping[str, Setting]) -> None:
     """A worker that reaches a Colab GPU through cgpu; it says itself, when asked, what it lacks."""
-    # The settings of a job file or a command line would not reach another process.
-    told = {
-        "DASK_MONTAGE__" + n.replace("-", "_").upper(): str(settings[n].value)
-        for n in settings
-        if n.startswith("cgpu-") and settings[n].value is not None
+    # The settings of a command line would not reach another process, where this process's configuration counts.
+    own_settings = {n: s.value for n, s in settings.items() if n.startswith("cgpu-")}
+    own = {
+        "resources": {"CGPU": CGPU_SLOTS},
+        "nthreads": CGPU_SLOTS,
+        "config": {"montage": {**dask.config.get("montage"), **own_settings}},
+        # Over there, too, these would count more than a configuration.
+        "env": {
+            v: str(own_settings[n])
+            for v, n in ENVIRONMENT.items()
+            if v in os.environ and n in own_settings
+        },
     }
-    own = {"resources": {"CGPU": CGPU_SLOTS}, "nthreads": CGPU_SLOTS, "env": told}
     _add(cluster, {"cgpu": own})
     try:
         with Client(cluster, set_as_default=False) as client:

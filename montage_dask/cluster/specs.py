@@ -261,6 +261,7 @@ def _encrypt(pod: dict[str, Any], cluster: str, namespace: str) -> None:
         # The operator gives workers a tcp:// address, unless they have one.
         "DASK_SCHEDULER_ADDRESS": f"tls://{cluster}-scheduler.{namespace}.svc.cluster.local:8786",
         f"{dask}REQUIRE_ENCRYPTION": "true",
+        "DASK_MONTAGE__INSECURE": "false",
         f"{dask}TLS__CA_FILE": f"{CERTIFICATES_FOLDER}/ca.crt",
     }
     for role in ("SCHEDULER", "WORKER", "CLIENT"):

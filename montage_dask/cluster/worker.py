@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from montage_dask.cluster.leaving import PRELOAD
-from montage_dask.cluster.local import CGPU_SLOTS, usable_cores
+from montage_dask.cluster.local import CGPU_SLOTS, HOSTS, usable_cores
 from montage_dask.devices import MEGABYTE
 from montage_dask.errors import UsageError
 from montage_dask.graph.placement import TAGS
@@ -44,20 +44,21 @@ def worker_command(
             "--device-memory-limit",
             str(gpu_memory_limit_mb * MEGABYTE),
         ]
-        return _dask("cuda", "worker", *scheduler, "--resources", f"{tag}=1", *memory, *(spill or []), *more)  # fmt: skip
+        own = ["--resources", f"{tag}=1", *memory, *(spill or []), "--preload", HOSTS]
+        return _dask("cuda", "worker", *scheduler, *own, *more)
     if kind == "cgpu":
         count = slots or CGPU_SLOTS
         threads = ["--nworkers", "1", "--nthreads", str(count), "--resources", f"{tag}={count}"]
-        return _dask("worker", *scheduler, *threads, *memory, *PRELOAD, *more)
+        return _dask("worker", *scheduler, *threads, *memory, *PRELOAD, "--preload", HOSTS, *more)
     one_each = [
         "--nworkers", str(slots or usable_cores()), "--nthreads", "1", "--resources", f"{tag}=1",
     ]  # fmt: skip
-    return _dask("worker", *scheduler, *one_each, *memory, *PRELOAD, *more)
+    return _dask("worker", *scheduler, *one_each, *memory, *PRELOAD, "--preload", HOSTS, *more)
 
 
 def _dask(*arguments: str) -> list[str]:
-    # The script `dask-worker` is gone, and `dask` need not be on PATH.
-    return [sys.executable, "-m", "dask", *arguments]
+    # The script `dask-worker` is gone, and `dask` need not be on PATH. -P: the current folder holds no modules of ours.
+    return [sys.executable, "-P", "-m", "dask", *arguments]
 
 
 def _need_dask_cuda() -> None:

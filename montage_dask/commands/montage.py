@@ -161,7 +161,13 @@ def _show_plan(result: Mapping[str, Any]) -> None:
         f"{estimate['disk_bytes'] / 1e6:.0f} MB of {estimate['disk_free_bytes'] / 1e9:.1f} GB free"
     )
     offered = ", ".join(f"{k}={v:g}" for k, v in cluster["resources"].items()) or "no resources"
-    console.print(f"cluster: {cluster['where']}, {workers}, {offered}")
+    console.print(f"cluster: {_asked(cluster)}, {workers}, {offered}")
+
+
+def _asked(cluster: Mapping[str, Any]) -> str:
+    """Which cluster a plan asked."""
+    where, address = printable(cluster["where"]), printable(cluster["address"])
+    return where if where == address else f"{where} ({address})"
 
 
 def direction_lines(director: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from montage_dask.config import ENVIRONMENT, KINDS, defaults, descriptions, sections
-from montage_dask.job import NOT_IN_JOB_FILES
+from montage_dask.job import may_be_in_job_files
 
 HEAD = """\
 # Configuration
@@ -18,7 +18,7 @@ Made by `python -m montage_dask config reference` from `montage_dask/montage.yam
 A setting is taken from the first of these that has it:
 
 1. the command line,
-2. the job file (`run job.yaml`), by the name of the setting,
+2. the job file (`run job.yaml`), by the name of the setting, where it is marked ¹,
 3. the environment,
 4. a file `~/.config/dask/*.yaml`, below `montage:`, by the name of the setting,
 5. the default.
@@ -45,8 +45,10 @@ def reference(commands: click.Group) -> str:
         ]
         lines += [_row(name, options.get(name, ())) for name in names]
         lines.append("")
-    closed = ", ".join(f"`{n}`" for n in NOT_IN_JOB_FILES)
-    lines.append(f"¹ Not by a job file, which is a thing that one receives: {closed}.")
+    lines.append(
+        "¹ By a job file, too: what a montage is. A job file is a thing that one receives, so it has no say in the others: "
+        "where a job runs, what it may take, whom it asks. Of one that is yours, say `--trust-job`: it may set all of them."
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -79,7 +81,7 @@ def _row(name: str, options: tuple[str, ...]) -> str:
     variables = [v for v, n in ENVIRONMENT.items() if n == name]
     variables.append("DASK_MONTAGE__" + name.replace("-", "_").upper())
     by = "<br>".join(f"`{b}`" for b in (*options, *variables))
-    mark = " ¹" if name in NOT_IN_JOB_FILES else ""
+    mark = " ¹" if may_be_in_job_files(name) else ""
     cells = (f"`{name}`{mark}", descriptions()[name], _default(name), KINDS[name].form, by)
     return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
 

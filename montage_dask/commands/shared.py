@@ -46,6 +46,12 @@ shared = grouped(
     click.option("--tls-ca-file", metavar="FILE", help="Of a cluster at tls://: its authority."),
     click.option("--tls-cert", metavar="FILE", help="This client's certificate there."),
     click.option("--tls-key", metavar="FILE", help="The certificate's key."),
+    click.option(
+        "--insecure",
+        is_flag=True,
+        default=None,
+        help="Also a cluster beyond this machine without TLS.",
+    ),
     *kubernetes_options,
     click.option("--n-workers", type=int, metavar="N", help="Local worker processes."),
     click.option("--store", metavar="DIR", help="Folder of artefacts, shared by jobs."),
@@ -146,6 +152,12 @@ montage_options = grouped(
     click.option("--director-api", metavar="auto|responses|chat"),
     click.option(
         "--keep-audio", is_flag=True, default=None, help="Keep the clips' sound under the music."
+    ),
+    click.option(
+        "--trust-job",
+        is_flag=True,
+        default=None,
+        help="The job file is mine: it may say where to run, and name any path.",
     ),
     click.option("--from-timeline", metavar="FILE.otio", help="Render an edited timeline."),
     click.option(

@@ -6,12 +6,16 @@ import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
 
 from montage_dask.devices import count_gpus
 from montage_dask.errors import ClusterError, UsageError
+
+FILE_SECONDS = 0.5
+"""How often is looked for a scheduler file that is not there yet."""
 
 PASSED_ON = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
@@ -31,6 +35,12 @@ PASSED_ON = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help
     help="cpu: processes of one slot each (default WORKER_CONCURRENCY, or one per core); cgpu: requests in flight.",
 )
 @click.option("--memory-limit", metavar="SIZE", help="Per process, such as 4GB.")
+@click.option(
+    "--insecure",
+    is_flag=True,
+    default=None,
+    help="Also a scheduler beyond this machine without TLS: whoever is in that network can run code here.",
+)
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
 def worker(
     worker_type: str | None,
@@ -38,11 +48,13 @@ def worker(
     scheduler_file: str | None,
     slots: int | None,
     memory_limit: str | None,
+    insecure: bool | None,
     more: tuple[str, ...],
 ) -> None:
     """Join a running cluster as a worker that carries the resource tag of its type. Further options go to `dask worker`."""
-    from montage_dask.cluster.connect import scheduler_of
     from montage_dask.cluster.leaving import PRELOAD_ENVIRONMENT
+    from montage_dask.cluster.openness import listening_here, refuse_open
+    from montage_dask.cluster.preflight import refuse_others, scheduler_in, scheduler_of
     from montage_dask.cluster.worker import worker_command
     from montage_dask.config import resolve
 
@@ -50,17 +62,23 @@ def worker(
         "worker-type": worker_type,
         "memory-limit": memory_limit,
         "coordinator-url": coordinator_url,
+        "insecure": insecure,
     }
     settings = resolve({k: v for k, v in given.items() if v is not None})
     where = settings["coordinator-url"].value
     if scheduler_file is not None:
-        found = ["--scheduler-file", scheduler_file]
+        while not os.path.exists(scheduler_file):
+            time.sleep(FILE_SECONDS)  # as Dask's own workers do
+        address = scheduler_in(Path(scheduler_file))
     elif where:
-        found = [scheduler_of(where) if where.startswith(("http://", "https://")) else where]
+        address = scheduler_of(where) if where.startswith(("http://", "https://")) else where
     elif "DASK_SCHEDULER_ADDRESS" in os.environ:
-        found = []  # Dask reads it itself; dask-kubernetes sets it
+        address = os.environ["DASK_SCHEDULER_ADDRESS"]  # dask-kubernetes sets it
     else:
         raise UsageError("no scheduler: give --scheduler tcp://host:8786 or --scheduler-file FILE")
+    refuse_open(address, settings["insecure"].value)
+    if where and scheduler_file is None:
+        refuse_others(address)
     kind = settings["worker-type"].value
     if slots is None and kind == "cpu":
         slots = settings["n-workers"].value
@@ -72,11 +90,11 @@ def worker(
     limit = settings["memory-limit"]
     command = worker_command(
         kind,
-        found,
+        [address],
         slots=slots,
         memory_limit=None if limit.origin == "default" else limit.value,
         gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
-        more=more,
+        more=[*listening_here(address, more), *more],
     )
     sys.stdout.flush()
     os.execve(command[0], command, {**PRELOAD_ENVIRONMENT, **os.environ})

@@ -5,7 +5,7 @@ settings there are, `resolution` which value counts.
 """
 
 from montage_dask.config.definitions import ENVIRONMENT, KINDS, defaults, descriptions, sections
-from montage_dask.config.resolution import Setting, checked, resolve
+from montage_dask.config.resolution import Setting, checked, cluster_of, resolve
 from montage_dask.config.values import rate, seconds, size
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "KINDS",
     "Setting",
     "checked",
+    "cluster_of",
     "defaults",
     "descriptions",
     "rate",

@@ -76,9 +76,7 @@ def resolve(
     unknown = configured.keys() - KINDS.keys()
     if unknown:
         raise UsageError(f"no setting {sorted(unknown)[0]!r} (Dask configuration, below montage:)")
-    found = {
-        k: (v, "default" if v == defaults()[k] else _dask_origin(k)) for k, v in configured.items()
-    }
+    found = {k: (v, _dask_origin(k, same=v == defaults()[k])) for k, v in configured.items()}
     placement = os.environ.get(PLACEMENT_VARIABLE)
     if placement:
         found["placement"] = (_yaml(placement), f"environment {PLACEMENT_VARIABLE}")
@@ -98,10 +96,39 @@ def resolve(
 def _yaml(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 
-def _dask_origin(name: str) -> str:
+def _dask_origin(name: str, *, same: bool) -> str:
     variable = "DASK_MONTAGE__" + name.replace("-", "_").upper()
-    return f"environment {variable}" if variable in os.environ else "file"
+    if variable in os.environ:
+        return f"environment {variable}"
+    return "default" if same else "file"
+
+
+STRENGTH = ("default", "file", "environment", "job file", "command line")
+"""Where values come from; what comes later counts more."""
+
+
+def _strength(setting: Setting) -> int:
+    return next(n for n, origin in enumerate(STRENGTH) if setting.origin.startswith(origin))
+
+
+def cluster_of(settings: Mapping[str, Setting]) -> str:
+    """Where the workers come from: the setting `cluster`, or in distributed-mode the address of coordinator-url, whichever was
+    set in the stronger place.
+
+    Raises:
+        UsageError: distributed-mode without an address.
+    """
+    cluster, mode = settings["cluster"], settings["distributed-mode"]
+    if not mode.value or _strength(cluster) >= _strength(mode):
+        return str(cluster.value)
+    address = settings["coordinator-url"].value
+    if not address:
+        raise UsageError(
+            f"distributed-mode is on ({mode.origin}), but no address says where: set coordinator-url (COORDINATOR_URL), "
+            "or give --cluster"
+        )
+    return str(address)

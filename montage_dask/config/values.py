@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +25,8 @@ class Kind(Generic[T]):
     read: Callable[[Any], T]
     form: str
     """What a value looks like, in words, for people."""
+    in_job_files: bool = False
+    """Whether a job file may set it, which is a thing that one receives (see `received`)."""
 
     def __call__(self, value: Any) -> T:
         """The value, converted.
@@ -38,6 +40,14 @@ class Kind(Generic[T]):
 def kind(form: str) -> Callable[[Callable[[Any], T]], Kind[T]]:
     """Makes a kind of the function that reads it."""
     return lambda read: Kind(read, form)
+
+
+def received(of: Kind[T]) -> Kind[T]:
+    """A setting that says what a montage is, and so may stand in a job file that somebody else wrote.
+
+    All others say where it runs, what it may take and whom it asks: only the user sets those.
+    """
+    return replace(of, in_job_files=True)
 
 
 @kind("time: seconds, `1:30` or `0:01:30.5`, up to 24 hours")

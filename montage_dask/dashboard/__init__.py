@@ -12,7 +12,10 @@ from typing import Any
 async def dask_setup(scheduler: Any) -> None:
     """What `--preload` calls in a scheduler."""
     # Imported here: whoever only draws a board needs neither Dask nor a web server.
+    from montage_dask.dashboard import hosts
     from montage_dask.dashboard.plugin import MontagePlugin
+
+    hosts.dask_setup(scheduler)
 
     await scheduler.register_scheduler_plugin(MontagePlugin(), idempotent=True)
     logging.getLogger("distributed.worker").addFilter(_is_news)

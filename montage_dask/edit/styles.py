@@ -10,12 +10,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from montage_dask.edit.choose import LABELS
 from montage_dask.edit.match import MATCHES
 from montage_dask.edit.story import ARCS
 from montage_dask.errors import UsageError, printable
+from montage_dask.received import read_yaml
 
 WEIGHTS = ("quality", "motion", "variety", "arc", "action")
 TRANSITIONS = ("cut", "crossfade", "dip-to-black", "dip-to-white")
@@ -85,12 +84,12 @@ def load_style(name_or_path: str) -> Style:
         hint = f"did you mean {close[0]}? " if close else ""
         raise UsageError(f"no style {printable(name_or_path)!r}: {hint}{_known()}")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise UsageError(f"style {printable(str(path))}: {reason}; {_known()}") from error
-    except yaml.YAMLError as error:
-        reason = printable(" ".join(str(error).split()))
+    except ValueError as error:
+        reason = printable(str(error))[:200]
         raise UsageError(f"style {printable(str(path))}: not YAML: {reason}") from error
     return parse_style(data, path.stem, str(path))
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
-from montage_dask.errors import MontageError, NothingToDoError, TargetFailed
+from montage_dask.errors import (
+    MontageError,
+    NothingToDoError,
+    TargetFailed,
+    UsageError,
+    printable,
+)
 from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.converting import (
     Transcoding,
@@ -17,7 +24,7 @@ from montage_dask.graph.converting import (
     ranges,
     window_requests,
 )
-from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes
+from montage_dask.graph.costs import Work, encode_seconds_per_pixel, output_bytes
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.encoding import Choice, choices
 from montage_dask.graph.montage import nothing_usable
@@ -25,7 +32,7 @@ from montage_dask.graph.operation import Request
 from montage_dask.graph.staging import at_hand
 from montage_dask.graph.steadying import find_paths, stabilise_request
 from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
-from montage_dask.graph.targets import Work, place_on
+from montage_dask.graph.targets import place_on
 from montage_dask.graph.upscaling import (
     PIECE_FRAMES,
     Upscaling,
@@ -35,7 +42,7 @@ from montage_dask.graph.upscaling import (
     upscale_request,
 )
 from montage_dask.records import Shot, to_json
-from montage_dask.store import Place, objects, place_of
+from montage_dask.store import Place
 
 
 def gather(driver: Driver, settings: Settings, patterns: Sequence[str]) -> Survey:
@@ -233,9 +240,11 @@ def stills(
                 clip.name,
             )
         )
-    for request in requests:
-        if not all(objects.exists(place_of(p)) for p in request.paths["outputs"].values()):
-            driver.store.forget("stills", request.key)
+    for own in folders.values():
+        if isinstance(own, Path) and own.is_symlink():
+            raise UsageError(
+                f"{printable(str(own))} is a link, and would be written through: remove it"
+            )
     driver.progress.stage("stills", len(requests), "clips")
     done: dict[str, list[str]] = {}
     for outcome in driver.run(requests, {"stills": place_on(driver, "stills", settings.targets)}):

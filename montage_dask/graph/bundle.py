@@ -21,6 +21,7 @@ from montage_dask.errors import TargetFailed, TransferCorrupt, UsageError
 from montage_dask.graph.operation import Request, operation, perform
 from montage_dask.graph.parcel import BUNDLE, STORE, Parcel, results_of
 from montage_dask.store import Store
+from montage_dask.store.own_files import open_own
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def unpack(archive: Path, folder: Path, expected: Callable[[str], bool]) -> set[
                 target.parent.mkdir(parents=True, exist_ok=True)
                 stream = tar.extractfile(member)
                 assert stream is not None
-                with target.open("wb") as out:
+                with open_own(target, "wb") as out:
                     while piece := stream.read(1 << 20):
                         out.write(piece)
                 found.add(member.name)

@@ -13,7 +13,6 @@ from montage_dask.graph.encoding import Choice, encoder_parameter
 from montage_dask.graph.montage import nothing_usable
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
-from montage_dask.graph.rendering import forget_unless_there
 from montage_dask.graph.survey import Clip, Settings, Survey
 from montage_dask.graph.targets import place_on
 from montage_dask.media.windows import split_windows
@@ -149,7 +148,6 @@ def convert(
             },
             clip.name,
         )
-        forget_unless_there(driver.store, join, output)
         joins.append(join)
     driver.progress.stage("join", len(joins), "files")
     done: dict[str, dict[str, Any]] = {}

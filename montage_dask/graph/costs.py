@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 
 from montage_dask.records import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What all requests of an operation take together."""
+
+    cpu_seconds: float = 0.0
+    bytes_moved: int = 0
+    """To a machine that does not see the files, and back."""
+    media_seconds: float | None = None
+    """Of video; None: nobody counted."""
+
 
 CPU_SECONDS_PER_FRAME: Mapping[str, float] = {
     "strip": 0.0068, "scores": 0.021, "shots": 0.0002, "encode": 0.06, "motion": 0.016,
@@ -46,6 +59,32 @@ def range_bytes(source: Source, seconds: Fraction | float) -> int:
     """Expected size of a range of a source, copied without encoding."""
     share = min(1.0, GOP_SHARE * float(seconds) / float(source.duration_seconds))
     return round(source.size_bytes * share)
+
+
+def strip_seconds(source: Source, frames: int) -> float:
+    """CPU time of the strip of so many frames of a source: decoding goes by pixels, what is kept by frames."""
+    scale = source.coded_width * source.coded_height / PIXELS_1080P
+    return frames * max(0.001, CPU_SECONDS_PER_FRAME["strip"] * scale)
+
+
+def encode_work(
+    frames: int, pixels: int, fps: Fraction, codec: str, quality: str, used_bytes: int
+) -> Work:
+    """What it takes to encode a montage in software, or elsewhere.
+
+    Args:
+        frames: of the montage.
+        pixels: of one frame.
+        fps: its rate.
+        codec: see CODEC_WORK.
+        quality: see QUALITY_WORK.
+        used_bytes: of the sources, for what is shown of them.
+    """
+    return Work(
+        frames * pixels * encode_seconds_per_pixel(codec, quality),
+        used_bytes + output_bytes(frames * pixels, quality),
+        float(frames / fps),
+    )
 
 
 def encode_seconds_per_pixel(codec: str, quality: str) -> float:

@@ -13,35 +13,44 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import dask
-from distributed import Client, as_completed, get_worker, span
+from distributed import Client, as_completed, span
 from distributed.client import Future
 from distributed.comm import CommClosedError
+from distributed.scheduler import KilledWorker
 from distributed.utils import CancelledError
 
 from montage_dask.dashboard.state import ANNOTATION
-from montage_dask.devices import DEFAULT_LIMIT_MB, limit_memory
-from montage_dask.errors import Cancelled, ClusterError, MediaError, MontageError, TargetFailed
+from montage_dask.devices import DEFAULT_LIMIT_MB
+from montage_dask.errors import (
+    Cancelled,
+    ClusterError,
+    DamagedArtefact,
+    MediaError,
+    MontageError,
+    TargetFailed,
+)
 from montage_dask.graph.fallback import Breaker, Routes
-from montage_dask.graph.operation import Request, finished, operation, perform
+from montage_dask.graph.mending import Makers
+from montage_dask.graph.operation import STALL, Request, finished, operation
 from montage_dask.graph.placement import TAGS, Placement
-from montage_dask.graph.remote import LineState, ask_remotely, line_state, perform_remotely
-from montage_dask.graph.staging import perform_staged
+from montage_dask.graph.remote import LineState, ask_remotely, line_state
+from montage_dask.graph.task import task
 from montage_dask.graph.telling import Progress, Telling
 from montage_dask.graph.workers import Workers
+from montage_dask.media.ffmpeg import STALL_SECONDS
 from montage_dask.records import to_json
-from montage_dask.store import Store, place_of
+from montage_dask.store import Store
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-DEVICES = {"cpu": "cpu", "gpu": "cuda"}
-"""What torch calls a target."""
+WORD_SECONDS = 25.0
+"""And for so long, it says what it waits for."""
 
 LOOK_SECONDS = 5.0
 """Without a result for so long, a job looks whether there is still somebody to wait for."""
@@ -81,26 +90,6 @@ class Feed:
         return self._pushed.popleft() if self._pushed else next(self._rest)
 
 
-def task(
-    request: Request, store_root: str, target: str, gpu_memory_limit_mb: int
-) -> dict[str, Any]:
-    """What runs in a worker. Errors of the media are results: Dask must not retry them."""
-    tag = TAGS[target]
-    offered = get_worker().state.total_resources
-    if (
-        tag not in offered
-    ):  # pragma: no cover - a wrong graph; says so instead of running in the wrong place
-        raise ClusterError(f"{request.operation} was sent to a worker without {tag}")
-    limit_memory(gpu_memory_limit_mb)
-    worker = str(get_worker().name)
-    run = perform_remotely if target == "cgpu" else partial(perform, device=DEVICES[target])
-    try:
-        record = perform_staged(request, Store(place_of(store_root)), run)
-        return {"record": record, "worker": worker}
-    except MontageError as error:
-        return {"error": error, "worker": worker}
-
-
 class Driver:
     """Runs requests on one cluster for one job.
 
@@ -111,6 +100,8 @@ class Driver:
         in_flight_per_slot: tasks submitted per slot of the cluster.
         retries: of a task that failed in an unforeseen way.
         gpu_memory_limit_mb: what a GPU worker may take of its GPU.
+        stall_seconds: an ffmpeg without progress for this long is killed.
+        where: the cluster, for people; "": the address of its scheduler.
     """
 
     def __init__(
@@ -122,19 +113,29 @@ class Driver:
         in_flight_per_slot: int = 2,
         retries: int = 2,
         gpu_memory_limit_mb: int = DEFAULT_LIMIT_MB,
+        stall_seconds: float = STALL_SECONDS,
+        where: str = "",
     ) -> None:
         self.client = client
+        self.where = where or str(client.scheduler.address)
         self.store = store
         self.progress = Telling(progress)
         self.tally = self.progress.tally
-        self.workers = Workers(client)
+        self.workers = Workers(client, self.progress.note)
         self.breaker = Breaker()
         self._in_flight_per_slot = in_flight_per_slot
         self._retries = retries
         self._gpu_memory_limit_mb = gpu_memory_limit_mb
+        self._stall_seconds = stall_seconds
         self._line: LineState | None = None
         self._cancelled = threading.Event()
         self._in_flight: Mapping[Future, Any] = {}
+        self._makers = Makers(store)
+        self._placed: dict[str, Placement] = {}
+
+    def can_make(self, requests: Callable[[], Iterable[Request]]) -> None:
+        """Requests that need not be run, but can be when what they have made is damaged; drawn only then."""
+        self._makers.can_make(requests)
 
     def cancel(self) -> None:
         """Stop: from any thread, and for good. Tasks that wait are taken back; those that run end by themselves, and are kept."""
@@ -192,6 +193,7 @@ class Driver:
         Raises:
             ClusterError: no worker offers what a placement needs, or the workers went away.
         """
+        self._placed.update(placements)
         routes = Routes(placements, self.breaker)
         waiting: dict[Future, tuple[Request, Placement]] = {}
         self._in_flight = waiting
@@ -207,6 +209,7 @@ class Driver:
                 request = again.popleft() if again else next(source, None)
                 if request is None:
                     break
+                self._makers.saw(request)
                 known = self.store.had(request.operation, request.key)
                 done = finished(request, self.store) if known else None
                 if done is not None:
@@ -240,7 +243,7 @@ class Driver:
                     routes, request, placement, repr(failure)
                 ):
                     raise ClusterError(
-                        f"{request.operation} of {request.label} failed {tries} times: {failure!r}"
+                        f"{request.operation} of {request.label} failed {tries} times: {self._reason(failure)}"
                     )
                 if tries <= self._retries:
                     self.progress.note(f"{request.operation} of {request.label} is tried again")
@@ -251,6 +254,13 @@ class Driver:
             ):
                 again.append(request)
                 continue
+            self.workers.watch.result()
+            if isinstance(outcome.error, DamagedArtefact):
+                unmended = self._mended(outcome.error)
+                if unmended is None:
+                    again.append(request)
+                    continue
+                outcome = Outcome(request, None, unmended)
             if outcome.record is not None:
                 routes.worked(placement)
                 self.store.has_now(request.operation, request.key)
@@ -263,6 +273,19 @@ class Driver:
                 worker,
             )
             yield self._told(outcome, media_seconds)
+
+    def _mended(self, damage: DamagedArtefact) -> MontageError | None:
+        """Have a damaged artefact made again; the error when that cannot be."""
+        maker = self._makers.of(damage)
+        if maker is None:
+            return damage
+        self.progress.note(f"{maker.operation} of {maker.label} is done again: {damage.brief}")
+        place = self._placed.get(maker.operation) or Placement(maker.operation, "cpu", "damaged")
+        others = self._in_flight
+        try:
+            return next(self.run([maker], {maker.operation: place})).error
+        finally:
+            self._in_flight = others
 
     def _moved(self, routes: Routes, request: Request, placement: Placement, why: str) -> bool:
         """Whether a request whose target failed can go on with another one."""
@@ -321,8 +344,9 @@ class Driver:
     def _answer(self, placement: Placement, *call: Any) -> Any:
         """What a call gives in a worker, as long as its target has or may get one; made again when the way there broke."""
         while True:
+            resources = placement.resources if self.workers.capacity().tagged else None
             future = self.client.submit(
-                *call, resources=placement.resources, pure=False, retries=self._retries
+                *call, resources=resources, pure=False, retries=self._retries
             )
             try:
                 return self._result(future, placement)
@@ -362,16 +386,18 @@ class Driver:
             name += f"-{placement.target}"
         # Both fusions drop or mix annotations, so that a task would run in the wrong place.
         unfused = {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
+        patient = replace(request, paths={**request.paths, STALL: self._stall_seconds})
         with _SUBMITTING, dask.config.set(unfused):
             threads = operation(request.operation).threads
             resources = {t: threads if t == "CPU" else n for t, n in placement.resources.items()}
+            wanted = {"resources": resources} if self.workers.capacity().tagged else {}
             about = self.progress.about(request)
             with (
                 span(request.operation),
-                dask.annotate(resources=resources, priority=priority, **{ANNOTATION: about}),
+                dask.annotate(**wanted, priority=priority, **{ANNOTATION: about}),
             ):
                 delayed = dask.delayed(task, pure=False)(
-                    request,
+                    patient,
                     str(self.store.root),
                     placement.target,
                     self._gpu_memory_limit_mb,
@@ -384,6 +410,7 @@ class Driver:
     ) -> tuple[Future, Any] | None:
         """A finished future and its result; None when requests wait for a target without workers, and others can take them."""
         ended: set[Future] = set()
+        began = told = time.monotonic()
         while True:
             try:
                 # Its own `next` has no timeout; `wait` would start a coroutine for every future each time.
@@ -391,6 +418,12 @@ class Driver:
                 if future in waiting:  # not one that was called back
                     return future, result
             except queue.Empty:
+                self.workers.watch.check_memory()
+                now = time.monotonic()
+                if now - told >= WORD_SECONDS:
+                    told = now
+                    names = ", ".join(sorted({f"{r.operation} of {r.label}" for r, _ in waiting.values()})[:3])  # fmt: skip
+                    self.progress.say(f"still waiting for {names} ({now - began:.0f} s)")
                 # When the way to the scheduler breaks while a result is on it, `as_completed` forgets that future.
                 before, ended = ended, {f for f in waiting if f.done()}
                 for future in ended & before:
@@ -414,6 +447,14 @@ class Driver:
             return None, failure, ""
         finally:
             future.release()
+
+    def _reason(self, failure: BaseException | None) -> str:
+        """Why a request failed in an unforeseen way, for people."""
+        if isinstance(failure, KilledWorker):
+            return self.workers.watch.memory() or "the worker that was at it died each time"
+        if isinstance(failure, MontageError):
+            return str(failure)
+        return repr(failure)
 
     def _told(self, outcome: Outcome, media_seconds: Callable[[Request], float]) -> Outcome:
         request = outcome.request

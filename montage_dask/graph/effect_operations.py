@@ -13,13 +13,15 @@ from montage_dask.store import writing
 def _tremor(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.analysis.strip import Strip, strip_folder
     from montage_dask.analysis.tremor import rough_shake_percent
-    from montage_dask.errors import StoreError
+    from montage_dask.errors import DamagedArtefact
 
     source, p = source_of(request), request.parameters
     try:
         strip = Strip(strip_folder(context.store, source, p["window_frames"]))
         thumbnails = strip.thumbnails(p["start_frame"], p["stop_frame"])
-    except StoreError:
+    except DamagedArtefact as damage:
+        if not damage.missing:
+            raise
         # The shots are known from a job with other windows: then the pictures themselves must tell.
         return {"shake_percent": None}
     aspect = source.coded_height / source.coded_width

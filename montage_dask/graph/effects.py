@@ -152,7 +152,10 @@ def _shots(
             found[shot.source].append(shot)
     missing = Survey(clips={k: survey.clips[k] for k in used if not found[k]})
     if missing.clips:
-        Analysis(driver, settings, missing).run([])
+        analysis = Analysis(driver, settings, missing)
+        analysis.run([])
+        if analysis.changed is not None:
+            raise analysis.changed
         for skipped in missing.skipped:
             raise MediaError(skipped.path, skipped.reason)
         for shot in missing.shots:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from montage_dask.errors import ClusterError, MontageError, TargetFailed
+from montage_dask.graph.costs import Work
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import Settings
-from montage_dask.graph.targets import Work, place_on
+from montage_dask.graph.targets import place_on
 from montage_dask.media.encoders import working_encoder
 
 

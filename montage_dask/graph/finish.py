@@ -22,7 +22,7 @@ from montage_dask.report.html import write_report
 from montage_dask.report.otio import write_otio
 from montage_dask.report.rerun import described
 from montage_dask.report.summary import heard, run_summary
-from montage_dask.store import Place, Url, objects, place_of, write_json
+from montage_dask.store import Place, Url, objects, write_json
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +99,6 @@ def _pictures(
         },
         made.output.name,
     )
-    if not all(objects.exists(place_of(p)) for p in outputs.values()):
-        driver.store.forget("pictures", request.key)
     driver.progress.stage("pictures", 1, "set")
     try:
         drawn = driver.only(request, place_on(driver, "pictures", Targets.of(job.settings)))

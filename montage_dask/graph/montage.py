@@ -18,11 +18,13 @@ from montage_dask.errors import (
     MediaError,
     MontageError,
     NothingToDoError,
+    SourceChanged,
     StoreError,
     UsageError,
     printable,
 )
 from montage_dask.graph.analysing import Analysis
+from montage_dask.graph.checking import check_received, timeline_media
 from montage_dask.graph.directing import direct, directed, edited
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.placement import Placement
@@ -30,7 +32,7 @@ from montage_dask.graph.rendering import render
 from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
 from montage_dask.job import JobSpec
 from montage_dask.media.discover import Candidate
-from montage_dask.records import Music, Timeline
+from montage_dask.records import Timeline
 from montage_dask.store import Place, Url, objects, place_of
 from montage_dask.store.artefacts import free_bytes, storage_error
 
@@ -67,7 +69,7 @@ def prepare(job: JobSpec, driver: Driver) -> Survey:
     survey = Survey(tell=driver.progress.left_out)
     _sweep(job.store)
     if job.from_timeline is None:
-        candidates, skipped = find_footage(job.footage, job.music)
+        candidates, skipped = find_footage(job.footage, job.music, job.link_roots)
         for one in skipped:
             survey.skip(one.path, one.reason)
     else:
@@ -79,19 +81,24 @@ def prepare(job: JobSpec, driver: Driver) -> Survey:
     analysis = Analysis(driver, settings, survey)
     analysis.run([job.music] if job.music else [], shots=job.from_timeline is None)
     survey.placements = analysis.placements
-    for heard in analysis.heard.values():
-        _use(heard, survey, driver)
+    if analysis.changed is not None:
+        raise analysis.changed
+    for path in analysis.heard:
+        _use(path, analysis, survey, driver)
     if not survey.shots and job.from_timeline is None:
         raise NothingToDoError(nothing_usable(survey))
     survey.shots = group_duplicates(survey.shots, settings.embedding)
     return survey
 
 
-def _use(heard: Music | MontageError, survey: Survey, driver: Driver) -> None:
+def _use(path: str, analysis: Analysis, survey: Survey, driver: Driver) -> None:
     """Make a track the music of the job."""
+    heard = analysis.heard[path]
+    if isinstance(heard, SourceChanged):
+        raise heard
     if isinstance(heard, MontageError):
         raise NothingToDoError(f"the music cannot be used: {heard}")
-    survey.music = heard
+    survey.music, survey.music_state = heard, analysis.states[path]
     for warning in heard.warnings:
         driver.progress.note(warning)
 
@@ -170,13 +177,27 @@ def _pins(job: JobSpec, survey: Survey) -> tuple[Pin, ...]:
 
 
 def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
-    """The timeline of a file, with its clips probed into the survey."""
+    """The timeline of a file, with its clips probed into the survey, and its music analysed."""
+    timeline = timeline_of(job, driver, survey)
+    if survey.music is None and timeline.music_path:
+        analysis = Analysis(driver, Settings.of(job.settings), survey)
+        analysis.run([timeline.music_path], shots=False)
+        _use(timeline.music_path, analysis, survey, driver)
+    return timeline
+
+
+def timeline_of(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
+    """The timeline of a job's file, with its clips probed into the survey.
+
+    Raises:
+        UsageError: it holds what cannot be rendered.
+        MediaError: a clip of it cannot be used.
+    """
     from montage_dask.report.otio import read_otio
 
     assert job.from_timeline is not None
-    settings = Settings.of(job.settings)
-    paths = _paths_of(job)
-    probe_all(driver, settings, [Candidate(place_of(p), explicit=True) for p in paths], survey)
+    candidates = [Candidate(place_of(p), explicit=True) for p in timeline_media(job)]
+    probe_all(driver, Settings.of(job.settings), candidates, survey)
     if survey.skipped:
         lost = survey.skipped[0]
         raise MediaError(lost.path, lost.reason)
@@ -185,18 +206,11 @@ def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
     )
     if job.music:
         timeline = replace(timeline, music_path=job.music)
-    if survey.music is None and timeline.music_path:
-        analysis = Analysis(driver, settings, survey)
-        analysis.run([timeline.music_path], shots=False)
-        _use(analysis.heard[timeline.music_path], survey, driver)
+    elif timeline.music_path:
+        check_received(job, timeline.music_path)
+    if timeline.grade.lower().endswith(".cube"):
+        check_received(job, timeline.grade)
     return timeline
-
-
-def _paths_of(job: JobSpec) -> tuple[str, ...]:
-    from montage_dask.report.otio import media_of
-
-    assert job.from_timeline is not None
-    return media_of(job.from_timeline)
 
 
 def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:
@@ -252,6 +266,8 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
         try:
             placements, effects = render(job, driver, survey, timeline, output)
             return Made(output, run_dir, published, timeline, placements, effects)
+        except SourceChanged:
+            raise  # whatever it is now, what was found out about it is not true any more
         except MediaError as error:
             # A clip that broke only now: leave it out and edit again; segments without it are reused.
             broken = [k for k, c in survey.clips.items() if c.source.path == error.path]

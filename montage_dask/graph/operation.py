@@ -10,17 +10,23 @@ import importlib
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from montage_dask.devices import failure_of
-from montage_dask.errors import MediaError, MontageError, TargetFailed
+from montage_dask.errors import DamagedArtefact, MediaError, MontageError, TargetFailed
+from montage_dask.media.ffmpeg import STALL_SECONDS, patience
 from montage_dask.records import Source, from_json
-from montage_dask.store import Store, key_of, objects
+from montage_dask.store import Place, Store, key_of, objects, place_of
+from montage_dask.store.artefacts import digest_of, flush, same_file
 
 log = logging.getLogger(__name__)
+
+
+STALL = "stall_seconds"
+"""Among a request's paths: the setting stall-seconds, for every ffmpeg that works on it, wherever that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +88,27 @@ class Operation:
     """How many times faster a GPU is expected to be than one CPU thread; None: no code for `device="cuda"`."""
     files: tuple[str, ...] = ()
     """Suffixes of the files that must stand beside the record for it to count."""
+    pieces: Callable[[Request], list[str]] | None = None
+    """Places below a store of the files of arrays that it fills, beside others."""
     outputs: tuple[str, ...] = ()
-    """Which of its `paths` name what it writes, not what it reads."""
+    """Which of its `paths` name what it writes, not what it reads: files outside of the store."""
 
     @property
     def version(self) -> int:
         """The version of the code behind it."""
         return int(importlib.import_module(f"montage_dask.{self.module}").VERSION)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """All texts in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, Sequence):
+        for item in value:
+            yield from texts(item)
 
 
 def source_of(request: Request) -> Source:
@@ -119,13 +139,84 @@ def operation(name: str) -> Operation:
     return _REGISTRY[name]
 
 
-def finished(request: Request, store: Store) -> dict[str, Any] | None:
-    """The record of a request if it is done and its files stand, else None."""
+SMALL_BYTES = 1 << 20
+"""Files up to this size are read whenever a record is used; of larger ones only the size is looked at, until they are read."""
+
+
+def files_of(request: Request) -> list[str]:
+    """Places below any store of the files that a request makes, but for pieces of arrays."""
     op, key = operation(request.operation), request.key
-    record = store.load(request.operation, key)
-    if record is None or any(not objects.exists(store.file(op.name, key, s)) for s in op.files):
+    return [f"files/{op.name}/{key[:2]}/{key}{suffix}" for suffix in op.files]
+
+
+def pieces_of(request: Request) -> list[str]:
+    """Places below any store of the pieces of arrays that a request fills."""
+    pieces = operation(request.operation).pieces
+    return [] if pieces is None else pieces(request)
+
+
+def finished(request: Request, store: Store) -> dict[str, Any] | None:
+    """The record of a request if it is done, its files stand, and its outputs are those that it wrote; else None."""
+    record = store.load(request.operation, request.key)
+    if record is None:
         return None
-    return record
+    told = record.get("files", {})
+    if not told.keys() >= set(files_of(request)):
+        return None
+    if not all(_stands(store.root, place, of) for place, of in told.items()):
+        return None
+    try:
+        states = {p: objects.state_of(place_of(p)) for p in record.get("outputs", {})}
+    except (OSError, objects.Vanished):
+        return None
+    return record if states == record.get("outputs", {}) else None
+
+
+def _stands(root: Place, place: str, told: Mapping[str, Any]) -> bool:
+    path = root
+    for part in place.split("/"):
+        path = path / part
+    if isinstance(path, Path) and told["size_bytes"] <= SMALL_BYTES:
+        return same_file(path, told)
+    try:
+        return bool(objects.state_of(path)["size_bytes"] == told["size_bytes"])
+    except (OSError, objects.Vanished):
+        return False
+
+
+def seal(request: Request, store: Store, record: dict[str, Any]) -> None:
+    """Bring what a request has made to the disk, and note it in the record: "files" with size and digest, "outputs" with state.
+
+    Args:
+        request: done.
+        store: of this machine. Arrays that stand elsewhere are the object store's matter, which shows objects whole.
+        record: gets the notes.
+
+    Raises:
+        StoreError: something was not made, or cannot be brought to the disk.
+    """
+    root = store.root
+    assert isinstance(root, Path)
+    places = files_of(request)
+    if isinstance(store.array(request.operation, request.key), Path):
+        places += pieces_of(request)
+    outputs = {k: v for k, v in request.paths.items() if k in operation(request.operation).outputs}
+    written = [p for p in map(Path, texts(outputs)) if p.exists()]
+    folders: set[Path] = set()
+    for path in (*(root / place for place in places), *written):
+        try:
+            flush(path)
+        except FileNotFoundError as error:
+            raise DamagedArtefact(str(path), missing=True) from error
+        folders |= {p for p in path.parents if p != root and p.is_relative_to(root)}
+        folders.add(path.parent)
+    for folder in sorted(folders):
+        flush(folder)
+    record["files"] = {
+        p: {"size_bytes": (root / p).stat().st_size, "digest": digest_of(root / p)} for p in places
+    }
+    if written:
+        record["outputs"] = {str(p): objects.state_of(p) for p in written}
 
 
 def perform(request: Request, store: Store, device: str = "cpu") -> dict[str, Any]:
@@ -144,7 +235,8 @@ def perform(request: Request, store: Store, device: str = "cpu") -> dict[str, An
     op, key = operation(request.operation), request.key
     started, cpu = time.perf_counter(), sum(os.times()[:4])
     try:
-        record = op.function(request, Context(store, key, device, op.threads))
+        with patience(request.paths.get(STALL, STALL_SECONDS)):
+            record = op.function(request, Context(store, key, device, op.threads))
     except (RuntimeError, AssertionError, OSError, MontageError) as error:
         failure = failure_of(error) if device != "cpu" else None
         if failure is None or isinstance(error, MediaError | TargetFailed):
@@ -153,5 +245,6 @@ def perform(request: Request, store: Store, device: str = "cpu") -> dict[str, An
     record["seconds"] = round(time.perf_counter() - started, 3)
     record["cpu_seconds"] = round(sum(os.times()[:4]) - cpu, 3)
     record["target"] = device if device != "cuda" else "gpu"
+    seal(request, store, record)
     store.save(request.operation, key, record)
     return record

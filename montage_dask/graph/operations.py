@@ -16,7 +16,7 @@ import montage_dask.graph.effect_operations
 import montage_dask.graph.training_operations  # noqa: F401 - both register their own
 from montage_dask.graph.operation import Context, Operation, Request, register, source_of
 from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
-from montage_dask.store import objects, writing
+from montage_dask.store import Store, objects, writing
 
 if TYPE_CHECKING:
     from montage_dask.media.encoders import Encoding
@@ -58,6 +58,31 @@ def _strip(request: Request, context: Context) -> dict[str, Any]:
         threads=context.threads,
         device=context.device,
     )
+
+
+def _strip_pieces(request: Request) -> list[str]:
+    from montage_dask.analysis.strip import window_files
+
+    p = request.parameters
+    folder = strip_place(source_of(request), p["window_frames"])
+    return [f"{folder}/{name}" for name in window_files(p["window"])]
+
+
+def strip_place(source: Source, window_frames: int) -> str:
+    """Where a strip stands below any store."""
+    from montage_dask.analysis.strip import strip_folder
+
+    return str(strip_folder(Store(Path()), source, window_frames))
+
+
+def _scores_pieces(request: Request) -> list[str]:
+    from montage_dask.analysis.transnet import scores_name
+    from montage_dask.store.arrays import chunk_names
+
+    p = request.parameters
+    folder = strip_place(source_of(request), p["window_frames"])
+    names = chunk_names(scores_name(p["precision"]), p["window"], 0)
+    return [f"{folder}/{name}" for name in names]
 
 
 def _scores(request: Request, context: Context) -> dict[str, Any]:
@@ -143,7 +168,6 @@ def _encode(request: Request, context: Context) -> dict[str, Any]:
             encoding=_encoding(p),
             threads=context.threads,
             work=part.parent,
-            stall_seconds=paths["stall_seconds"],
         )
 
 
@@ -273,8 +297,8 @@ def _join(request: Request, context: Context) -> dict[str, Any]:
 
 for _op in (
     Operation("probe", "media.probe", _probe, files=(".npz",)),
-    Operation("strip", "analysis.strip", _strip, gpu_speedup=2),
-    Operation("scores", "analysis.transnet", _scores, gpu_speedup=100),
+    Operation("strip", "analysis.strip", _strip, gpu_speedup=2, pieces=_strip_pieces),
+    Operation("scores", "analysis.transnet", _scores, gpu_speedup=100, pieces=_scores_pieces),
     Operation("shots", "analysis.shots", _shots),
     Operation("beats", "analysis.music", _beats, gpu_speedup=2),
     Operation("encode", "render.segments", _encode, gpu_speedup=6, files=(".mp4",)),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import TargetFailed, Uncuttable
-from montage_dask.graph.operation import Request, operation
+from montage_dask.graph.operation import Request, files_of, seal
 from montage_dask.records import Music, Source, from_json, to_json
 from montage_dask.store import Place, Store, writing
 
@@ -39,19 +39,13 @@ class Parcel:
         return sum(p.stat().st_size for p in self.files.values())
 
 
-def _files(request: Request) -> list[str]:
-    """Where the files of an operation stand, below any store."""
-    op, key, nowhere = operation(request.operation), request.key, Store(Path())
-    return [_below(nowhere.file(op.name, key, suffix)).as_posix() for suffix in op.files]
-
-
 @dataclass(frozen=True, slots=True)
 class Carrier:
     """How the requests of one operation travel."""
 
     pack: Callable[[Request, Store, Path], Parcel]
     """From the request, the store and a folder for temporary files."""
-    made: Callable[[Request], list[str]] = _files
+    made: Callable[[Request], list[str]] = files_of
     """Places below the store of the files that come back."""
     settle: Callable[[Request, Store], None] = lambda request, store: None
     """What must stand here before those files are put to their places."""
@@ -80,7 +74,7 @@ class _Shipment:
 
     def source(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The record of a source whose file goes along."""
-        return {**data, "path": self.add(data["path"])}
+        return {**data, "path": self.add(data["path"]), "mtime_ns": None}
 
     def named(self, name: str | None) -> str | None:
         """A preset's or a network's name as it is, or a file that goes along."""
@@ -110,7 +104,7 @@ def _below(place: Place) -> Path:
 
 def _nameless(source: Mapping[str, Any]) -> dict[str, Any]:
     """A source without the folders that it lies in here."""
-    return {**source, "path": Path(source["path"]).name}
+    return {**source, "path": Path(source["path"]).name, "mtime_ns": None}
 
 
 def _pack_scores(request: Request, store: Store, folder: Path) -> Parcel:
@@ -283,6 +277,7 @@ def bring_home(
     for place in results_of(request):
         with writing(_below(store.root) / place) as part:
             _move(files[place], part)
+    seal(request, store, record)
     store.save(request.operation, request.key, record)
     return record
 

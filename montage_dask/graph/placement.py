@@ -35,6 +35,9 @@ class Capacity:
     workers: int = 0
     lacks: Mapping[str, str] = field(default_factory=dict)
     """Why a tag that was promised is not to be had, by tag."""
+    tagged: bool = True
+    """False: no worker carries any of the tags, as those of a plain `LocalCluster()`; their threads count as CPU, and tasks ask
+    for no resource."""
 
     def offers(self, target: str) -> bool:
         """Whether any worker carries the tag of a target."""
@@ -65,7 +68,7 @@ def promised(there: Capacity, offer: Mapping[str, Mapping[str, Any]]) -> Capacit
             continue
         resources[tag] = max(resources.get(tag, 0), told["most"])
         largest[tag] = max(largest.get(tag, 0), told["each"])
-    return Capacity(resources, largest, there.workers, lacks)
+    return Capacity(resources, largest, there.workers, lacks, there.tagged or bool(offer))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,34 +7,31 @@ from typing import Any
 
 from montage_dask.edit.director import Direction
 from montage_dask.errors import MontageError, NothingToDoError
-from montage_dask.graph.analysing import recall
+from montage_dask.graph.analysing import OPERATIONS, analysis_todo, recall
 from montage_dask.graph.costs import (
     CPU_SECONDS_PER_FRAME,
-    PACKED_SOUND_BYTES,
     PIXELS_1080P,
     STRIP_BYTES_PER_FRAME,
-    encode_seconds_per_pixel,
+    Work,
+    encode_work,
     output_bytes,
     range_bytes,
 )
 from montage_dask.graph.directing import direct
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.effects import DEAR_PIECE_FRAMES, PIECE_FRAMES
-from montage_dask.graph.montage import nothing_usable, restrict_clips
+from montage_dask.graph.montage import nothing_usable, restrict_clips, timeline_of
 from montage_dask.graph.operation import finished
 from montage_dask.graph.placement import describe
-from montage_dask.graph.requests import strip_requests
+from montage_dask.graph.requests import music_request, strip_requests
 from montage_dask.graph.steadying import MOTION_FRAMES
 from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
-from montage_dask.graph.targets import Work, place_on
+from montage_dask.graph.targets import place_on
 from montage_dask.graph.upscaling import CPU_SECONDS_PER_PIXEL, accelerated, upscale_place
 from montage_dask.job import JobSpec
 from montage_dask.media.audio import probe_audio
-from montage_dask.records import Source
 from montage_dask.store import Url
 from montage_dask.store.artefacts import free_bytes
-
-BEATS_SECONDS_PER_MINUTE = 0.6
 
 
 def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
@@ -45,26 +42,42 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
     """
     settings = Settings.of(job.settings)
     survey = Survey()
-    candidates, skipped = find_footage(job.footage, job.music)
-    survey.skipped.extend(skipped)
-    probe_all(driver, settings, candidates, survey)
-    if not survey.clips:
-        raise NothingToDoError(nothing_usable(survey))
-    assert job.music is not None
+    timeline = None
+    if job.from_timeline is None:
+        candidates, skipped = find_footage(job.footage, job.music, job.link_roots)
+        survey.skipped.extend(skipped)
+        probe_all(driver, settings, candidates, survey)
+        if not survey.clips:
+            raise NothingToDoError(nothing_usable(survey))
+        restrict_clips(job, survey)
+        if not survey.clips:
+            raise NothingToDoError("--include and --exclude leave no clip")
+    else:
+        timeline = timeline_of(job, driver, survey)
+    music = job.music or (timeline and timeline.music_path)
+    if not music:
+        raise NothingToDoError("no music: the timeline names none, so add --music FILE")
     try:
-        track = probe_audio(job.music)
+        track = probe_audio(music)
     except MontageError as error:
         raise NothingToDoError(f"the music cannot be used: {error}") from error
-    job, direction = _directed(job, driver, survey, settings, float(track.duration_seconds))
-    length = float(job["duration"] or max(0, track.duration_seconds - job["start"]))
-    clips, windows, waiting_windows, analysis = [], 0, 0, 0.0
-    for clip in survey.clips.values():
+    if timeline is None:
+        job, direction = _directed(job, driver, survey, settings, float(track.duration_seconds))
+        length = float(job["duration"] or max(0, track.duration_seconds - job["start"]))
+        fps, width, height = job.fps, job.width, job.height
+    else:
+        direction, length = None, float(timeline.frames / timeline.fps)
+        fps, width, height = timeline.fps, timeline.width, timeline.height
+    found = list(survey.clips.values())
+    todo = analysis_todo(
+        found if timeline is None else (), [music_request(music, settings)], settings, driver.store
+    )
+    clips, windows = [], 0
+    for clip in found:
         source = clip.source
         requests = list(strip_requests(clip, settings))
-        todo = [r for r in requests if finished(r, driver.store) is None]
+        waiting = [r for r in requests if finished(r, driver.store) is None]
         windows += len(requests)
-        waiting_windows += len(todo)
-        analysis += len(todo) * _window_seconds(source, settings)
         clips.append(
             {
                 "path": source.path,
@@ -74,60 +87,44 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
                 "frames": source.frames,
                 "duration_seconds": float(source.duration_seconds),
                 "windows": len(requests),
-                "windows_to_do": len(todo),
+                "windows_to_do": len(waiting) if timeline is None else 0,
                 "warnings": list(source.warnings),
             }
         )
-    frames = math.ceil(length * float(job.fps))
+    frames = math.ceil(length * float(fps)) if timeline is None else timeline.frames
     segments = max(1, -(-frames // job["segment-frames"]))
-    pixels = job.width * job.height
-    encode = frames * pixels * encode_seconds_per_pixel(job["codec"], job["quality"])
-    beats = float(track.duration_seconds) / 60 * BEATS_SECONDS_PER_MINUTE
-    rows: list[tuple[str, int, float]] = [("strip", waiting_windows, analysis)]
-    if settings.detector == "accurate":
-        total = sum(c.source.frames for c in survey.clips.values())
-        rows.append(("scores", windows, total * CPU_SECONDS_PER_FRAME["scores"]))
-    total = sum(c.source.frames for c in survey.clips.values())
-    rows += [
-        ("shots", len(clips), total * CPU_SECONDS_PER_FRAME["shots"]),
-        ("beats", 1, beats),
-        *_effects(job, survey, length),
-        *_upscales(job, driver, survey, length),
-        ("encode", segments, encode),
-        ("audio", 1, 3.0 + length / 30),
-        ("assemble", 1, 0.5 + length / 100),
-    ]
-    capacity = driver.workers.capacity()
-    output = output_bytes(frames * pixels, job["quality"])
-    sources = [c.source for c in survey.clips.values()]
+    sources = [c.source for c in found]
     footage_seconds = float(sum(s.duration_seconds for s in sources))
     used = sum(
         range_bytes(s, length * float(s.duration_seconds) / footage_seconds) for s in sources
     )
-    moved = {
-        "scores": total * STRIP_BYTES_PER_FRAME,
-        "beats": PACKED_SOUND_BYTES,
-        "encode": used + output,
-    }
-
-    def _work(name: str, seconds: float) -> Work:
-        return Work(seconds, moved.get(name, 0), length if name == "encode" else None)
-
+    encode = encode_work(frames, width * height, fps, job["codec"], job["quality"], used)
+    rows: list[tuple[str, int, Work]] = [
+        *((n, todo.counts[n], todo.work[n]) for n in OPERATIONS if todo.concerned[n]),
+        *_effects(job, survey, length),
+        *_upscales(job, driver, survey, length),
+        ("encode", segments, encode),
+        ("audio", 1, Work(3.0 + length / 30)),
+        ("assemble", 1, Work(0.5 + length / 100)),
+    ]
+    capacity = driver.workers.capacity()
+    output = output_bytes(frames * width * height, job["quality"])
     operations = [
         {
             **describe(
                 upscale_place(driver, settings)
                 if name == "upscale"
-                else place_on(driver, name, settings.targets, _work(name, seconds))
+                else place_on(driver, name, settings.targets, work)
             ),
             "count": count,
-            "cpu_seconds": round(seconds, 1),
+            "cpu_seconds": round(work.cpu_seconds, 1),
         }
-        for name, count, seconds in rows
+        for name, count, work in rows
     ]
     # What is one task cannot be shared out.
-    shared = sum(s for name, _, s in rows if name not in ("beats", "audio", "assemble"))
-    alone = sum(s for name, _, s in rows if name in ("audio", "assemble"))
+    seconds = {name: work.cpu_seconds for name, _, work in rows}
+    shared = sum(s for name, s in seconds.items() if name not in ("beats", "audio", "assemble"))
+    alone = seconds["audio"] + seconds["assemble"]
     strips = sum(c.source.frames for c in survey.clips.values()) * STRIP_BYTES_PER_FRAME
     return {
         "output": str(job.output),
@@ -135,12 +132,12 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         "store": str(job.store),
         "clips": clips,
         "skipped": [{"path": s.path, "reason": s.reason} for s in survey.skipped],
-        "music": {"path": job.music, "duration_seconds": float(track.duration_seconds)},
+        "music": {"path": music, "duration_seconds": float(track.duration_seconds)},
         "montage": {
             "duration_seconds": length,
             "frames": frames,
-            "size": job["size"],
-            "fps": float(job.fps),
+            "size": f"{width}x{height}",
+            "fps": float(fps),
             "segments": segments,
         },
         "director": direction and direction.summary(),
@@ -148,7 +145,7 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         "window_frames": settings.window_frames,
         "operations": operations,
         "estimate": {
-            "cpu_seconds": round(sum(s for _, _, s in rows) * job["variants"], 1),
+            "cpu_seconds": round(sum(seconds.values()) * job["variants"], 1),
             "wall_seconds": round((shared / capacity.slots_of("cpu") + alone) * job["variants"], 1),
             # Segments and the joined file stand side by side at the end.
             "disk_bytes": round(2 * output * job["variants"] + strips),
@@ -157,7 +154,8 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
             ),
         },
         "cluster": {
-            "where": job["cluster"],
+            "where": driver.where,
+            "address": str(driver.client.scheduler.address),
             "workers": capacity.workers,
             "resources": dict(capacity.resources),
             "dashboard": driver.client.dashboard_link,
@@ -178,15 +176,9 @@ def _directed(
     return job, seen.direction
 
 
-def _window_seconds(source: Source, settings: Settings) -> float:
-    frames = min(source.frames, settings.window_frames)
-    scale = source.coded_width * source.coded_height / PIXELS_1080P
-    return frames * max(0.001, CPU_SECONDS_PER_FRAME["strip"] * scale)
-
-
 def _upscales(
     job: JobSpec, driver: Driver, survey: Survey, length_seconds: float
-) -> list[tuple[str, int, float]]:
+) -> list[tuple[str, int, Work]]:
     """What upscaling takes on the CPU: a guess, as the edit is not known; it is measured before it begins."""
     from montage_dask.render.upscale import needs_upscale
 
@@ -201,10 +193,10 @@ def _upscales(
     pixels = sum(s.frames * s.coded_width * s.coded_height for s in small)
     each = pixels / sum(s.frames for s in small)
     seconds = 0.0 if quick else made * each * CPU_SECONDS_PER_PIXEL
-    return [("upscale", math.ceil(made / DEAR_PIECE_FRAMES), seconds)]
+    return [("upscale", math.ceil(made / DEAR_PIECE_FRAMES), Work(seconds))]
 
 
-def _effects(job: JobSpec, survey: Survey, length_seconds: float) -> list[tuple[str, int, float]]:
+def _effects(job: JobSpec, survey: Survey, length_seconds: float) -> list[tuple[str, int, Work]]:
     """What the effects take: a guess, as the edit is not known. Windows and pieces reach beyond what is shown."""
     if job["stabilise"] == "off":
         return []
@@ -217,7 +209,7 @@ def _effects(job: JobSpec, survey: Survey, length_seconds: float) -> list[tuple[
         (
             "motion",
             math.ceil(looked_at / MOTION_FRAMES),
-            looked_at * scale * CPU_SECONDS_PER_FRAME["motion"],
+            Work(looked_at * scale * CPU_SECONDS_PER_FRAME["motion"]),
         )
     ]
     if job["stabilise"] == "on":  # auto: only what shakes, which nobody knows yet
@@ -226,7 +218,7 @@ def _effects(job: JobSpec, survey: Survey, length_seconds: float) -> list[tuple[
             (
                 "stabilise",
                 math.ceil(made / PIECE_FRAMES),
-                made * scale * CPU_SECONDS_PER_FRAME["stabilise"],
+                Work(made * scale * CPU_SECONDS_PER_FRAME["stabilise"]),
             )
         )
     return rows

@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from montage_dask.errors import NoCapacity, RemoteError, TargetFailed, TransferCorrupt
 from montage_dask.graph.bundle import Answer, Item, Question, read_answers, write_bundle
-from montage_dask.graph.operation import Request, finished
+from montage_dask.graph.operation import STALL, Request, finished
 from montage_dask.graph.parcel import Parcel, bring_home, pack
 from montage_dask.store import Store
 
@@ -299,6 +299,12 @@ def line_state() -> LineState:
     return LineState(lack, known.warm, known.bytes_per_second)
 
 
+def _patient(parcel: Parcel, request: Request) -> Parcel:
+    """A parcel whose ffmpeg there is waited for as long as one here."""
+    paths = {k: request.paths[k] for k in (STALL,) if k in request.paths}
+    return replace(parcel, request=replace(parcel.request, paths={**parcel.request.paths, **paths}))
+
+
 def perform_remotely(request: Request, store: Store) -> dict[str, Any]:
     """Run a request on the other machine, unless it is done already.
 
@@ -315,7 +321,7 @@ def perform_remotely(request: Request, store: Store) -> dict[str, Any]:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="montage-parcel-") as folder:
         with dispatcher().preparing(), _Process.packing:
-            parcel = pack(request, store, Path(folder))
+            parcel = _patient(pack(request, store, Path(folder)), request)
         with dispatcher().ask(parcel) as (answer, troubles):
             record = {
                 **answer.value,

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MontageError, TargetFailed
-from montage_dask.graph.costs import encode_seconds_per_pixel, output_bytes, range_bytes
+from montage_dask.graph import costs
+from montage_dask.graph.costs import Work, range_bytes
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.effects import improve
 from montage_dask.graph.encoding import choices, encoder_parameter
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import Clip, Settings, Survey
-from montage_dask.graph.targets import Work, place_on
+from montage_dask.graph.targets import place_on
 from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, to_json
 from montage_dask.render.grade import identity_of
 from montage_dask.render.segments import Segment, plan_segments
-from montage_dask.store import Place, Store, objects
+from montage_dask.store import Place
 
 ENCODE_PRIORITY = 10
 
@@ -63,7 +64,6 @@ def encode_requests(
             "indexes": {k: str(c.index) for k, c in used.items()},
             "stand_ins": made,
             "grade": grade,
-            "stall_seconds": job["stall-seconds"],
         }
         shown = [*(c.name for c in used.values()), *(m["name"] for m in made.values())]
         names = ", ".join(dict.fromkeys(shown))
@@ -71,13 +71,20 @@ def encode_requests(
     return requests
 
 
-def audio_request(job: JobSpec, timeline: Timeline, sources: Mapping[str, Source]) -> Request:
-    """The request for the sound of the whole montage."""
-    from montage_dask.media.probe import stat_key
+def audio_request(
+    job: JobSpec, timeline: Timeline, sources: Mapping[str, Source], music: Mapping[str, Any]
+) -> Request:
+    """The request for the sound of the whole montage.
 
+    Args:
+        job: settings.
+        timeline: the edit.
+        sources: by identity.
+        music: the file of the music as it was analysed (`Survey.music_state`).
+    """
     keep = job["keep-audio"]
     parameters: dict[str, Any] = {
-        "music": stat_key(timeline.music_path),
+        "music": dict(music),
         "start_seconds": str(timeline.music_start_seconds),
         "frames": timeline.frames,
         "fps": str(timeline.fps),
@@ -114,7 +121,7 @@ def render(
     settings = Settings.of(job.settings)
     store = driver.store
     improved = improve(job, driver, survey, timeline)
-    audio = audio_request(job, timeline, survey.sources)
+    audio = audio_request(job, timeline, survey.sources, survey.music_state)
     places = {n: place_on(driver, n, settings.targets) for n in ("audio", "assemble")}
     driver.progress.stage("audio", 1, "track")
     for choice in choices(
@@ -153,7 +160,6 @@ def render(
         },
         output.name,
     )
-    forget_unless_there(store, assemble, output)
     driver.progress.stage("assemble", 1, "file")
     driver.only(assemble, places["assemble"])
     return (*survey.placements, *improved.placements, *places.values()), tuple(improved.told)
@@ -161,16 +167,14 @@ def render(
 
 def encode_work(job: JobSpec, survey: Survey, timeline: Timeline) -> Work:
     """What it takes to encode a timeline in software, or elsewhere."""
-    pixels = timeline.frames * timeline.width * timeline.height
     used = sum(
         range_bytes(survey.clips[e.source].source, (e.stop_frame - e.start_frame) / timeline.fps)
         for e in timeline.events
         if e.source in survey.clips
     )
-    return Work(
-        pixels * encode_seconds_per_pixel(job["codec"], job["quality"]),
-        used + output_bytes(pixels, job["quality"]),
-        float(timeline.frames / timeline.fps),
+    pixels = timeline.width * timeline.height
+    return costs.encode_work(
+        timeline.frames, pixels, timeline.fps, job["codec"], job["quality"], used
     )
 
 
@@ -207,16 +211,3 @@ def _encode_all(
             if isinstance(file, Path):  # the page shows a frame of it
                 driver.progress.rendered(number, file)
     return failed
-
-
-def forget_unless_there(store: Store, request: Request, output: Place) -> None:
-    """An output stands outside the store, where people move it: its record counts only while the file is the same."""
-    record = store.load(request.operation, request.key)
-    if record is None:
-        return
-    try:
-        same = objects.state_of(output).items() <= record.items()
-    except (OSError, objects.Vanished):
-        same = False
-    if not same:
-        store.forget(request.operation, request.key)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.config import resolve
-from montage_dask.errors import MediaError
-from montage_dask.graph.operation import Request, finished, operation
+from montage_dask.errors import DamagedArtefact, MediaError
+from montage_dask.graph.inputs import Sources, check_artefacts
+from montage_dask.graph.operation import Request, finished, operation, texts
 from montage_dask.store import Place, Store, Url, is_url, objects, place_of
 from montage_dask.store.artefacts import Desk
 from montage_dask.store.cache import Cache, Wanted, default_folder
@@ -48,7 +49,7 @@ def at_hand(*places: str | Place) -> Iterator[list[Path]]:
 def perform_staged(
     request: Request, store: Store, perform: Callable[[Request, Store], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Run a request, unless it is done, on files of this machine.
+    """Run a request, unless it is done, on files of this machine; only what was made of whole and unchanged inputs is kept.
 
     Args:
         request: its paths may be URLs.
@@ -59,35 +60,51 @@ def perform_staged(
         The record, as it stands in the store.
 
     Raises:
+        SourceChanged: a source was written to meanwhile.
+        DamagedArtefact: an artefact that it reads is not what was made.
         MediaError: an input is gone or has changed.
         StoreError: an object store cannot be read or written.
         MontageError: as the operation does.
     """
-    written = {k: v for k, v in request.paths.items() if k in operation(request.operation).outputs}
-    read = {k: v for k, v in request.paths.items() if k not in written}
-    wanted, outputs = list(_wanted(request, read, store)), _urls(written)
-    if isinstance(store.root, Path) and not wanted and not outputs:
-        return perform(request, store)
     done = finished(request, store)
     if done is not None:
         return done
+    written = {k: v for k, v in request.paths.items() if k in operation(request.operation).outputs}
+    read = {k: v for k, v in request.paths.items() if k not in written}
+    wanted, outputs = list(_wanted(request, read, store)), _urls(written)
     with ExitStack() as stack:
         copies = stack.enter_context(machine_cache().holding(wanted)) if wanted else {}
-        folder = stack.enter_context(machine_cache().scratch())
+        try:
+            check_artefacts(request, store, copies)
+        except DamagedArtefact as error:
+            bad = place_of(error.place)
+            if isinstance(bad, Url) and bad in copies:
+                machine_cache().doubt(copies[bad])
+            raise
+        root: Path | None = store.root if isinstance(store.root, Path) else None
+        folder = Path()
+        if root is None or outputs:
+            folder = stack.enter_context(machine_cache().scratch())
         made = {u: _made_at(folder, u, outputs) for u in outputs}
         here = {str(u): str(p) for u, p in (*copies.items(), *made.items())}
         there = {p: u for u, p in here.items()}
-        desk = Desk(folder / "store" if isinstance(store.root, Url) else store.root, store)
+        desk = Desk(root or folder / "store", store)
+        request_here = replace(request, paths=_renamed(request.paths, here)) if here else request
         try:
-            record = perform(replace(request, paths=_renamed(request.paths, here)), desk)
+            sources = Sources(request_here)
+            record = perform(request_here, desk)
+            # Nothing is kept of what may be made of two versions of a file.
+            sources.check()
         except MediaError as error:
             _rename_error(error, there)
             raise
         record = _renamed(record, there)
         _publish(desk, store)
-        states = [objects.upload(p, u) for u, p in made.items() if p.exists()]
+        states = {str(u): objects.upload(p, u) for u, p in made.items() if p.exists()}
         if "output" in written:
-            record |= states[0] if states else {}
+            record |= next(iter(states.values()), {})
+        if states:
+            record["outputs"] = states
         store.save(request.operation, request.key, record)
     return record
 
@@ -105,19 +122,8 @@ def _wanted(request: Request, paths: Mapping[str, Any], store: Store) -> Iterato
 
 def _urls(value: Any) -> list[Url]:
     """All URLs in a JSON value, each once."""
-    found = (place_of(text) for text in _texts(value) if is_url(text))
+    found = (place_of(text) for text in texts(value) if is_url(text))
     return list(dict.fromkeys(p for p in found if isinstance(p, Url)))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, Sequence):
-        for item in value:
-            yield from _texts(item)
 
 
 def _pairs(value: Any, name: str) -> Iterator[tuple[str, str]]:

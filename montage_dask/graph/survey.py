@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from montage_dask.analysis.embedding import chosen
+from montage_dask.config import resolve
 from montage_dask.edit.director import Direction
 from montage_dask.errors import (
     MediaError,
@@ -49,6 +50,8 @@ class Survey:
     skipped: list[Skipped] = field(default_factory=list)
     shots: tuple[Shot, ...] = ()
     music: Music | None = None
+    music_state: Mapping[str, Any] = field(default_factory=dict)
+    """The file of the music as it was analysed (see `media.probe.stat_key`): its sound must be of the same."""
     placements: tuple[Placement, ...] = ()
     """Where the analysis ran."""
     direction: Direction | None = None
@@ -155,6 +158,7 @@ def probe_all(
             refused[path] = reason_of(outcome.error)
             continue
         source = from_json(Source, outcome.record["source"])
+        source = replace(source, mtime_ns=outcome.request.parameters.get("mtime_ns"))
         index = driver.store.file("probe", outcome.request.key, ".npz")
         found[path] = Clip(source, index, explicit[path])
     for request in requests:  # outcomes come in any order; the job must not depend on it
@@ -172,16 +176,24 @@ def reason_of(error: MontageError | None) -> str:
 
 
 def find_footage(
-    patterns: Iterable[str], music: str | None
+    patterns: Iterable[str], music: str | None, link_roots: Sequence[Place] | None = None
 ) -> tuple[list[Candidate], list[Skipped]]:
     """Candidates for footage; the music file itself is not one.
+
+    Args:
+        patterns: of `discover`.
+        music: a file, or a URL.
+        link_roots: where links inside folders may lead beside those folders; None: as the setting `roots` says.
 
     Raises:
         NothingToDoError: nothing was found at all; says what was looked at.
     """
     track = place_of(music) if music else None
     exclude = {track if isinstance(track, Url) else track.resolve()} if track else set()
-    candidates, skipped = discover(list(patterns), exclude=exclude)
+    if link_roots is None:
+        named = [place_of(r) for r in resolve()["roots"].value]
+        link_roots = [p if isinstance(p, Url) else p.resolve() for p in named]
+    candidates, skipped = discover(list(patterns), exclude=exclude, link_roots=link_roots)
     if not candidates:
         reasons = "; ".join(f"{s.path}: {s.reason}" for s in skipped[:3])
         raise NothingToDoError(f"no footage found: {reasons or 'name files, folders or globs'}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from montage_dask.graph.costs import Work
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import operation as registered
 from montage_dask.graph.parcel import can_travel
@@ -33,17 +34,6 @@ WARM_SECONDS = 4.0
 
 CGPU_SHARE = 0.5
 """Speed of Colab's usual GPU relative to a worker's own: a guess, as no live one could be measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What all requests of an operation take together."""
-
-    cpu_seconds: float = 0.0
-    bytes_moved: int = 0
-    """To a machine that does not see the files, and back."""
-    media_seconds: float | None = None
-    """Of video; None: nobody counted."""
 
 
 @dataclass(frozen=True, slots=True)

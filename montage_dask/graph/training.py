@@ -10,11 +10,13 @@ from typing import Any
 
 from montage_dask.errors import MontageError, NothingToDoError, StoreError
 from montage_dask.graph.analysing import Analysis
+from montage_dask.graph.costs import Work
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
 from montage_dask.graph.survey import Settings, Survey, probe_all
-from montage_dask.graph.targets import Targets, Work, place_on
+from montage_dask.graph.targets import Targets, place_on
 from montage_dask.media.discover import AUDIO, IMAGE, Candidate, Skipped, discover
+from montage_dask.media.limits import too_large
 from montage_dask.media.probe import fingerprint
 from montage_dask.report import training_page
 from montage_dask.store import key_of, write_json, writing
@@ -150,7 +152,7 @@ def _readable(path: Path) -> bool:
 
     try:
         with Image.open(path) as opened:
-            return min(opened.size) >= 120
+            return min(opened.size) >= 120 and not too_large(*opened.size)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
 

@@ -6,18 +6,19 @@ The time is measured with a small tile on a worker of the very target, not taken
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import TargetFailed, UsageError, printable
-from montage_dask.graph.costs import output_bytes, range_bytes
+from montage_dask.graph.costs import Work, output_bytes, range_bytes
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import TAGS, Placement
 from montage_dask.graph.survey import Clip, Settings
-from montage_dask.graph.targets import Work, place_on
+from montage_dask.graph.targets import place_on
 from montage_dask.job import JobSpec
 from montage_dask.records import Source, Timeline, from_json, to_json
 from montage_dask.store import Place
@@ -61,6 +62,8 @@ def upscaling(model: str, scale: int, *, memory_limit_mb: int) -> Upscaling:
         identity = model
     elif model.endswith(".pth"):
         model = str(Path(model).absolute())
+        if os.path.exists(model) and not os.path.isfile(model):
+            raise UsageError(f"model {printable(model)}: is not a regular file")
         load_network(model, precision="float32")
         identity = "sha256:" + hashlib.sha256(Path(model).read_bytes()).hexdigest()[:32]
     else:

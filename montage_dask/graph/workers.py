@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from distributed import Client
 
 from montage_dask.errors import ClusterError
-from montage_dask.graph.placement import OFFER, Capacity, Placement, promised
+from montage_dask.graph.placement import OFFER, TAGS, Capacity, Placement, promised
+from montage_dask.graph.watch import Watch
 
 CAPACITY_SECONDS = 1.0
 """How long a look at the workers counts: asking costs the scheduler a message."""
@@ -29,17 +32,35 @@ FALLBACK_WAIT_SECONDS = 10.0
 """How long it waits where another target can do the work."""
 
 
+WORD_SECONDS = 10.0
+"""While a job waits for a scheduler, it says so this often."""
+
+
 def capacity_of(client: Client) -> Capacity:
     """The resource tags of all workers, as the scheduler knows them now, and of those that a scaler would start."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return offered(workers.values(), client.get_metadata([OFFER], {}))
+
+
+def offered(
+    workers: Collection[Mapping[str, Any]], offer: Mapping[str, Mapping[str, Any]]
+) -> Capacity:
+    """What workers offer together with what a scaler would start (see `OFFER`).
+
+    Args:
+        workers: as the scheduler describes them.
+        offer: empty without a scaler.
+    """
+    tags = set(TAGS.values())
+    tagged = bool(offer) or not workers or any(tags & w["resources"].keys() for w in workers)
     total: dict[str, float] = defaultdict(float)
     largest: dict[str, float] = defaultdict(float)
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
     for worker in workers:
-        for tag, amount in worker["resources"].items():
+        own = worker["resources"] if tagged else {TAGS["cpu"]: worker["nthreads"]}
+        for tag, amount in own.items():
             total[tag] += amount
             largest[tag] = max(largest[tag], amount)
-    there = Capacity(dict(total), dict(largest), len(workers))
-    return promised(there, client.get_metadata([OFFER], {}))
+    return promised(Capacity(dict(total), dict(largest), len(workers), tagged=tagged), offer)
 
 
 class Workers:
@@ -47,10 +68,12 @@ class Workers:
 
     Args:
         client: connected.
+        tell: told what people should know of them.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, tell: Callable[[str], None] = lambda _: None) -> None:
+        self._client, self._tell = client, tell
+        self.watch = Watch(client, tell)
         self._seen = Capacity()
         self._seen_until = float("-inf")
 
@@ -60,7 +83,11 @@ class Workers:
             while True:
                 began = time.monotonic()
                 try:
-                    self._seen = capacity_of(self._client)
+                    if self._client.status != "running":
+                        raise OSError("the connection to the scheduler is broken")
+                    workers = self._client.scheduler_info(n_workers=-1)["workers"]
+                    self._seen = offered(workers.values(), self._client.get_metadata([OFFER], {}))
+                    self.watch.see(workers)
                     break
                 except (OSError, TimeoutError) as error:
                     self.reconnected(error)
@@ -75,10 +102,16 @@ class Workers:
         Raises:
             ClusterError: it did not come back.
         """
-        deadline = time.monotonic() + SCHEDULER_WAIT_SECONDS
+        began = told = time.monotonic()
         time.sleep(0.2)
         while self._client.status != "running":
-            if self._client.status in ("closed", "closing") or time.monotonic() > deadline:
+            now = time.monotonic()
+            if now - told >= WORD_SECONDS or told == began:
+                told = now
+                self._tell(
+                    f"the scheduler does not answer: waiting for it, {now - began:.0f} of {SCHEDULER_WAIT_SECONDS:.0f} s"
+                )
+            if self._client.status in ("closed", "closing") or now - began > SCHEDULER_WAIT_SECONDS:
                 raise ClusterError(
                     "the scheduler was lost and did not come back; what is done is kept: run the same command again to go on"
                 ) from error
@@ -88,6 +121,7 @@ class Workers:
         """What the cluster offers, as soon as a worker of a target is there, or after `JOINING_SECONDS` without one."""
         deadline = time.monotonic() + JOINING_SECONDS
         while not self.capacity().offers(target) and time.monotonic() < deadline:
+            self.watch.check_memory()
             time.sleep(0.2)
         return self.capacity()
 
@@ -97,13 +131,23 @@ class Workers:
         return [t for t, n in placement.resources.items() if largest.get(t, 0) < n]
 
     def check(self, placement: Placement) -> None:
-        """Never submit a task that cannot run: Dask would wait in silence."""
+        """Never submit a task that cannot run: Dask would wait in silence.
+
+        Raises:
+            ClusterError: no worker offers what a placement needs, or those that do die at their memory limit.
+        """
         # Another target can take it at once; the last one is worth waiting for.
         patience = FALLBACK_WAIT_SECONDS if placement.fallbacks else WORKER_WAIT_SECONDS
         deadline = time.monotonic() + patience
+        told = time.monotonic()
         while lacking := self.lacking(placement):
+            self.watch.check_memory()
+            if time.monotonic() - told >= WORD_SECONDS:
+                told = time.monotonic()
+                self._tell(f"no worker offers {', '.join(lacking)}: waiting for one")
             known = [w for t, w in self.capacity().lacks.items() if t in lacking]
             if known or time.monotonic() > deadline:
                 what = f"no worker offers {', '.join(lacking)}, which {placement.operation} needs"
-                raise ClusterError(": ".join([what, *known[:1]]))
+                why = known[:1] or [m for m in (self.watch.memory(),) if m]
+                raise ClusterError(": ".join([what, *why]))
             time.sleep(0.2)

@@ -10,7 +10,7 @@ import os
 import re
 from typing import BinaryIO
 
-from montage_dask.errors import FFmpegError, MediaError
+from montage_dask.errors import MediaError
 from montage_dask.media.ffmpeg import input_arguments, run_ffmpeg
 
 Crop = tuple[int, int, int, int]
@@ -33,6 +33,9 @@ MOOV_BYTES = 1 << 26
 TOLD = re.compile(r"^\s*Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)")
 """What the executable says: left, right, top, bottom."""
 
+LEVEL = re.compile(r"^\[info\] ?")
+"""How it begins what it says."""
+
 
 def container_crop(path: str, format_name: str, stream_index: int, size: tuple[int, int]) -> Crop:
     """What a file says that is not to be shown of a stream's pictures.
@@ -47,6 +50,7 @@ def container_crop(path: str, format_name: str, stream_index: int, size: tuple[i
 
     Raises:
         MediaError: the file cannot be read.
+        FFmpegKilled: somebody killed the executable: nothing is known.
     """
     try:
         if not _may_crop(path, format_name):
@@ -60,14 +64,12 @@ def container_crop(path: str, format_name: str, stream_index: int, size: tuple[i
         )  # fmt: skip
     except OSError as error:
         raise MediaError(path, error.strerror or str(error)) from error
-    except FFmpegError:
-        return NONE  # what it cannot read at all is found out where it is decoded
     return _of_lines(lines, stream_index, size)
 
 
 def _of_lines(lines: list[str], stream_index: int, size: tuple[int, int]) -> Crop:
     within = False
-    for line in lines:
+    for line in (LEVEL.sub("", told) for told in lines):
         if line.startswith("Output #"):
             break
         if stream := re.match(r"\s*Stream #0:(\d+)\b", line):

@@ -1,13 +1,16 @@
 """Frames by number: any frame is decoded the same, whoever decodes it and from whichever window.
 
 A decoder is emptied and starts afresh at every keyframe, wherever it began. So a frame depends on nothing but the packets
-from the keyframe before it on, and damage in one group of pictures cannot show in another.
+from the keyframe before it on, and damage in one group of pictures cannot show in another. Where a decoder that starts at a
+keyframe meets errors, the group is decoded again in one go with what is before it: not every keyframe forgets what was before.
+
+All frames have the size, shape, format and colours that the record of the source says, also where the stream changes them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +24,9 @@ from numpy.typing import NDArray
 
 from montage_dask.errors import MediaError
 from montage_dask.media.container import open_media
+from montage_dask.media.fitting import Fitter
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.opening import decoder_options
 from montage_dask.media.orientation import is_transposed, turn_picture
 from montage_dask.media.tone import is_wide, picture_in_rec709
 from montage_dask.media.whole import needs_work, whole_pictures
@@ -273,35 +278,56 @@ def _from_key(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) -> 
     following: int | None = key
     while following is not None:
         key, following = following, None
-        run = _groups_from(opening, stamps, key, stop_frame)
-        for number, picture in run:
-            if number is None:
-                following = picture
-                break
-            if number > last:
-                last = number
-                yield number, picture
-                if number >= stop_frame - 1:
+        for run in _attempts(opening, stamps, key, stop_frame):
+            complete = False
+            for number, picture in run:
+                if number is None:
+                    complete, following = picture is not None, picture
                     break
-        run.close()
+                if number > last:
+                    last = number
+                    yield number, picture
+                    if number >= stop_frame - 1:
+                        run.close()
+                        return
+            else:
+                complete = True
+            run.close()
+            if complete:
+                break
+
+
+def _attempts(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) -> Iterator[Any]:
+    """Ways to decode from a keyframe on, each to be tried when the one before met errors.
+
+    What is tried depends on nothing but the keyframe, so that everybody gets the same.
+    """
+    yield _groups_from(opening, stamps, key, stop_frame)
+
+
+def _open_stream(opening: _Opening, container: Any, stamps: _Stamps) -> Any:
+    """The video stream of an opened source, its decoder set up."""
+    source = opening.source
+    try:
+        stream = container.streams[source.stream_index]
+    except IndexError as error:
+        raise MediaError(source.path, "has changed since it was probed") from error
+    context = stream.codec_context
+    if context.is_open:
+        context.flush_buffers()
+        container.seek(int(stamps.pts[0]), stream=stream, backward=True)
+    else:
+        context.thread_count = opening.threads
+        context.options = decoder_options(source, skip_loop_filter=opening.skip_loop_filter)
+    return stream
 
 
 def _groups_from(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) -> Any:
     """Pictures of a decoder started at a keyframe: (number, picture); at last (None, next key) behind a damaged group."""
-    source = opening.source
     with opening.open() as container:
-        try:
-            stream = container.streams[source.stream_index]
-        except IndexError as error:
-            raise MediaError(source.path, "has changed since it was probed") from error
+        stream = _open_stream(opening, container, stamps)
         context = stream.codec_context
-        if context.is_open:
-            context.flush_buffers()
-            container.seek(int(stamps.pts[0]), stream=stream, backward=True)
-        else:
-            context.thread_count = opening.threads
-            if opening.skip_loop_filter:
-                context.options = {"skip_loop_filter": "all"}
+        fit = _fitter(opening.source, context)
         brought, damaged = 0, False
         packets = stamps.packets(container, stream, key)
         if opening.container:
@@ -320,13 +346,35 @@ def _groups_from(opening: _Opening, stamps: _Stamps, key: int, stop_frame: int) 
                 brought += 1
                 damaged |= picture.is_corrupt
                 picture.pts = int(stamps.pts[number])
-                yield number, picture
+                yield number, fit(picture)
             if packet is None:
                 if end < inf and (damaged or brought != stamps.between(low, limit)):
                     yield None, bisect_left(stamps.keys, end)
                     return
                 context.flush_buffers()
                 brought, damaged = 0, False
+
+
+def _fitter(source: Source, context: Any) -> Callable[[Any], Any]:
+    """What brings decoded pictures to what the source says.
+
+    Args:
+        source: the source.
+        context: its decoder, nothing decoded yet.
+    """
+    fitter = Fitter(source)
+    size = source.decoded_size
+    # Where the container says another aspect than the first pictures, it is the container's that holds.
+    first = context.sample_aspect_ratio
+    overruled = bool(first) and first != source.sample_aspect
+
+    def fit(picture: Any) -> Any:
+        if source.uniform and (picture.width, picture.height) == size:
+            return picture
+        aspect = context.sample_aspect_ratio
+        return fitter.fit(picture, source.sample_aspect if overruled or not aspect else aspect)
+
+    return fit
 
 
 def packets_from(container: Any, stream: Any, index: FrameIndex, key: int) -> Iterator[Any]:

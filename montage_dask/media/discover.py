@@ -12,6 +12,7 @@ from typing import Any
 
 from montage_dask.errors import StoreError
 from montage_dask.store import Place, Url, is_url, objects, place_of
+from montage_dask.store.places import lies_in
 
 VIDEO = frozenset(
     [
@@ -65,14 +66,26 @@ def natural(path: str) -> list[tuple[int, int, str]]:
     return [(0, int(p), p) if p.isdecimal() and p.isascii() else (1, 0, p) for p in parts]
 
 
+LEADS_AWAY = (
+    "is a link that leads out of its folder: name its target itself, or allow the folder of that by "
+    "DASK_MONTAGE__ROOTS='[\"/folder\"]'"
+)
+
+
 def discover(
-    patterns: Sequence[str], *, exclude: Collection[Place] = ()
+    patterns: Sequence[str],
+    *,
+    exclude: Collection[Place] = (),
+    link_roots: Sequence[Place] = (),
 ) -> tuple[list[Candidate], list[Skipped]]:
     """Expand what the user named.
 
     Args:
         patterns: files, folders (recursive, without hidden files) and globs; a name that exists is no glob. Or URLs of these.
         exclude: real paths or URLs that are not footage (the music).
+        link_roots: real folders. What a folder or a glob holds must lie in that folder (of a glob, the one before its first
+            wildcard) or in one of these once links are followed: a received folder must not bring in files from elsewhere. A
+            file or folder that was named itself may be a link to anywhere.
 
     Returns:
         Candidates in the order of the patterns, naturally sorted within each, every real file once; and what was left out.
@@ -89,7 +102,7 @@ def discover(
             continue
         if is_url(pattern):
             pattern = str(place_of(pattern))
-        for path, explicit in _expand(pattern, skipped):
+        for path, explicit in _expand(pattern, [_folder_of(pattern), *link_roots], skipped):
             real = os.path.realpath(path)
             if real not in seen:
                 seen.add(real)
@@ -124,7 +137,9 @@ def _is_media(name: str) -> bool:
     return not hidden and last.rpartition(".")[2].lower() in MEDIA
 
 
-def _expand(pattern: str, skipped: list[Skipped]) -> Iterator[tuple[str, bool]]:
+def _expand(
+    pattern: str, roots: Sequence[Place], skipped: list[Skipped]
+) -> Iterator[tuple[str, bool]]:
     if os.path.lexists(pattern):
         named = [pattern]
     else:
@@ -136,22 +151,44 @@ def _expand(pattern: str, skipped: list[Skipped]) -> Iterator[tuple[str, bool]]:
             wild = any(c in pattern for c in "*?[")
             skipped.append(Skipped(pattern, "matches nothing" if wild else "does not exist"))
     for path in named:
+        if path != pattern and not _stays(path, roots, skipped):
+            continue
         if not os.path.isdir(path):
             yield path, True
             continue
-        found = list(_walk(path, skipped))
+        found = list(_walk(path, roots, skipped))
         if not found and not any(_below(s.path, path) for s in skipped):
             skipped.append(Skipped(path, "is a folder without media files"))
         for file in found:
             yield file, False
 
 
+def _folder_of(pattern: str) -> Path:
+    """The real folder that a user named: the pattern itself, or what stands before its first wildcard."""
+    if not os.path.lexists(pattern):
+        parts = Path(pattern).parts
+        wild = next((n for n, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+        pattern = os.path.join(*parts[:wild]) if wild else ""
+    try:
+        return Path(os.path.realpath(pattern))
+    except ValueError:  # no file can have such a name, so nothing lies in it
+        return Path(os.devnull)
+
+
 def _below(path: str, folder: str) -> bool:
     return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
 
 
-def _walk(folder: str, skipped: list[Skipped]) -> Iterator[str]:
-    """Media files below a folder. Folders that are links are followed once."""
+def _stays(path: str, roots: Sequence[Place], skipped: list[Skipped]) -> bool:
+    """Whether what was found, and not named, lies where it may, once links are followed; else it is told."""
+    stays = lies_in(Path(path), roots)
+    if not stays:
+        skipped.append(Skipped(path, LEADS_AWAY))
+    return stays
+
+
+def _walk(folder: str, roots: Sequence[Place], skipped: list[Skipped]) -> Iterator[str]:
+    """Media files below a folder. Folders that are links are followed once, and only where they may lead."""
     visited: set[str] = set()
 
     def denied(error: OSError) -> None:
@@ -166,11 +203,18 @@ def _walk(folder: str, skipped: list[Skipped]) -> Iterator[str]:
         visited.add(real)
         # Artefacts of earlier runs (`name.montage`, `.montage`) are no footage.
         folders[:] = [f for f in folders if not f.startswith(".") and not _is_run(parent, f)]
-        files += [
-            os.path.join(parent, name)
-            for name in names
-            if not name.startswith(".") and name.rpartition(".")[2].lower() in MEDIA
+        folders[:] = [
+            f
+            for f in folders
+            if not os.path.islink(inside := os.path.join(parent, f))
+            or _stays(inside, roots, skipped)
         ]
+        for name in names:
+            inside = os.path.join(parent, name)
+            if name.startswith(".") or name.rpartition(".")[2].lower() not in MEDIA:
+                continue
+            if not os.path.islink(inside) or _stays(inside, roots, skipped):
+                files.append(inside)
         for name in list(folders):
             inside = os.path.join(parent, name)
             if name.rpartition(".")[2].lower() in VIDEO and _is_empty(inside):

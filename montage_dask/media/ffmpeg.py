@@ -6,6 +6,7 @@ read as options, patterns or URLs.
 
 from __future__ import annotations
 
+import importlib.resources
 import logging
 import os
 import re
@@ -15,19 +16,26 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
 from montage_dask.children import DIE_WITH_PARENT
-from montage_dask.errors import FFmpegError, UsageError
+from montage_dask.errors import FFmpegError, FFmpegKilled, InputChanged, UsageError
 
 log = logging.getLogger(__name__)
 
 STALL_SECONDS = 120.0
 """No progress for this long means that ffmpeg hangs. Opening a file counts as progress only once."""
 
+_patience: ContextVar[float] = ContextVar("stall-seconds", default=STALL_SECONDS)
+
 LAST_LINES = 20
+
+REMADE = re.compile(r"Reconfiguring filter graph because (video|hwaccel)")
+"""What ffmpeg prints before it makes its filters anew: what they have counted is lost, and it may hang for ever."""
 
 
 @cache
@@ -42,6 +50,9 @@ def binary() -> Path:
         if not shutil.which(chosen):
             raise UsageError(f"MONTAGE_FFMPEG is not an executable: {chosen}")
         return Path(chosen)
+    bundled = None if "IMAGEIO_FFMPEG_EXE" in os.environ else _bundled()
+    if bundled is not None:
+        return bundled
     try:
         import imageio_ffmpeg
 
@@ -51,6 +62,18 @@ def binary() -> Path:
         if found:
             return Path(found)
     raise UsageError("no ffmpeg found: pip install imageio-ffmpeg, or set MONTAGE_FFMPEG")
+
+
+def _bundled() -> Path | None:
+    """The executable that imageio-ffmpeg brings. Asked for it, that package runs it once, and takes another ffmpeg if this one is
+    killed: another build, which makes another file.
+    """
+    try:
+        folder = Path(str(importlib.resources.files("imageio_ffmpeg"))) / "binaries"
+        found = [p for p in folder.glob("ffmpeg-*") if os.access(p, os.X_OK)]
+    except (ImportError, OSError):
+        return None
+    return found[0] if len(found) == 1 else None
 
 
 def executables() -> tuple[Path, ...]:
@@ -74,6 +97,16 @@ def input_arguments(path: str | Path, format_name: str) -> list[str]:
     ]  # fmt: skip
 
 
+@contextmanager
+def patience(stall_seconds: float) -> Iterator[None]:
+    """Every ffmpeg that this thread starts in the block may be without progress for so long (the setting stall-seconds)."""
+    token = _patience.set(stall_seconds)
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
+
 def output_argument(path: Path) -> str:
     """An output name that cannot be read as an option or a URL."""
     return "file:" + os.path.abspath(path)
@@ -83,26 +116,30 @@ def run_ffmpeg(
     arguments: Sequence[str],
     *,
     about: str | Path,
-    stall_seconds: float = STALL_SECONDS,
+    stall_seconds: float | None = None,
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
     executable: Path | None = None,
+    constant: bool = False,
 ) -> list[str]:
     """Run ffmpeg to its end and return the lines that it printed (the last 2,000).
 
     Args:
         arguments: everything behind the executable, except the global options that are always given.
         about: the file that an error names.
-        stall_seconds: kill it when it reports no progress for this long.
+        stall_seconds: kill it when it reports no progress for this long; None: as `patience` says.
         on_frame: called with the number of output frames so far, about twice a second.
         cwd: working folder; filter options then name files in it without any path to escape.
         executable: another ffmpeg than the usual one.
+        constant: its pictures must not change on the way: it is ended at once when they do.
 
     Raises:
-        FFmpegError: it failed, stalled, or was killed; carries the last lines and the command.
+        InputChanged: the pictures of an input changed their size or colours.
+        FFmpegKilled: somebody else killed it; that says nothing of the media.
+        FFmpegError: it failed, stalled, or crashed; carries the last lines and the command.
     """
     command = [
-        str(executable or binary()), "-hide_banner", "-nostdin", "-nostats", "-y",
+        str(executable or binary()), "-hide_banner", "-nostdin", "-nostats", "-y", *SAID,
         "-progress", "pipe:1", "-stats_period", "0.5", *arguments,
     ]  # fmt: skip
     lines: deque[str] = deque(maxlen=2000)
@@ -116,10 +153,13 @@ def run_ffmpeg(
         start_new_session=True,
         preexec_fn=DIE_WITH_PARENT,
     )
+    stall_seconds = _patience.get() if stall_seconds is None else stall_seconds
     alive = _Watchdog(process, stall_seconds)
     assert process.stdout is not None
     assert process.stderr is not None
-    reader = threading.Thread(target=_collect, args=(process.stderr, lines, alive), daemon=True)
+    reader = threading.Thread(
+        target=_collect, args=(process.stderr, lines, alive, constant), daemon=True
+    )
     reader.start()
     try:
         position: dict[str, str] = {}
@@ -140,20 +180,38 @@ def run_ffmpeg(
             process.wait()
         process.stdout.close()
         process.stderr.close()
-    if returncode != 0 or alive.stalled:
+    if alive.changed:
+        raise InputChanged(str(about), "its pictures change on the way", list(lines)[-LAST_LINES:])
+    # One that ended well did so, whatever the clock said.
+    if returncode != 0:
         tail = list(lines)[-LAST_LINES:]
-        reason = (
-            f"ffmpeg made no progress for {stall_seconds:g} s" if alive.stalled else _cause(tail)
-        )
-        raise FFmpegError(str(about), reason, tail, command)
+        if alive.stalled:
+            reason = f"ffmpeg made no progress for {stall_seconds:g} s"
+            raise FFmpegError(str(about), reason, tail, command)
+        ended_by = _signal(returncode, tail)
+        if ended_by in CRASHES:
+            raise FFmpegError(str(about), f"ffmpeg crashed ({ended_by})", tail, command)
+        if ended_by is not None:
+            raise FFmpegKilled(ended_by, tail, command)
+        raise FFmpegError(str(about), _cause(lines), tail, command)
     return list(lines)
 
 
-def _collect(stream: object, lines: deque[str], alive: _Watchdog) -> None:
+def _collect(stream: object, lines: deque[str], alive: _Watchdog, constant: bool) -> None:
     for raw in stream:  # type: ignore[attr-defined]
         lines.append(raw.decode("utf-8", "replace").rstrip())
         alive.feed()
+        if constant and REMADE.search(lines[-1]):
+            alive.end_changed()
 
+
+SAID = ("-loglevel", "level+info")
+"""Lines then say how bad they are."""
+
+ERROR = re.compile(r"^((?:\[[^\]]*\]\s*)*?)\[(?:panic|fatal|error)\]\s*(.*)$")
+
+CRASHES = frozenset(["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"])
+"""Signals that a program brings upon itself: a file may make it do so."""
 
 VAGUE = re.compile(
     r"^(Conversion failed|Exiting|Terminating|Task finished|Error (while|sending|parsing global|submitting|selecting|splitting|"
@@ -163,13 +221,28 @@ VAGUE = re.compile(
 """What ffmpeg prints after the line that names the cause."""
 
 
-def _cause(tail: Sequence[str]) -> str:
-    """The line that most likely names the cause: the last ones say only that ffmpeg gave up."""
-    lines = [re.sub(r"^(\[[^\]]*\]\s*)+", "", line) for line in tail]
-    useful = [line for line in lines if not VAGUE.match(line)]
-    telling = r"error|invalid|unknown|unrecognized|failed|no such|unable|denied|space|cannot|not found|no device"
-    worded = [line for line in useful if re.search(telling, line, re.I)]
-    return (worded or useful or lines or ["ffmpeg failed without a message"])[-1][:300]
+def _cause(lines: Iterable[str]) -> str:
+    """The line that most likely names the cause: the last error but those that say only that ffmpeg gave up.
+
+    Args:
+        lines: of an ffmpeg that was run with `SAID`.
+    """
+    errors = [found[2] for line in lines if (found := ERROR.match(line))]
+    useful = [message for message in errors if not VAGUE.match(message)]
+    return (useful or errors or ["ffmpeg failed without a message"])[-1][:300]
+
+
+def _signal(returncode: int, tail: Sequence[str]) -> str | None:
+    """The signal that ended ffmpeg, or a script that stands for it; None when it ended by itself."""
+    number = -returncode if returncode < 0 else returncode - 128
+    if returncode == 255:
+        # It ends by itself when it is asked to, and says so.
+        said = [m[1] for line in tail if (m := re.search(r"received signal (\d+)", line))]
+        number = int(said[-1]) if said else 0
+    try:
+        return signal.Signals(number).name if number > 0 else None
+    except ValueError:
+        return None
 
 
 def version() -> str:
@@ -198,22 +271,33 @@ class _Watchdog:
     """Kills the process group when it was not fed for a while."""
 
     def __init__(self, process: subprocess.Popen[bytes], stall_seconds: float) -> None:
-        self.stalled = False
+        self.stalled = self.changed = False
         self._process = process
         self._stall_seconds = stall_seconds
-        self._fed = time.monotonic()
+        self._quiet_seconds = 0.0
         self._done = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def feed(self) -> None:
-        self._fed = time.monotonic()
+        self._quiet_seconds = 0.0
 
     def stop(self) -> None:
         self._done.set()
 
+    def end_changed(self) -> None:
+        """Kill it because its pictures change."""
+        self.changed = True
+        _kill_group(self._process)
+
     def _watch(self) -> None:
-        while not self._done.wait(min(1.0, self._stall_seconds / 4)):
-            if time.monotonic() - self._fed > self._stall_seconds:
+        look_seconds = min(1.0, self._stall_seconds / 4)
+        looked = time.monotonic()
+        while not self._done.wait(look_seconds):
+            now = time.monotonic()
+            # Time in which we were stopped ourselves (Ctrl-Z, a laptop that slept) says nothing of ffmpeg.
+            self._quiet_seconds += min(now - looked, 2 * look_seconds)
+            looked = now
+            if self._quiet_seconds > self._stall_seconds:
                 self.stalled = True
                 _kill_group(self._process)
                 return

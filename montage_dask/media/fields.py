@@ -90,7 +90,11 @@ def find_fields(source: Source, index: FrameIndex) -> tuple[str, str]:
     Raises:
         MediaError: nothing of it decodes.
     """
-    votes = look(replace(source, field_order="", crop=(0, 0, 0, 0)), index)
+    width, height = source.decoded_size
+    coded = replace(
+        source, field_order="", crop=(0, 0, 0, 0), coded_width=width, coded_height=height
+    )
+    votes = look(coded, index)
     order = votes.field_order()
     names = {"tff": ", upper field first", "bff": ", lower field first"}
     if order:

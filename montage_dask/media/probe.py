@@ -18,15 +18,13 @@ from montage_dask.media.container import is_image, open_media
 from montage_dask.media.cropping import container_crop
 from montage_dask.media.fields import find_fields
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.limits import too_large
 from montage_dask.media.orientation import Orientation, orientation_of
 from montage_dask.media.timing import Timing, find_timing
-from montage_dask.records import AudioStream, Source
+from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
 from montage_dask.store import Place, objects, place_of
 
-VERSION = 3
-
-MAXIMUM_PIXELS = 100_000_000
-"""A larger picture is refused: it would not fit into a worker's memory a few times over."""
+VERSION = 4
 
 SPACES = {
     1: "bt709",
@@ -109,6 +107,7 @@ def probe(path: str | Path, *, deinterlace: str | None = "auto") -> tuple[Source
         promised = _promised_seconds(container, stream)
         timing = find_timing(container, stream, text, format_name)
         _refuse_stills(text, container.format.name, timing.index)
+        _refuse_mixed_light(text, timing)
         source = _source(text, format_name, stream, audio, timing, promised)
         lost = _warnings(timing, promised, stream, source)
     except (av.FFmpegError, UnicodeError) as error:
@@ -158,8 +157,9 @@ def _video_stream(container: Any, path: str) -> Any:
     )
     if best.width < 1 or best.height < 1:
         raise MediaError(path, "is damaged: its picture has no size")
-    if best.width * best.height > MAXIMUM_PIXELS:
-        raise MediaError(path, f"has pictures of {best.width}×{best.height}, which is too large")
+    unfit = too_large(best.width, best.height)
+    if unfit:
+        raise MediaError(path, unfit)
     return best
 
 
@@ -182,6 +182,15 @@ def _refuse_stills(path: str, format_names: str, index: FrameIndex) -> None:
         head = file.read(64)
     if is_image(head) or any(n in format_names for n in ("gif", "image", "png")):
         raise MediaError(path, "is a still image, not a video")
+
+
+def _refuse_mixed_light(path: str, timing: Timing) -> None:
+    """Matrices and ranges are brought together where pictures are decoded; HDR and SDR are not."""
+    curves = {TRANSFERS.get(shape[6]) in HDR_TRANSFERS for shape in timing.shapes.different}
+    if len(curves) > 1:
+        raise MediaError(
+            path, "changes between HDR and SDR on the way; cut it there into two files"
+        )
 
 
 def _frame_rate(index: FrameIndex, stream: Any) -> tuple[Fraction, bool]:
@@ -289,6 +298,8 @@ def _source(
         warnings=_skewed(turned),
         mirrored=turned.mirrored,
         crop=crop,
+        x264_build=timing.x264_build,
+        uniform=timing.shapes.constant and not timing.restarted,
     )
 
 

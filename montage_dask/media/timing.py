@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,24 @@ import numpy as np
 from montage_dask.errors import FFmpegError, MediaError
 from montage_dask.media.container import open_media
 from montage_dask.media.ffmpeg import input_arguments, run_ffmpeg
+from montage_dask.media.headers import Shapes
 from montage_dask.media.index import FrameIndex, Ticks
-from montage_dask.media.nal import nal_length, restarts
+from montage_dask.media.nal import nal_length, restarts, x264_build
+from montage_dask.media.opening import told_build
 
 NO_TIMESTAMPS = 0x80
 """FFmpeg's flag of a demuxer for bare streams, whose times are guesses."""
+
+JUMPS = 0x200
+"""FFmpeg's flag of a demuxer for formats whose clock may jump: transport and program streams."""
+
+LEAP_SECONDS = 10
+"""Where the clock of such a format leaps further ahead, it was set anew: ffmpeg says so, too."""
+
+UNTELLABLE = (
+    "has no time stamps that tell its frames apart; convert it first, for example: "
+    "ffmpeg -i IN -c:v libx264 -crf 16 OUT.mp4"
+)
 
 TRIED_FRAMES = 8
 """So many frames are decoded to see whether the packets told the truth: enough for a pyramid of B-frames."""
@@ -40,6 +55,12 @@ class Timing:
     """Packets that the stream holds."""
     error: str
     """Why demuxing ended early; empty when it did not."""
+    shapes: Shapes
+    """What its pictures are."""
+    x264_build: int | None = None
+    """See `Source.x264_build`."""
+    restarted: bool = False
+    """Whether its clock does not run on: the times of the index are made up."""
 
 
 @dataclass(slots=True)
@@ -52,6 +73,14 @@ class _Packets:
     last_duration: int = 0
     """Of the packet that is shown last, which need not be the last one in the file."""
     error: str = ""
+    x264_build: int | None = None
+
+    def ordered(self, leap: float) -> bool:
+        """Whether the packets have times of their own, and the clock runs on without leaps of so many ticks."""
+        times = np.sort(np.array(self.pts, np.int64))
+        steps = np.diff(times)
+        runs_on = all(a < b for a, b in pairwise(self.key_pts))
+        return runs_on and not (len(steps) and (steps.min() <= 0 or steps.max() > leap))
 
 
 def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Timing:
@@ -68,35 +97,104 @@ def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Tim
     """
     bare = bool(container.format.flags & NO_TIMESTAMPS)
     rate = stream.guessed_rate or stream.average_rate or Fraction(25)
-    packets = _demux(container, stream)
+    shapes = Shapes(stream)
+    packets = _demux(container, stream, shapes)
+    told = _Told(path, format_name, stream.index, packets.x264_build)
+    rest = (packets.total, packets.error, shapes, packets.x264_build)
     if not packets.total:
         damage = f": {packets.error}" if packets.error else ""
         raise MediaError(path, f"holds no video frame that can be decoded{damage}")
     untimed = bare or packets.without_pts > UNTIMED_SHARE * packets.total
     if not untimed and packets.pts:
+        leap = LEAP_SECONDS / stream.time_base if container.format.flags & JUMPS else inf
+        if not packets.ordered(float(leap)):
+            return _unordered(told, packets, stream, rate, float(leap), rest)
         index = _index(packets.pts, packets, stream, rate)
-        tried, failed = _tried(path, format_name, stream.index, index)
+        tried, failed = _tried(told, index)
         expected = [int(p) for p in index.pts[: len(tried)]]
         shown = [frame.pts for frame in tried]
         if shown == expected or failed:
-            return Timing(index, tried[0], packets.total, packets.error)
+            return Timing(index, tried[0], *rest)
         if all(a < b for a, b in pairwise(shown)) and set(shown) <= set(packets.pts):
             # Packets that bring no picture, though nothing is damaged: only decoding tells which.
-            brought = [
-                f.pts for _, f in _decoded(path, format_name, stream.index) if f.pts is not None
-            ]
+            brought = [f.pts for _, f in _decoded(told) if f.pts is not None]
             index = _index([p for p in brought if p >= index.pts[0]], packets, stream, rate)
-            return Timing(index, tried[0], packets.total, packets.error)
-    index, first = _by_packets(path, format_name, stream, rate)
-    return Timing(index, first, packets.total, packets.error)
+            return Timing(index, tried[0], *rest)
+    index, first = _by_packets(told, stream, rate)
+    return Timing(index, first, *rest)
 
 
-def _demux(container: Any, stream: Any) -> _Packets:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Which stream to decode, and what its decoder is told."""
+
+    path: str
+    format_name: str
+    stream_index: int
+    x264_build: int | None
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[Any, Any]]:
+        """The container and the stream, to be decoded by one thread."""
+        with open_media(self.path, self.format_name) as container:
+            stream = container.streams[self.stream_index]
+            stream.codec_context.thread_count = 1
+            stream.codec_context.options = told_build(self.x264_build)
+            yield container, stream
+
+
+def _unordered(
+    told: _Told, packets: _Packets, stream: Any, rate: Any, leap: float, rest: Any
+) -> Timing:
+    """The timing of a stream with times that come twice, or with a clock that starts again: by one full decode."""
+    first: Any = None
+    numbers: list[int] = []
+    times: list[int] = []
+    for number, frame in _decoded(told):
+        if frame.pts is not None and (numbers or frame.pts >= packets.key_pts[0]):
+            first = first or frame
+            numbers.append(number)
+            times.append(int(frame.pts))
+    if first is None:
+        raise MediaError(told.path, "holds no video frame that can be decoded")
+    ticks = Fraction(stream.time_base)
+    usual = max(1, round(1 / (Fraction(rate) * ticks)))
+    steps = [b - a for a, b in pairwise(times) if b > a]
+    if steps:
+        usual = max(1, round(float(np.median(steps))))
+    pts = _running_on(times, usual, leap)
+    if pts == times:
+        # Only packets that bring no picture have the times of others.
+        return Timing(_index(times, packets, stream, rate), first, *rest)
+    keys = _restarts(_key_packets(told), numbers)
+    if not keys:
+        raise MediaError(told.path, UNTELLABLE)
+    shown = np.array(pts, np.int64)
+    index = FrameIndex(
+        shown, shown[:1], ticks, usual, np.array(numbers, np.int64), np.array(keys, np.int64)
+    )
+    return replace(Timing(index, first, *rest), restarted=True)
+
+
+def _running_on(times: list[int], usual: int, leap: float) -> list[int]:
+    """Times that increase: where the clock goes back, or leaps ahead, it runs on with the frame before."""
+    pts, offset = [times[0]], 0
+    for before, time in pairwise(times):
+        step = time - before
+        if step < -usual or step > leap:
+            offset = pts[-1] + usual - time
+        pts.append(max(pts[-1] + 1, time + offset))
+    return pts
+
+
+def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
     """PTS of all packets that are shown, in decoding order up to the end or the first damage."""
     found = _Packets()
     vp8, h264 = (stream.codec_context.name == n for n in ("vp8", "h264"))
     length = nal_length(stream.codec_context.extradata or b"")
     torn = 0
+    if h264:
+        found.x264_build = x264_build(bytes(stream.codec_context.extradata or b""), 0)
     try:
         for packet in container.demux(stream):
             if not packet.size:
@@ -105,6 +203,10 @@ def _demux(container: Any, stream: Any) -> _Packets:
             if vp8 and not bytes(packet)[0] & 0x10:
                 continue  # an alternate reference frame: decoded, never shown
             pts = packet.pts
+            if packet.is_keyframe:
+                shapes.look(packet)
+            if h264 and found.x264_build is None and (packet.is_keyframe or found.total < 10):
+                found.x264_build = x264_build(bytes(packet), length)
             if (
                 pts is not None
                 and packet.is_keyframe
@@ -146,18 +248,14 @@ def _index(shown: list[int], packets: _Packets, stream: Any, rate: Any) -> Frame
     return FrameIndex(pts, keys, Fraction(stream.time_base), duration)
 
 
-def _tried(
-    path: str, format_name: str, stream_index: int, index: FrameIndex
-) -> tuple[list[Any], bool]:
+def _tried(told: _Told, index: FrameIndex) -> tuple[list[Any], bool]:
     """The first frames, decoded, and whether errors were met on the way.
 
     A stream whose decoder gives nothing is found out here, not in mid-job.
     """
     frames: list[Any] = []
     failed = ""
-    with open_media(path, format_name) as container:
-        stream = container.streams[stream_index]
-        stream.codec_context.thread_count = 1
+    with told.open() as (container, stream):
         for packet in container.demux(stream):
             try:
                 decoded = packet.decode()
@@ -169,16 +267,13 @@ def _tried(
         name = stream.codec_context.name
     if not frames:
         reason = f": {failed}" if failed else ""
-        raise MediaError(path, f"cannot be decoded: its {name} stream gives no frame{reason}")
+        raise MediaError(told.path, f"cannot be decoded: its {name} stream gives no frame{reason}")
     return frames[:TRIED_FRAMES], bool(failed)
 
 
-def _decoded(path: str, format_name: str, stream_index: int) -> Iterator[tuple[int, Any]]:
+def _decoded(told: _Told) -> Iterator[tuple[int, Any]]:
     """Every frame in the order of showing, and the number of its packet; PTS are the packets' own."""
-    with open_media(path, format_name) as container:
-        stream = container.streams[stream_index]
-        context = stream.codec_context
-        context.thread_count = 1
+    with told.open() as (container, stream):
         own: list[int | None] = []
         try:
             for packet in container.demux(stream):
@@ -198,29 +293,25 @@ def _decoded(path: str, format_name: str, stream_index: int) -> Iterator[tuple[i
             return
 
 
-def _by_packets(path: str, format_name: str, stream: Any, rate: Any) -> tuple[FrameIndex, Any]:
+def _by_packets(told: _Told, stream: Any, rate: Any) -> tuple[FrameIndex, Any]:
     """The index of a stream without trustworthy time stamps.
 
     The executable makes up its own when it reads the file from the start; taking those keeps it and PyAV in step.
     """
     numbers: list[int] = []
     first = None
-    for number, frame in _decoded(path, format_name, stream.index):
+    for number, frame in _decoded(told):
         numbers.append(number)
         first = first or frame
     if first is None:
         raise MediaError(
-            path, f"cannot be decoded: its {stream.codec_context.name} stream gives no frame"
+            told.path, f"cannot be decoded: its {stream.codec_context.name} stream gives no frame"
         )
-    pts = _executable_pts(path, format_name, stream.index, Fraction(stream.time_base))
+    pts = _executable_pts(told, Fraction(stream.time_base))
     steady = len(pts) == len(numbers) == len(set(numbers)) and bool((np.diff(pts) > 0).all())
-    keys = _restarts(_key_packets(path, format_name, stream.index), numbers)
+    keys = _restarts(_key_packets(told), numbers)
     if not steady or not keys:
-        raise MediaError(
-            path,
-            "has no time stamps that tell its frames apart; convert it first, for example: "
-            "ffmpeg -i IN -c:v libx264 -crf 16 OUT.mp4",
-        )
+        raise MediaError(told.path, UNTELLABLE)
     usual = np.median(np.diff(pts)) if len(pts) > 1 else 1 / (Fraction(rate) * stream.time_base)
     index = FrameIndex(
         pts,
@@ -233,11 +324,10 @@ def _by_packets(path: str, format_name: str, stream: Any, rate: Any) -> tuple[Fr
     return index, first
 
 
-def _key_packets(path: str, format_name: str, stream_index: int) -> list[int]:
+def _key_packets(told: _Told) -> list[int]:
     found: list[int] = []
     number = 0
-    with open_media(path, format_name) as container:
-        stream = container.streams[stream_index]
+    with told.open() as (container, stream):
         length = nal_length(stream.codec_context.extradata or b"")
         try:
             for packet in container.demux(stream):
@@ -262,21 +352,23 @@ def _restarts(keys: list[int], numbers: list[int]) -> list[int]:
     return found
 
 
-def _executable_pts(path: str, format_name: str, stream_index: int, time_base: Fraction) -> Ticks:
+def _executable_pts(told: _Told, time_base: Fraction) -> Ticks:
     """The PTS of all frames that ffmpeg shows when it reads the file from its start."""
     with tempfile.TemporaryDirectory() as folder:
         listing = Path(folder) / "frames"
         try:
             run_ffmpeg(
                 [
-                    "-copyts", "-threads", "1", *input_arguments(path, format_name),
-                    "-map", f"0:{stream_index}", "-fps_mode", "passthrough",
+                    "-copyts", "-threads", "1",
+                    *(v for k, o in told_build(told.x264_build).items() for v in (f"-{k}", o)),
+                    *input_arguments(told.path, told.format_name),
+                    "-map", f"0:{told.stream_index}", "-fps_mode", "passthrough",
                     "-enc_time_base", f"{time_base.numerator}/{time_base.denominator}",
                     "-c:v", "wrapped_avframe", "-f", "framecrc", str(listing),
                 ],
-                about=path,
+                about=told.path,
             )  # fmt: skip
         except FFmpegError as error:
-            raise MediaError(path, f"cannot be decoded: {error.reason}") from error
+            raise MediaError(told.path, f"cannot be decoded: {error.reason}") from error
         lines = listing.read_text().splitlines()
     return np.array([int(n.split(",")[2]) for n in lines if not n.startswith("#")], np.int64)

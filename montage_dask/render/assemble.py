@@ -11,8 +11,9 @@ from typing import Any
 
 from montage_dask.errors import StoreError, UsageError
 from montage_dask.media.ffmpeg import output_argument
+from montage_dask.render.mapping import timescale
 from montage_dask.render.running import make_file
-from montage_dask.render.segments import count_frames, timescale
+from montage_dask.render.segments import count_frames
 from montage_dask.render.verify import check
 from montage_dask.store import writing
 from montage_dask.store.artefacts import free_bytes

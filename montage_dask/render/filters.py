@@ -9,6 +9,7 @@ from typing import Any
 import ffmpeg
 
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.opening import decoder_options
 from montage_dask.media.orientation import turn_filters
 from montage_dask.media.tone import is_wide, primaries_of
 from montage_dask.media.whole import NEIGHBOURS, cropping, deinterlacer
@@ -50,6 +51,7 @@ def open_input(source: Source, index: FrameIndex, shown: FrameMap, number: int =
         "f": source.format_name,
         "threads": 1,
         "noautorotate": None,
+        **decoder_options(source),
     }
     # What is deinterlaced needs the picture before it.
     begin = max(0, shown.first - NEIGHBOURS) if source.field_order else shown.first

@@ -6,6 +6,7 @@ of the cost. All presets can be written as .cube files.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask.errors import UsageError, printable
+from montage_dask.received import read_bytes
 from montage_dask.records import Match
 from montage_dask.render.lut import look_up, matched, read_cube
 from montage_dask.store import writing
@@ -158,11 +160,11 @@ def check_cube(path: Path) -> int:
     """
     name = printable(str(path))
     try:
-        if path.stat().st_size > MAXIMUM_BYTES:
-            raise UsageError(f"{name}: too large for a .cube file")
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_bytes(path, MAXIMUM_BYTES).decode("utf-8", "replace").splitlines()
     except OSError as error:
         raise UsageError(f"{name}: cannot read the .cube file: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{name}: no .cube file: {error}") from error
     size, values = 0, 0
     for number, line in enumerate(lines, 1):
         words = line.split("#")[0].split()
@@ -219,8 +221,10 @@ def check_grade(grade: str) -> None:
     if grade.lower().endswith(".cube"):
         check_cube(Path(grade))
     elif grade not in PRESETS:
+        close = difflib.get_close_matches(grade, list(PRESETS), 1)
+        meant = f"did you mean {close[0]}? " if close else ""
         raise UsageError(
-            f"no grade {printable(grade)!r}: a .cube file, or one of {', '.join(PRESETS)}"
+            f"no grade {printable(grade)!r}: {meant}a .cube file, or one of {', '.join(PRESETS)}"
         )
 
 
@@ -233,11 +237,13 @@ def identity_of(grade: str) -> str:
     if not grade.lower().endswith(".cube"):
         return grade
     try:
-        return hashlib.sha256(Path(grade).read_bytes()).hexdigest()[:32]
+        return hashlib.sha256(read_bytes(grade, MAXIMUM_BYTES)).hexdigest()[:32]
     except OSError as error:
         raise UsageError(
             f"{printable(grade)}: cannot read the .cube file: {error.strerror}"
         ) from error
+    except ValueError as error:
+        raise UsageError(f"{printable(grade)}: no .cube file: {error}") from error
 
 
 def look_of(grade: str, work: Path, match: Match | None = None) -> Look:
@@ -265,7 +271,7 @@ def look_of(grade: str, work: Path, match: Match | None = None) -> Look:
         check_cube(Path(grade))
         target = work / "grade.cube"
         with writing(target) as part:
-            part.write_bytes(Path(grade).read_bytes())
+            part.write_bytes(read_bytes(grade, MAXIMUM_BYTES))
         return target
     target = work / f"grade-{grade if grade in PRESETS else 'x'}.cube"
     write_preset(grade, target)

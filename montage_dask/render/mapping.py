@@ -51,6 +51,11 @@ def shown_frames(
     return [int(n) for n in np.clip(found, 0, len(index) - 1)]
 
 
+def timescale(fps: Fraction) -> int:
+    """Ticks a second in which every frame time is whole, the same for all segments."""
+    return fps.numerator * -(-10_000 // fps.numerator)
+
+
 def _ns(index: FrameIndex, frame: int) -> int:
     """A frame's time in the file's clock in whole nanoseconds, rounded as FFmpeg's `settb` does (half away from 0)."""
     exact = int(index.pts[frame]) * index.time_base / NANOSECOND

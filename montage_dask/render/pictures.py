@@ -19,7 +19,7 @@ from montage_dask.media.index import FrameIndex
 from montage_dask.media.orientation import is_transposed, turn_picture
 from montage_dask.records import Source
 from montage_dask.render.filters import matrix_of
-from montage_dask.render.segments import timescale
+from montage_dask.render.mapping import timescale
 
 VERSION = 2
 """Raised when the same pictures give another file."""

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from montage_dask.errors import FFmpegError, MontageError
-from montage_dask.media.ffmpeg import STALL_SECONDS, run_ffmpeg
+from montage_dask.errors import FFmpegError, InputChanged, MontageError
+from montage_dask.media.ffmpeg import run_ffmpeg
 from montage_dask.store.artefacts import storage_error
 
 WRITING_FAILED = {os.strerror(n): n for n in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)}
@@ -24,12 +24,13 @@ def make_file(
     about: str | Path,
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
-    stall_seconds: float = STALL_SECONDS,
     executable: Path | None = None,
+    constant: bool = False,
 ) -> list[str]:
     """Run ffmpeg to write `output`, which the arguments name; for the rest see `run_ffmpeg`.
 
     Raises:
+        InputChanged: see `run_ffmpeg`.
         StoreError: the output cannot be written: full disk, read-only.
         MontageError: the encoder does not take its options, or does not run on this machine.
         FFmpegError: anything else.
@@ -40,9 +41,11 @@ def make_file(
             about=about,
             on_frame=on_frame,
             cwd=cwd,
-            stall_seconds=stall_seconds,
             executable=executable,
+            constant=constant,
         )
+    except InputChanged:
+        raise
     except FFmpegError as error:
         said = "\n".join([error.reason, *error.last_lines])
         for words, number in WRITING_FAILED.items():

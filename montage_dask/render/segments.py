@@ -13,18 +13,19 @@ from typing import Any
 import av
 import ffmpeg
 
-from montage_dask.errors import FFmpegError, MediaError, VerificationError
-from montage_dask.media.container import open_media
+from montage_dask.errors import FFmpegError, InputChanged, RenderError, VerificationError
 from montage_dask.media.encoders import Encoding
-from montage_dask.media.ffmpeg import STALL_SECONDS, output_argument
+from montage_dask.media.ffmpeg import output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Event, Match, Source, Timeline
-from montage_dask.render.filters import open_input, picture_of
+from montage_dask.render.blame import blame
+from montage_dask.render.filters import UNINDEXED, open_input, picture_of
 from montage_dask.render.grade import Look, look_of
-from montage_dask.render.mapping import FrameMap, make_map
+from montage_dask.render.mapping import FrameMap, make_map, timescale
+from montage_dask.render.pieces import SAID, make_piece, troubled
 from montage_dask.render.running import make_file
 
-VERSION = 5
+VERSION = 6
 
 MAXIMUM_EVENTS = 12
 """Inputs of one ffmpeg: each holds a decoder with its pictures."""
@@ -115,7 +116,6 @@ def render_segment(
     threads: int = 1,
     work: Path,
     on_frame: Callable[[int], None] | None = None,
-    stall_seconds: float = STALL_SECONDS,
 ) -> dict[str, Any]:
     """Encode one segment.
 
@@ -130,56 +130,83 @@ def render_segment(
         threads: of the filters.
         work: folder for the lookup table; ffmpeg runs in it.
         on_frame: told how many frames are encoded.
-        stall_seconds: see `run_ffmpeg`.
 
     Returns:
         A small record: frames, size_bytes.
 
     Raises:
         MediaError: a source cannot be read or gives no pictures; names it.
-        VerificationError: the file has another number of frames than it must have, and no source is to blame.
+        RenderError: it cannot be encoded, twice, and no source is to blame.
         StoreError: the output cannot be written.
     """
     encode = partial(
-        _encode,
-        sources=sources,
-        indexes=indexes,
+        _encode_any_way,
         output=output,
         fit=fit,
         grade=grade,
         encoding=encoding,
         threads=threads,
         work=work,
-        stall_seconds=stall_seconds,
     )
+    given: dict[str, Any] = {"sources": sources, "indexes": indexes}
     try:
-        encode(segment, on_frame=on_frame)
-    except (FFmpegError, VerificationError) as error:
-        _blame(segment, sources, encode, error)
-        raise
+        encode(segment, on_frame=on_frame, **given)
+    except (FFmpegError, VerificationError):
+        blame(segment, sources, indexes, encode, work)
+        try:
+            encode(segment, on_frame=on_frame, **given)
+        except (FFmpegError, VerificationError) as error:
+            lines = (error.last_lines, error.command) if isinstance(error, FFmpegError) else ()
+            raise RenderError(getattr(error, "reason", str(error)), *lines) from error
     return {"frames": segment.frames, "size_bytes": output.stat().st_size}
 
 
-def _blame(
+def _encode_any_way(segment: Segment, *, sources: Mapping[str, Source], **options: Any) -> None:
+    """Encode a segment; by pieces when the pictures of a source change on the way."""
+    try:
+        _encode_checked(segment, sources=sources, **options)
+    except InputChanged:
+        # None of them said so when it was probed: nobody is to blame, and no file is read by ffmpeg's filters.
+        _encode_checked(segment, sources=sources, by_pieces=frozenset(sources), **options)
+
+
+def _encode_checked(
+    segment: Segment,
+    *,
+    sources: Mapping[str, Source],
+    by_pieces: frozenset[str] = frozenset(),
+    **options: Any,
+) -> None:
+    """Encode a segment; again by pieces of those sources whose decoders met errors on the way."""
+    by_pieces |= {e.source for e in segment.events if not sources[e.source].uniform}
+    lines = _encode(segment, sources=sources, by_pieces=by_pieces, **options)
+    direct = {k: s for k, s in sources.items() if k not in by_pieces}
+    wrong = troubled(lines, direct, UNINDEXED)
+    if wrong:
+        _encode(segment, sources=sources, by_pieces=by_pieces | wrong, **options)
+
+
+def _by_pieces(
     segment: Segment,
     sources: Mapping[str, Source],
-    encode: Callable[[Segment], None],
-    error: FFmpegError | VerificationError,
-) -> None:
-    """Raise the error with the file whose fault it is: each event alone shows it."""
-    for event in segment.events:
-        source = sources[event.source]
-        open_media(source.path, source.format_name).close()
-        try:
-            if len(segment.events) > 1:
-                alone = replace(event, start_frame=0, stop_frame=event.frames, transition=CUT)
-                encode(Segment((alone,), segment.fps, segment.width, segment.height))
-                continue
-        except (FFmpegError, VerificationError) as own:
-            error = own
-        if isinstance(error, FFmpegError):
-            raise FFmpegError(source.path, error.reason, error.last_lines, error.command) from error
-        raise MediaError(source.path, f"is damaged: {error}") from error
+    indexes: Mapping[str, FrameIndex],
+    wanted: frozenset[str],
+    folder: Path,
+) -> tuple[Segment, Mapping[str, Source], Mapping[str, FrameIndex]]:
+    """The segment with a piece of its own for every event of the wanted sources."""
+    events, records, own = list(segment.events), dict(sources), dict(indexes)
+    for number, event in enumerate(segment.events):
+        if event.source not in wanted:
+            continue
+        source, index = sources[event.source], indexes[event.source]
+        shown, _, _ = event_map(segment, number, index, source.path)
+        piece, pictures = make_piece(
+            source, index, shown.first, shown.last + 1, folder / f"piece{number}.mp4"
+        )
+        records[piece.identity], own[piece.identity] = piece, pictures
+        begins = event.in_seconds - index.time_seconds(shown.first)
+        events[number] = replace(event, source=piece.identity, in_seconds=begins)
+    return replace(segment, events=tuple(events)), records, own
 
 
 def _encode(
@@ -187,18 +214,21 @@ def _encode(
     *,
     sources: Mapping[str, Source],
     indexes: Mapping[str, FrameIndex],
+    by_pieces: frozenset[str],
     output: Path,
     fit: str,
     grade: str,
     encoding: Encoding,
     threads: int,
     work: Path,
-    stall_seconds: float,
     on_frame: Callable[[int], None] | None = None,
-) -> None:
+) -> list[str]:
+    """Encode a segment; gives what ffmpeg printed."""
+    about = sources[segment.events[0].source].path
     # A folder of its own: others may render into the same work folder at the same time.
     with tempfile.TemporaryDirectory(prefix=".encode-", dir=work) as own:
         folder = Path(own)
+        segment, sources, indexes = _by_pieces(segment, sources, indexes, by_pieces, folder)
         pictures = _joined(
             segment,
             sources,
@@ -221,8 +251,9 @@ def _encode(
             "f": "mp4",
         }
         arguments = ffmpeg.output(pictures, output_argument(output), **options).get_args()
-        make_file(
+        lines = make_file(
             [
+                *SAID,
                 *encoding.device_arguments,
                 "-copyts",
                 "-filter_complex_threads",
@@ -230,20 +261,16 @@ def _encode(
                 *arguments,
             ],
             output,
-            about=sources[segment.events[0].source].path,
+            about=about,
             executable=encoding.executable,
             on_frame=on_frame,
             cwd=folder,
-            stall_seconds=stall_seconds,
+            constant=True,
         )
     frames = count_frames(output)
     if frames != segment.frames:
         raise VerificationError(f"{frames} frames instead of {segment.frames}")
-
-
-def timescale(fps: Fraction) -> int:
-    """Ticks a second in which every frame time is whole, the same for all segments."""
-    return fps.numerator * -(-10_000 // fps.numerator)
+    return lines
 
 
 def count_frames(path: Path) -> int:

@@ -86,7 +86,7 @@ def extract_stills(
     *,
     max_width: int | None = None,
 ) -> list[Path]:
-    """Write frames as pictures, each appearing whole; those that are there already stay.
+    """Write frames as pictures, each appearing whole.
 
     Args:
         source: the source.
@@ -103,9 +103,7 @@ def extract_stills(
     """
     from PIL import Image
 
-    missing = [n for n, path in outputs.items() if not path.exists()]
-    if missing:
-        for number, rgb in pictures(source, index, missing, max_width=max_width):
-            with writing(outputs[number]) as part:
-                Image.fromarray(rgb).save(part, quality=JPEG_QUALITY)
+    for number, rgb in pictures(source, index, list(outputs), max_width=max_width):
+        with writing(outputs[number]) as part:
+            Image.fromarray(rgb).save(part, quality=JPEG_QUALITY)
     return [outputs[n] for n in sorted(outputs)]

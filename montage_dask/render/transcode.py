@@ -8,27 +8,35 @@ from __future__ import annotations
 
 import tempfile
 from fractions import Fraction
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
-from montage_dask.errors import FFmpegError, VerificationError
+from montage_dask.errors import FFmpegError, InputChanged, VerificationError
 from montage_dask.media.container import open_media
 from montage_dask.media.encoders import Encoding
 from montage_dask.media.ffmpeg import input_arguments, output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.assemble import MUXERS, concat_list
-from montage_dask.render.filters import frames_of, graded_picture, open_input, upright
+from montage_dask.render.filters import (
+    UNINDEXED,
+    frames_of,
+    graded_picture,
+    open_input,
+    upright,
+)
 from montage_dask.render.grade import look_of
-from montage_dask.render.mapping import FrameMap
+from montage_dask.render.mapping import FrameMap, timescale
+from montage_dask.render.pieces import SAID, make_piece, troubled
 from montage_dask.render.running import make_file
-from montage_dask.render.segments import count_frames, timescale
+from montage_dask.render.segments import count_frames
 from montage_dask.store import writing
 
-VERSION = 3
+VERSION = 4
 
 UNSPECIFIED = "unspecified"
 
@@ -65,8 +73,49 @@ def transcode_window(
         MediaError: the source cannot be read.
         VerificationError: the part has another number of frames.
     """
-    frames = stop_frame - start_frame
-    shown = FrameMap(start_frame, stop_frame - 1, frames, 0, 0.0, 1.0)
+    encode = partial(
+        _encode,
+        output=output,
+        encoding=encoding,
+        size=size,
+        grade=grade,
+        threads=threads,
+        told=source,
+    )
+    try:
+        lines: list[str] = []
+        if source.uniform:
+            lines = encode(source, index, start_frame, stop_frame)
+        wrong = not source.uniform or bool(troubled(lines, {"": source}, UNINDEXED))
+    except InputChanged:
+        wrong = True
+    if wrong:
+        with tempfile.TemporaryDirectory(prefix=".piece-", dir=output.parent) as folder:
+            piece = make_piece(source, index, start_frame, stop_frame, Path(folder) / "piece.mp4")
+            encode(*piece, 0, stop_frame - start_frame)
+    written = count_frames(output)
+    if written != stop_frame - start_frame:
+        raise VerificationError(
+            f"{source.path}: frames {start_frame}…{stop_frame} gave {written} frames"
+        )
+    return {"frames": written, "size_bytes": output.stat().st_size}
+
+
+def _encode(
+    source: Source,
+    index: FrameIndex,
+    start_frame: int,
+    stop_frame: int,
+    *,
+    output: Path,
+    encoding: Encoding,
+    size: tuple[int, int] | None,
+    grade: str,
+    threads: int,
+    told: Source,
+) -> list[str]:
+    """Encode frames of a source, or of a piece of it; `told` is the source itself. Gives what ffmpeg printed."""
+    shown = FrameMap(start_frame, stop_frame - 1, stop_frame - start_frame, 0, 0.0, 1.0)
     stream = open_input(source, index, shown)
     stream = frames_of(stream, source, index, start_frame, stop_frame)
     options = dict(encoding.options)
@@ -86,7 +135,7 @@ def transcode_window(
         ticks = base.denominator if base.numerator == 1 else 90_000
         if index.lingers(stop_frame - 1):
             # MP4 keeps the time of the picture that comes last in the file: no other may follow the one that is shown last.
-            options["bf"] = 0
+            options["bf"] = "0"
     stream = _sized(stream, source, size)
     deep = source.bit_depth > 8 and not encoding.h264
     if deep:
@@ -97,7 +146,7 @@ def transcode_window(
             pixels = "yuv420p10le" if deep else encoding.pixel_format
             stream = graded_picture(stream, source, look, pixels)
         else:
-            options = _tagged(options, source)
+            options = _tagged(options, told)
         if encoding.upload:
             options.pop("pix_fmt", None)
             packed = "p010le" if deep else encoding.upload
@@ -107,8 +156,9 @@ def transcode_window(
             output_argument(output),
             **{**options, **timing, "video_track_timescale": ticks, "an": None, "f": "mp4"},
         ).get_args()
-        make_file(
+        return make_file(
             [
+                *SAID,
                 *encoding.device_arguments,
                 "-copyts",
                 "-filter_complex_threads",
@@ -116,16 +166,11 @@ def transcode_window(
                 *arguments,
             ],
             output,
-            about=source.path,
+            about=told.path,
             cwd=Path(work),
             executable=encoding.executable,
+            constant=True,
         )
-    written = count_frames(output)
-    if written != frames:
-        raise VerificationError(
-            f"{source.path}: frames {start_frame}…{stop_frame} gave {written} frames"
-        )
-    return {"frames": written, "size_bytes": output.stat().st_size}
 
 
 def _tagged(options: dict[str, Any], source: Source) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import opentimelineio as otio
 from montage_dask.config import rate as parse_rate
 from montage_dask.config import size as parse_size
 from montage_dask.errors import UsageError, printable
+from montage_dask.received import TIMELINE_BYTES, parse_json, read_bytes
 from montage_dask.records import CUT, Event, Source, Timeline, Transition, from_json
 from montage_dask.report._otio_write import NAMESPACE
 from montage_dask.store import place_of
@@ -26,15 +27,48 @@ AGREEMENT_SECONDS = Fraction(1, 2000)
 TRANSITIONS = ("crossfade", "dip-to-black", "dip-to-white")
 
 
+REFERENCE, NAME_OF_REFERENCE = "SerializableObjectRef.", "OTIO_REF_ID"
+"""How a file says once more what stands elsewhere in it, and the mark of that."""
+
+
 def _load(path: Path) -> Any:
     name = printable(str(path))
     try:
-        document = otio.adapters.read_from_file(str(path), adapter_name="otio_json")
+        # What is nested without end, or holds itself, ends the process inside the library.
+        text = read_bytes(path, TIMELINE_BYTES).decode("utf-8")
+        _refuse_circles(parse_json(text))
+        document = otio.adapters.read_from_string(text, adapter_name="otio_json")
+    except OSError as error:
+        raise UsageError(f"{name}: cannot read the timeline: {error.strerror}") from error
     except Exception as error:  # the library raises many kinds
         raise UsageError(f"{name}: not an OpenTimelineIO file: {str(error)[:200]}") from error
     if not isinstance(document, otio.schema.Timeline):
         raise UsageError(f"{name}: holds no timeline")
     return document
+
+
+def _refuse_circles(found: Any) -> None:
+    """Make sure that nothing holds itself: what is referred to must hold no references.
+
+    Raises:
+        ValueError: something may.
+    """
+    named: set[str] = set()
+    holding: set[str] = set()
+    waiting: list[tuple[Any, tuple[str, ...]]] = [(found, ())]
+    while waiting:
+        value, around = waiting.pop()
+        if isinstance(value, dict):
+            if str(value.get("OTIO_SCHEMA", "")).startswith(REFERENCE):
+                named.add(str(value.get("id")))
+                holding.update(around)
+            if NAME_OF_REFERENCE in value:
+                around = (*around, str(value[NAME_OF_REFERENCE]))
+            waiting += [(v, around) for v in value.values() if isinstance(v, dict | list)]
+        elif isinstance(value, list):
+            waiting += [(v, around) for v in value if isinstance(v, dict | list)]
+    if named & holding:
+        raise ValueError("an object of it holds itself")
 
 
 def _video_items(document: Any, name: str) -> Iterator[Any]:

@@ -5,7 +5,6 @@ What went wrong stands first. Nothing of it is fetched; the video is linked, pic
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from urllib.parse import quote
 from montage_dask.errors import UsageError, printable
 from montage_dask.job import OUTPUT_FORMATS
 from montage_dask.progress_file import read_progress
+from montage_dask.received import parse_json, read_bytes
 from montage_dask.report import training_page
 from montage_dask.report.chart import chart
 from montage_dask.report.layout import embedded, rendered, there, write_page
@@ -24,6 +24,8 @@ from montage_dask.store import Url, place_of
 
 PICTURE_BYTES = {"timeline": 700_000, "contact_sheet": 900_000}
 """What a picture may take of the file; larger ones are made smaller."""
+SUMMARY_BYTES = 256 << 20
+"""The largest summary that is read: that of 100,000 cuts has half of it."""
 MAY_LACK = (
     "skipped", "fallbacks", "troubles", "notes", "director", "effects", "operations", "stages", "workers", "placement",
     "settings",
@@ -78,7 +80,7 @@ def rebuild(folder: Path) -> Path:
     path = folder / name
     progress = read_progress(folder) or {}
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = parse_json(read_bytes(path, SUMMARY_BYTES).decode("utf-8"))
         written = path.stat().st_mtime
         # A run that began after this summary was written, and did not get as far.
         later = progress if progress.get("started_at", 0) > written else None

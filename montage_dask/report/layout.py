@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from montage_dask.errors import printable
+from montage_dask.media.limits import too_large
+from montage_dask.received import read_bytes
 from montage_dask.report.chart import clock
 from montage_dask.store import writing
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 NAME = "report.html"
+PICTURE_BYTES = 256 << 20
+"""The largest picture of a run folder that is read."""
+PICTURE_HEADS = {"png": b"\x89PNG", "jpeg": b"\xff\xd8\xff"}
 PAGE = Path(__file__).with_name("page")
 
 
@@ -71,10 +76,17 @@ def embedded(path: Path, most_bytes: int) -> str | None:
     from PIL import Image
 
     try:
-        data = path.read_bytes()
-        kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+        # A received folder may hold a link to anything; and whoever gets the page gets what is in it.
+        if path.is_symlink():
+            return None
+        data = read_bytes(path, PICTURE_BYTES)
+        kind = next((k for k, head in PICTURE_HEADS.items() if data.startswith(head)), None)
+        if kind is None:
+            return None
         if len(data) > most_bytes:
             with Image.open(BytesIO(data)) as opened:
+                if too_large(*opened.size):
+                    return None
                 image = opened.convert("RGB")
             image.thumbnail((2000, 4000))
             quality = 85
@@ -88,7 +100,7 @@ def embedded(path: Path, most_bytes: int) -> str | None:
                     image = image.resize(
                         (max(1, image.width * 4 // 5), max(1, image.height * 4 // 5))
                     )
-    except (OSError, ValueError):
+    except (OSError, ValueError, Image.DecompressionBombError):
         return None
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 

@@ -31,6 +31,7 @@ FLAGS: Mapping[str, str] = {
             "match", "transition", "deinterlace", "stabilise", "upscale", "upscale-model", "director", "director-url",
             "director-model", "director-api", "keep-audio", "detector", "threshold", "tracker", "bpm", "beats-per-bar",
             "cluster", "n-workers", "store", "beat-this-checkpoint", "tls-ca-file", "tls-cert", "tls-key",
+            "insecure",
         )
     },
 }  # fmt: skip

@@ -12,6 +12,7 @@ through a folder of this machine, one chunk at a time: so one place talks to the
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -24,13 +25,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from montage_dask.errors import StoreError, printable
+from montage_dask.errors import DamagedArtefact
 from montage_dask.store import objects
 from montage_dask.store.artefacts import storage_error
 from montage_dask.store.places import Place, Url
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+DESCRIPTION = "zarr.json"
+"""What describes an array."""
+SPEC = "montage"
+"""Of the description: what it must agree with, so that a damaged one is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class ArraySpec:
 
 
 def create_array(folder: Place, name: str, spec: ArraySpec) -> None:
-    """Make `folder/name` unless it is there.
+    """Make `folder/name` unless it is there; what does not describe it any more is written again.
 
     Made in a sibling folder and renamed, so that an array without its description is never seen.
 
@@ -53,49 +60,85 @@ def create_array(folder: Place, name: str, spec: ArraySpec) -> None:
         StoreError: it cannot be written.
     """
     if isinstance(folder, Url):
-        description = folder / name / "zarr.json"
-        if not objects.exists(description):
+        description = folder / name / DESCRIPTION
+        try:
+            told = objects.read(description)
+        except objects.Vanished:
+            told = b""
+        if not _describes(told, spec):
             with tempfile.TemporaryDirectory(prefix="montage-array-") as temporary:
                 create_array(Path(temporary), name, spec)
-                objects.write(description, (Path(temporary) / name / "zarr.json").read_bytes())
+                objects.write(description, (Path(temporary) / name / DESCRIPTION).read_bytes())
         return
     import zarr
-    from zarr.codecs import BloscCodec
+    from zarr.codecs import BloscCodec, Crc32cCodec
 
     target = folder / name
-    if (target / "zarr.json").is_file():
+    if _describes(_read(target / DESCRIPTION), spec):
         return
-    part = folder / f".{name}.{uuid.uuid4().hex[:12]}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(folder, error) from error
+    part = folder / f".{name}.{uuid.uuid4().hex[:12]}.part"
     try:
         zarr.create_array(
             store=str(part),
             shape=spec.shape,
             chunks=(spec.chunk, *spec.shape[1:]),
             dtype=spec.dtype,
-            compressors=BloscCodec(cname="zstd", clevel=1),
+            # The checksum is looked at whenever a chunk is read.
+            compressors=[BloscCodec(cname="zstd", clevel=1), Crc32cCodec()],
             fill_value=0,
+            attributes={SPEC: list(_spec(spec))},
         )
-        os.rename(part, target)
+        try:
+            os.rename(part, target)
+        except OSError as error:
+            # A folder that is not empty is never replaced: another writer was faster, or what describes it is damaged.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            if not _describes(_read(target / DESCRIPTION), spec):
+                os.replace(part / DESCRIPTION, target / DESCRIPTION)
     except OSError as error:
-        # The other writer of the same array was faster: a folder that is not empty is never
-        # replaced.
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise storage_error(target, error) from error
+        raise storage_error(target, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _spec(spec: ArraySpec) -> tuple[Any, ...]:
+    return [list(spec.shape), spec.dtype, spec.chunk], "crc32c"
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _describes(description: bytes, spec: ArraySpec) -> bool:
+    """Whether a description is whole, and that of an array of this kind."""
+    try:
+        told = json.loads(description)
+        chunk = told["chunk_grid"]["configuration"]["chunk_shape"]
+        same = [told["shape"], told["data_type"], chunk[0]] == [list(spec.shape), spec.dtype, spec.chunk]  # fmt: skip
+        return bool(same and told["attributes"][SPEC] == list(_spec(spec)))
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def _open(folder: Path, name: str, mode: str) -> Any:
     import zarr
 
+    description = folder / name / DESCRIPTION
+    if not description.is_file():
+        raise DamagedArtefact(str(description), missing=True)
     try:
         array = zarr.open_array(str(folder / name), mode=mode, zarr_format=3)
-    except (FileNotFoundError, KeyError, ValueError) as error:
-        raise StoreError(f"no array {name} in {printable(str(folder))}: run again") from error
+        (shape, dtype, chunk), _ = array.attrs[SPEC]
+        spec = ArraySpec(tuple(shape), dtype, chunk)
+    except Exception as error:  # whatever Zarr makes of a damaged description
+        raise DamagedArtefact(str(description)) from error
+    if not _describes(_read(description), spec):
+        raise DamagedArtefact(str(description))
     return array.with_config({"write_empty_chunks": True})
 
 
@@ -126,7 +169,7 @@ def write_rows(folder: Place, name: str, start: int, rows: NDArray[Any]) -> None
 def _described(folder: Url, name: str) -> Iterator[Path]:
     """A folder of this machine with an array that has its description, and no chunks."""
     with tempfile.TemporaryDirectory(prefix="montage-array-") as temporary:
-        _fetch(folder, f"{name}/zarr.json", Path(temporary))
+        _fetch(folder, f"{name}/{DESCRIPTION}", Path(temporary))
         yield Path(temporary)
 
 
@@ -134,7 +177,7 @@ def _fetch(folder: Url, file: str, to: Path) -> None:
     try:
         data = objects.read(folder / file)
     except objects.Vanished as error:
-        raise StoreError(f"{file} is missing in {printable(str(folder))}: run again") from error
+        raise DamagedArtefact(str(folder / file), missing=True) from error
     (to / file).parent.mkdir(parents=True, exist_ok=True)
     (to / file).write_bytes(data)
 
@@ -143,6 +186,17 @@ def _chunk_name(array: Any, row: int) -> str:
     """The file of the chunk that a row lies in, below the array."""
     number = row // array.chunks[0]
     return str(array.metadata.encode_chunk_key((number, *(0 for _ in array.shape[1:]))))
+
+
+def chunk_names(name: str, chunk: int, tail: int) -> list[str]:
+    """The files below its folder that hold one chunk of an array, and what describes it.
+
+    Args:
+        name: of the array.
+        chunk: number along axis 0.
+        tail: how many other axes there are.
+    """
+    return [f"{name}/{DESCRIPTION}", "/".join([name, "c", str(chunk), *"0" * tail])]
 
 
 def chunk_files(
@@ -162,17 +216,31 @@ def chunk_files(
     """
     here = folder if isinstance(folder, Path) else temporary / "array"
     if isinstance(folder, Url):
-        _fetch(folder, f"{name}/zarr.json", here)
+        _fetch(folder, f"{name}/{DESCRIPTION}", here)
     array = _open(here, name, "r")
     first = start - start % array.chunks[0]
-    chunks = [_chunk_name(array, row) for row in range(first, stop, array.chunks[0])]
-    files = [f"{name}/{part}" for part in ("zarr.json", *chunks)]
+    starts = range(first, stop, array.chunks[0])
+    files = [f"{name}/{DESCRIPTION}", *(f"{name}/{_chunk_name(array, row)}" for row in starts)]
     for file in files:
         if isinstance(folder, Url):
             _fetch(folder, file, here)
         elif not (folder / file).is_file():
-            raise StoreError(f"{file} is missing in {printable(str(folder))}: run again")
+            raise DamagedArtefact(str(folder / file), missing=True)
+    for row, file in zip(starts, files[1:], strict=True):
+        _rows(array, row, f"{folder}/{file}")
     return {file: here / file for file in files}
+
+
+def _rows(array: Any, start: int, place: str) -> NDArray[Any]:
+    """The rows of the chunk that begins at a row, and stands at a place.
+
+    Raises:
+        DamagedArtefact: its bytes are not those that were written.
+    """
+    try:
+        return np.asarray(array[start : min(start + array.chunks[0], array.shape[0])])
+    except Exception as error:  # checksum, compression, length: whatever a damaged chunk gives
+        raise DamagedArtefact(place) from error
 
 
 class Rows:
@@ -192,7 +260,7 @@ class Rows:
             # Removed with this object.
             self._temporary = tempfile.TemporaryDirectory(prefix="montage-array-")
             self._here = Path(self._temporary.name)
-            _fetch(folder, f"{name}/zarr.json", self._here)
+            _fetch(folder, f"{name}/{DESCRIPTION}", self._here)
         else:
             self._here = folder
         self._array = _open(self._here, name, "r")
@@ -210,11 +278,8 @@ class Rows:
             if isinstance(self._folder, Url):
                 _fetch(self._folder, file, self._here)
             elif not (self._here / file).is_file():
-                raise StoreError(
-                    f"rows {start}… of {self._name} are missing in "
-                    f"{printable(str(self._folder))}: run again"
-                )
-            rows = np.asarray(self._array[start : min(start + self.chunk, len(self))])
+                raise DamagedArtefact(f"{self._folder}/{file}", missing=True)
+            rows = _rows(self._array, start, f"{self._folder}/{file}")
             if isinstance(self._folder, Url):
                 (self._here / file).unlink()
             self._kept = (number, rows)

@@ -1,9 +1,10 @@
 """Content-addressed artefacts below one folder: of a (shared) file system, or of an object store.
 
 A finished operation is a *record*: `records/<operation>/<k>/<key>.json`. Its files, if it makes any, stand at
-`files/<operation>/<k>/<key><suffix>` and are there before the record is. Both appear by `os.replace` of a uniquely named
-`.part` sibling, or as objects do, so that a reader sees a whole artefact or none, however many writers there are and whenever
-they die.
+`files/<operation>/<k>/<key><suffix>` and are there, and on the disk, before the record is. Both appear by `os.replace` of a
+uniquely named `.part` sibling, or as objects do, so that a reader sees a whole artefact or none, however many writers there are
+and whenever they die. A record has a checksum of itself, and under "files" the size and the digest of each of its files: what a
+power cut or a disk has damaged is no artefact.
 """
 
 from __future__ import annotations
@@ -88,12 +89,18 @@ def storage_error(path: Path, error: OSError) -> StoreError:
         errno.EEXIST: "a part of the path is a file, not a folder",
         errno.ENOTDIR: "a part of the path is a file, not a folder",
         errno.ENAMETOOLONG: "the name is too long",
+        errno.ELOOP: "there is a link, which is not written through: remove it",
     }.get(error.errno or 0, error.strerror or str(error))
     return StoreError(f"cannot write {name}: {advice}")
 
 
-def write_json(path: Place, value: Any) -> None:
+def write_json(path: Place, value: Any, *, durable: bool = False) -> None:
     """Write a JSON file atomically.
+
+    Args:
+        path: of the file.
+        value: JSON.
+        durable: it is on the disk when this returns.
 
     Raises:
         StoreError: as `writing`.
@@ -104,6 +111,68 @@ def write_json(path: Place, value: Any) -> None:
         return
     with writing(path) as part:
         part.write_text(text, encoding="ascii")
+        if durable:
+            flush(part)
+    if durable:
+        flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Bring a file, or what a folder lists, to the disk. File systems that cannot are left to do as they do.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        StoreError: the disk is full, or fails.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM):
+            return
+        raise storage_error(path, error) from error
+
+
+def digest_of(path: Path) -> str:
+    """What tells the bytes of a file: 32 hex digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+KNOWN_DIGESTS = 4096
+"""Digests that a process remembers: the index of a clip is read for each of its windows."""
+
+_known: dict[tuple[str, int, int, int], str] = {}
+
+
+def same_file(path: Path, told: Mapping[str, Any]) -> bool:
+    """Whether a file has the size and the digest that a record tells."""
+    try:
+        status = path.stat()
+        if status.st_size != told["size_bytes"]:
+            return False
+        known = (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+        if known not in _known:
+            if len(_known) >= KNOWN_DIGESTS:
+                _known.clear()
+            _known[known] = digest_of(path)
+        return _known[known] == told["digest"]
+    except FileNotFoundError:
+        return False
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
 class Store:
@@ -132,18 +201,24 @@ class Store:
         """
         try:
             record = json.loads(objects.read(self.record_path(operation, key)).decode("ascii"))
+            if record.pop("checksum") != _checksum(record):
+                return None
         except (
             FileNotFoundError,
             NotADirectoryError,
             objects.Vanished,
+            # No JSON, no object of JSON, or one from before records had a checksum.
             ValueError,
+            AttributeError,
+            TypeError,
+            KeyError,
             RecursionError,
         ):
             return None
         except OSError as error:
             path = printable(str(self.record_path(operation, key)))
             raise StoreError(f"cannot read {path}: {error.strerror}") from error
-        return record if isinstance(record, dict) else None
+        return dict(record)
 
     def had(self, operation: str, key: str) -> bool:
         """Whether a client should look for a record: not if an object store had none when it was listed for this operation.
@@ -168,7 +243,10 @@ class Store:
         Raises:
             StoreError: as `writing`.
         """
-        write_json(self.record_path(operation, key), dict(record))
+        # As it will be read: keys are texts there.
+        plain = json.loads(json.dumps(dict(record), allow_nan=False))
+        path = self.record_path(operation, key)
+        write_json(path, {**plain, "checksum": _checksum(plain)}, durable=True)
 
     def file(self, operation: str, key: str, suffix: str) -> Place:
         """Where a file made by an operation stands."""

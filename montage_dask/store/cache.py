@@ -17,6 +17,7 @@ import os
 import random
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,8 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import MediaError, StoreError, printable
+from montage_dask.errors import DamagedArtefact, MediaError, StoreError, printable
 from montage_dask.store import objects
+from montage_dask.store.own_files import open_own
 from montage_dask.store.places import Url
 
 log = logging.getLogger(__name__)
@@ -123,7 +125,7 @@ class Cache:
                 lock.close()
         except objects.Vanished as error:
             if wanted.constant:
-                raise StoreError(f"{error}: run again") from error
+                raise DamagedArtefact(str(wanted.url), missing=True) from error
             raise MediaError(str(wanted.url), "is no longer there") from error
         return self._shared(path, held)
 
@@ -177,7 +179,8 @@ class Cache:
             log.info("copied %s: %d bytes in %.1f s", url, size, time.monotonic() - began)
             about = {"url": str(url), "identity": identity, **arrived}
             note = path.with_name(f"{path.stem}.note.lock")
-            note.write_text(json.dumps(about), encoding="ascii")
+            with open_own(note, "w", encoding="ascii") as told:
+                json.dump(about, told)
             os.replace(part, path)
             # The copy counts from here on.
             os.replace(note, path.with_suffix(".json"))
@@ -193,7 +196,7 @@ class Cache:
             raise self._too_large(url, size)
         with _Lock(self._made() / "room.lock", exclusive=True):
             self._make_room(size, url)
-            file = open(part, "wb")  # noqa: SIM115 - closed, and so unlocked, by the caller
+            file = open_own(part, "wb")  # closed, and so unlocked, by the caller
             fcntl.flock(file, fcntl.LOCK_EX)
             return file
 
@@ -252,6 +255,11 @@ class Cache:
         """Copies, whole and under way."""
         return [p for p in self.folder.iterdir() if p.suffix not in (".json", ".lock") and not p.is_dir()]  # fmt: skip
 
+    @staticmethod
+    def doubt(path: Path) -> None:
+        """A copy is not what it should be: the next one who wants it gets a new one."""
+        path.with_suffix(".json").unlink(missing_ok=True)
+
     def size_bytes(self) -> int:
         """What the copies take now."""
         return sum(p.stat().st_size for p in self._files()) if self.folder.is_dir() else 0
@@ -270,6 +278,8 @@ class Cache:
         """A folder for the files of one operation, removed at its end, or by another process after a crash."""
         work = self._made() / "work"
         work.mkdir(exist_ok=True, mode=0o700)
+        if work.is_symlink():
+            raise StoreError(f"{work} is a link: remove it")
         for old in work.glob("*.lock"):
             with suppress(OSError), _Lock(old, exclusive=True, wait=False):
                 shutil.rmtree(old.with_suffix(""), ignore_errors=True)
@@ -293,7 +303,7 @@ class _Lock:
 
     def __init__(self, path: Path, *, exclusive: bool, wait: bool = True) -> None:
         how = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(self._file, how)
         except BaseException:
@@ -345,8 +355,13 @@ def _megabytes(size: int) -> str:
 
 
 def default_folder() -> Path:
-    """`montage-dask` in the user's cache folder, or where temporary files go when that cannot be written."""
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """`montage-dask` in the user's cache folder, or where temporary files go when that cannot be written.
+
+    Raises:
+        StoreError: there, where everybody can write, somebody else has made it.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    usual = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
     folder = usual / "montage-dask"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -354,4 +369,17 @@ def default_folder() -> Path:
             return folder
     except OSError:
         log.debug("no cache below %s", usual, exc_info=True)
-    return Path(tempfile.gettempdir()) / f"montage-dask-{os.getuid()}"
+    return _own(Path(tempfile.gettempdir()) / f"montage-dask-{os.getuid()}")
+
+
+def _own(folder: Path) -> Path:
+    """A folder among those of others, if nobody else can put anything into it."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise StoreError(
+            f"the cache folder {folder} is not ours alone (a link, of another user, or open to others): remove it, or name "
+            "another one by DASK_MONTAGE__CACHE_FOLDER"
+        )
+    return folder

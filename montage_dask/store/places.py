@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -134,6 +134,22 @@ def place_of(text: str | os.PathLike[str] | Url, base: Path | None = None) -> Pl
     if not bucket or any(part in (".", "..") for part in rest.split("/")):
         raise UsageError(f"{printable(named)}: a URL is {protocol}://bucket/folder/file, without . and ..")  # fmt: skip
     return Url(f"{protocol}://{bucket}" + (f"/{key.strip('/')}" if key.strip("/") else ""))
+
+
+def lies_in(place: Place, roots: Iterable[Place]) -> bool:
+    """Whether a place is one of these folders or lies below one, once all links are followed.
+
+    Args:
+        place: a path, or a URL.
+        roots: folders without links in their own names, or URLs.
+    """
+    if isinstance(place, Url):
+        return any(isinstance(r, Url) and place.is_relative_to(r) for r in roots)
+    try:
+        real = place.resolve()
+    except (OSError, RuntimeError, ValueError):  # a circle of links, or no path at all
+        return False
+    return any(isinstance(r, Path) and real.is_relative_to(r) for r in roots)
 
 
 def scrubbed(text: str) -> str:

@@ -245,7 +245,7 @@ def test_a_tls_address_without_certificates_is_explained(scheduler):
 
 
 def test_the_wrong_certificates_are_explained(scheduler, files, strangers, tmp_path, monkeypatch):
-    monkeypatch.setattr("montage_dask.cluster.connect.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("montage_dask.cluster.preflight.CONNECT_SECONDS", 1)
     for name, text in strangers.files().items():
         (tmp_path / name).write_text(text)
     with (

@@ -79,12 +79,12 @@ def test_a_cgpu_worker_stands_beside_them_when_it_is_wanted():
         assert dict(capacity.resources) == {"CPU": 1, "CGPU": CGPU_SLOTS}
         said = client.submit(
             lambda: (
-                __import__("os").environ.get("DASK_MONTAGE__CGPU_ENCODE_THRESHOLD"),
+                __import__("montage_dask.config").config.resolve()["cgpu-encode-threshold"].value,
                 __import__("distributed").get_worker().state.nthreads,
             ),
             resources={"CGPU": 1},
         )
-        assert said.result(timeout=30) == ("7.0", CGPU_SLOTS)
+        assert said.result(timeout=30) == (7.0, CGPU_SLOTS)
 
 
 def test_workers_keep_the_memory_of_arrays_for_the_next_ones():

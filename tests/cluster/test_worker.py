@@ -6,15 +6,18 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 from distributed import Client, LocalCluster
 from freed_pages import PAGES, looking
 
-from montage_dask.cluster.local import CGPU_SLOTS
+from montage_dask.cluster.local import CGPU_SLOTS, HOSTS
 from montage_dask.cluster.worker import worker_command
 from montage_dask.errors import UsageError
 
@@ -106,6 +109,30 @@ def test_a_worker_that_is_told_to_go_finishes_what_it_runs_and_hands_back_the_re
     assert "slots-1" not in {w["name"] for w in workers}
 
 
+def test_workers_of_a_scheduler_on_loopback_listen_there_only(joined: tuple[Client, Workers]):
+    client, started = joined
+    families = [
+        p for process in started.values() if process.poll() is None for p in _family(process.pid)
+    ]
+    listening = {
+        c.laddr.ip for p in families for c in p.net_connections() if c.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+    # Their HTTP servers know which names are theirs.
+    for address, port in client.run(lambda dask_worker: dask_worker.http_server.port).items():
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/metrics", headers={"Host": "evil.example"}
+        )
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(request, timeout=30)
+        assert address.startswith("tcp://127.0.0.1:")
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
 def test_unknown_types_are_refused():
     with pytest.raises(UsageError, match="cpu, gpu, cgpu"):
         worker_command("tpu", ["tcp://127.0.0.1:1"])
@@ -115,9 +142,9 @@ def test_a_gpu_worker_gets_one_slot_per_gpu_and_its_memory_limit():
     command = worker_command(
         "gpu", ["tcp://127.0.0.1:1"], gpu_memory_limit_mb=2048, more=["--name", "a"]
     )
-    assert command[1:6] == ["-m", "dask", "cuda", "worker", "tcp://127.0.0.1:1"]
-    assert command[6:] == [
-        "--resources", "GPU=1", "--device-memory-limit", "2048000000", "--name", "a",
+    assert command[1:7] == ["-P", "-m", "dask", "cuda", "worker", "tcp://127.0.0.1:1"]
+    assert command[7:] == [
+        "--resources", "GPU=1", "--device-memory-limit", "2048000000", "--preload", HOSTS, "--name", "a",
     ]  # fmt: skip
 
 

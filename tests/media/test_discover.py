@@ -109,3 +109,37 @@ def test_a_dangling_link_and_a_pipe_do_not_hang(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     found, _ = discover([str(tmp_path), str(tmp_path / "gone.mp4")])
     assert sorted(names(found, tmp_path)) == ["gone.mp4", "pipe.mp4"]
+
+
+def test_links_do_not_lead_out_of_a_folder_that_was_named(tmp_path):
+    """Only who sent the folder knows of them."""
+    touch(tmp_path, "home/private.mp4", "home/videos/b.mp4", "clips/own.mp4", "clips/deep/c.mp4")
+    clips = tmp_path / "clips"
+    (clips / "link.mp4").symlink_to("../home/private.mp4")
+    (clips / "folder").symlink_to("../home/videos")
+    (clips / "lick").symlink_to("../home/videos")
+    (clips / "again").symlink_to("deep")
+    found, skipped = discover([str(clips)])
+    assert names(found, clips) == ["again/c.mp4", "own.mp4"]
+    assert {os.path.basename(s.path) for s in skipped} == {"link.mp4", "folder", "lick"}
+    assert all("leads out of its folder" in s.reason for s in skipped)
+    for wild in ("l*k/*.mp4", "*/b.mp4", "l*.mp4", "**/*b.mp4", "fold*"):
+        found, skipped = discover([str(clips / wild)])
+        assert not found, wild
+        assert skipped, wild
+        assert all("leads out" in s.reason for s in skipped), wild
+
+
+def test_links_lead_where_they_were_named_or_allowed(tmp_path):
+    touch(tmp_path, "home/private.mp4", "home/videos/b.mp4")
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    (clips / "link.mp4").symlink_to("../home/private.mp4")
+    (clips / "folder").symlink_to("../home/videos")
+    named = [str(clips / "link.mp4"), str(clips / "folder"), str(clips / "folder/*.mp4")]
+    found, skipped = discover(named)
+    assert names(found, clips) == ["link.mp4", "folder/b.mp4"]
+    assert not skipped
+    found, skipped = discover([str(clips)], link_roots=[tmp_path / "home"])
+    assert names(found, clips) == ["folder/b.mp4", "link.mp4"]
+    assert not skipped

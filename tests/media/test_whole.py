@@ -85,10 +85,10 @@ def test_excerpts_of_cropped_footage_show_the_same_or_are_not_made(cropped, tmp_
 @pytest.mark.parametrize("crop", [(320, 0, 0, 0), (200, 0, 200, 0)])
 def test_cropping_that_leaves_nothing_is_none(cropped, tmp_path, monkeypatch, crop):
     left, top, right, bottom = crop
-    line = f"      Frame Cropping: {left}/{right}/{top}/{bottom}"
+    line = f"[info]       Frame Cropping: {left}/{right}/{top}/{bottom}"
     monkeypatch.setattr(
         "montage_dask.media.cropping.run_ffmpeg",
-        lambda *a, **k: ["  Stream #0:0: Video", line, "Output #0", line],
+        lambda *a, **k: ["[info]   Stream #0:0: Video", line, "[info] Output #0", line],
     )
     assert container_crop(str(cropped["mkv"]), "matroska", 0, (320, 180)) == (0, 0, 0, 0)
 

@@ -79,7 +79,7 @@ def pictures(path: Path) -> list[tuple[int, bytes]]:
 def made(request: Request, folder: Path) -> tuple[dict, list[tuple[int, bytes]]]:
     store = Store(folder)
     record = perform(request, store)
-    times = ("seconds", "cpu_seconds", "size_bytes")
+    times = ("seconds", "cpu_seconds", "size_bytes", "files")
     shown = pictures(store.file(request.operation, request.key, ".mp4"))
     return {k: v for k, v in record.items() if k not in times}, shown
 

@@ -1,0 +1,106 @@
+"""What an operation reads, looked at before and after: sources must not change while a job runs, artefacts must be whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from montage_dask.errors import DamagedArtefact, SourceChanged
+from montage_dask.graph.operation import Request, operation, texts
+from montage_dask.store import Place, Store, Url, place_of
+from montage_dask.store.artefacts import same_file
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A file as it was when the job first looked at it."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+
+
+def _seen(value: Any) -> Iterator[_Seen]:
+    """What JSON objects tell of files: the records of sources, and what `stat_key` gives."""
+    if isinstance(value, Mapping):
+        path, size, time = (value.get(n) for n in ("path", "size_bytes", "mtime_ns"))
+        if isinstance(path, str) and isinstance(size, int) and isinstance(time, int):
+            yield _Seen(path, size, time)
+        for item in value.values():
+            yield from _seen(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _seen(item)
+
+
+class Sources:
+    """The files of people that a request reads.
+
+    They are told by their size and time of change as the job saw them first; while the operation runs the file must stay
+    the same one, too (an editor writes a new file and renames it).
+
+    Args:
+        request: with the paths of this machine.
+    """
+
+    def __init__(self, request: Request) -> None:
+        read = {k: v for k, v in request.paths.items() if k not in operation(request.operation).outputs}  # fmt: skip
+        self._seen = list(dict.fromkeys([*_seen(read), *_seen(request.parameters)]))
+        self._inodes: dict[str, int] = {}
+        self.check()
+
+    def check(self) -> None:
+        """Look at them again.
+
+        Raises:
+            SourceChanged: one is not what the job has seen.
+        """
+        for one in self._seen:
+            try:
+                status = os.stat(one.path)
+            except OSError:
+                continue  # the operation says it better than we could
+            now = status.st_size, status.st_mtime_ns
+            inode = self._inodes.setdefault(one.path, status.st_ino)
+            if now != (one.size_bytes, one.mtime_ns) or inode != status.st_ino:
+                raise SourceChanged(one.path)
+
+
+def check_artefacts(request: Request, store: Store, copies: Mapping[Url, Path]) -> None:
+    """Compare the artefacts that a request reads with what their makers said of them.
+
+    Args:
+        request: its paths are those of the store.
+        store: where they stand.
+        copies: of those in a bucket, here.
+
+    Raises:
+        DamagedArtefact: one is not what was made.
+    """
+    root = store.root / "files"
+    for text in dict.fromkeys(texts(request.paths)):
+        if not text.startswith(f"{root}/"):
+            continue
+        place = place_of(text)
+        name = _below(place, store.root)
+        parts = name.split("/")
+        if len(parts) != 4:
+            continue
+        record = store.load(parts[1], parts[3].partition(".")[0])
+        told = None if record is None else record.get("files", {}).get(name)
+        here = copies.get(place) if isinstance(place, Url) else place
+        if here is None or not here.is_file():
+            raise DamagedArtefact(text, missing=True)
+        if told is None or not same_file(here, told):
+            raise DamagedArtefact(text)
+
+
+def _below(place: Place, root: Place) -> str:
+    if isinstance(place, Url):
+        assert isinstance(root, Url)
+        return place.relative_to(root)
+    assert isinstance(root, Path)
+    return place.relative_to(root).as_posix()
