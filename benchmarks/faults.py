@@ -133,24 +133,26 @@ class Bench:
         for attempt in range(TRIES):
             rng = random.Random(f"{name} {seed} {attempt}")
             with suppress(Missed):
-                return self._round(name, seed, rng)
+                return self._round(name, seed, rng, self.usual_seconds / (1 + attempt / 2))
         return Result(name, seed, False, False, 0, 0, 0.0, 0.0, "the fault never hit")
 
-    def _round(self, name: str, seed: int, rng: random.Random) -> Result:
+    def _round(self, name: str, seed: int, rng: random.Random, within_seconds: float) -> Result:
         from montage_dask.render.verify import frames_hash
 
         fault = FAULTS[name]
         job = self._job(f"{name}-{seed}", rng, fault)
+        job.remove()  # what an earlier try has done must not help this one
+        job.folder.mkdir()
         began = time.monotonic()
         with _own_disk(job.folder, wanted=name == "disk-full"), _by_hand(job, fault) as where:
             try:
                 job.start(*where, drop_rights=name == "store-read-only")
                 if fault.finished:
                     job.wait()
-                    fault.inject(job, self.usual_seconds)
+                    fault.inject(job, within_seconds)
                     job.start(*where)
                 else:
-                    fault.inject(job, self.usual_seconds)
+                    fault.inject(job, within_seconds)
                 code = job.wait()
                 as_told, note = _as_told(fault, code, job)
                 orphans = job.orphans() if not fault.own_scheduler else []
@@ -171,6 +173,8 @@ class Bench:
             name, seed, same, as_told, len(orphans), len(left),
             round(job.longest_silence_seconds, 1), round(time.monotonic() - began, 1), note[:600].strip("; "),
         )  # fmt: skip
+        if not result.green:  # what it said, to find out why
+            (self.folder / f"{name}-{seed}.txt").write_text("\n".join(job.words) + "\n")
         job.remove()
         return result
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -21,6 +21,8 @@ T = TypeVar("T")
 KEY_VARIABLE = "OPENAI_API_KEY"
 MAXIMUM_TOKENS = 4000
 LONGEST_DETAIL = 160
+MOST_BYTES = 1_000_000
+"""Of an answer; MAXIMUM_TOKENS have a tenth of it."""
 NO_ROUTE = (404, 405, 501)
 """What servers answer that do not speak one of the two APIs."""
 NOT_UNDERSTOOD = (400, 422)
@@ -102,7 +104,9 @@ def ask(server: Server, instructions: str, question: str, schema: Mapping[str, A
         raise DirectorUnavailable(
             f"{server.name} did not answer within {server.seconds:g} s"
         ) from None
-    except openai.APIConnectionError:
+    except openai.APIConnectionError as error:
+        if isinstance(error.__cause__, DirectorUnavailable):
+            raise error.__cause__ from None
         raise DirectorUnavailable(f"{server.name} cannot be reached") from None
     except openai.APIStatusError as error:
         detail = _public(str(error.message))
@@ -164,6 +168,7 @@ class _Asking:
             base_url=self.server.url,
             timeout=self.server.seconds,
             max_retries=1,
+            http_client=self._bounded(),
         ) as client:
             model = self.server.model or self._only_model(client)
             if self.server.api == "chat":
@@ -174,6 +179,38 @@ class _Asking:
                 if self.server.api == "responses" or error.status_code not in NO_ROUTE:
                     raise
             return self._text(self._chat(client, model))
+
+    def _bounded(self) -> Any:
+        """A client for HTTP that reads so much and no more, and asks only whom the user named: the key is for that one."""
+        import openai
+
+        return openai.DefaultHttpxClient(
+            follow_redirects=False,
+            headers={"Accept-Encoding": "identity"},
+            event_hooks={"response": [self._limit]},
+        )
+
+    def _limit(self, response: Any) -> None:
+        """Called with each response before its body is read."""
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            # A little of it may unfold to more than there is memory.
+            raise DirectorUnavailable(f"{self.server.name} sent a packed answer, which was not asked for")  # fmt: skip
+        whole = response.stream
+        # Of openai 2 and 3 it is another library's.
+        (kind,) = [c for c in type(whole).__mro__ if c.__name__ == "SyncByteStream"]
+        response.stream = type("Bounded", (kind,), {
+            "__iter__": lambda _: self._counted(whole), "close": lambda _: whole.close(),
+        })()  # fmt: skip
+
+    def _counted(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        size = 0
+        for block in blocks:
+            size += len(block)
+            if size > MOST_BYTES:
+                raise DirectorUnavailable(
+                    f"{self.server.name} sent more than {MOST_BYTES:,} bytes, which is no decision"
+                )
+            yield block
 
     def _text(self, text: str | None) -> str:
         if not text or not text.strip():

@@ -10,6 +10,7 @@ MontageError
 ├── FFmpegKilled          somebody killed ffmpeg, mostly the system for want of memory: tried again, no file is to blame
 ├── NothingToDoError      no usable footage or music is left
 ├── StoreError            the run folder or the output cannot be written
+│   ├── InUse             another job makes the same output, or works in the same folder
 │   └── DamagedArtefact   what an earlier operation made is not there as it was made: it is made again
 ├── ClusterError          no cluster, or it lacks a resource that the graph needs
 ├── Cancelled             the work was called off; what is done is kept
@@ -127,6 +128,8 @@ class FFmpegKilled(MontageError):
 
     def __str__(self) -> str:
         memory = ": mostly for want of memory" if self.signal_name == "SIGKILL" else ""
+        if self.signal_name == "SIGSTOP":
+            return "ffmpeg was stopped by somebody, and so killed"
         return f"ffmpeg was killed ({self.signal_name}){memory}"
 
     details = FFmpegError.details
@@ -161,6 +164,23 @@ class NothingToDoError(MontageError):
 
 class StoreError(MontageError):
     """The run folder or the output cannot be written."""
+
+
+class InUse(StoreError):
+    """Another job makes the same output, or works in the same folder.
+
+    Args:
+        place: the output or folder.
+        who: process and machine.
+        since: when it began.
+    """
+
+    def __init__(self, place: str, who: str, since: str) -> None:
+        super().__init__(place, who, since)
+        self.place, self.who, self.since = place, who, since
+
+    def __str__(self) -> str:
+        return f"{self.place} is in use by {self.who} since {self.since}: wait for it, or name another --output or --run-dir"
 
 
 class DamagedArtefact(StoreError):

@@ -92,9 +92,17 @@ class Source:
     """When it was changed last, as a job saw it first: it must not change while the job runs. None: not a file of people."""
     x264_build: int | None = None
     """The build of x264 that made it, where its first packet says so: decoders that start behind it must be told."""
+    later_builds: tuple[tuple[int, int], ...] = ()
+    """Where files were joined: (first frame, the build of x264 from there on)."""
     uniform: bool = True
     """Whether all pictures have the same size, shape, format and colours, and the clock runs on. Only then can ffmpeg's filters
     read it; what reads frames by number (`media.decode`) gets them as this record says in any case."""
+    timecode: str | None = None
+    """Of frame 0, HH:MM:SS:FF (";" before the frames: drop-frame); None when the file carries none."""
+    timecode_rate: Fraction | None = None
+    """Frames per second that it counts; of fast footage often half of the frame rate."""
+    excerpt: bool = False
+    """Whether the file holds ranges of the source only: then nothing can be decoded again with what is before it."""
 
     @property
     def decoded_size(self) -> tuple[int, int]:

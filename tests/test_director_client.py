@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
+import threading
 import time
+import tracemalloc
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from model_server import CHAT, RESPONSES, model_server, response_of
@@ -167,3 +172,82 @@ def test_base_urls(text, url):
 def test_what_is_no_base_url(text):
     with pytest.raises(ValueError, match="must"):
         server_url(text)
+
+
+@contextmanager
+def raw_server(respond):
+    """A server whose handler writes what it likes; its URL, and the paths and keys that it was asked with."""
+    asked_for = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked_for.append((self.path, self.headers.get("Authorization")))
+            with suppress(OSError):
+                respond(self)
+
+        do_GET = do_POST
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{made.server_address[1]}", asked_for
+        made.shutdown()
+
+
+def endless(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/json")
+    handler.end_headers()
+    for _ in range(3000):
+        handler.wfile.write(b" " * 100_000)
+
+
+@pytest.mark.parametrize("api", ["responses", "chat", "auto"])
+def test_an_answer_without_end_is_not_read_to_its_end(api):
+    tracemalloc.start()
+    try:
+        with raw_server(endless) as (url, _), pytest.raises(DirectorUnavailable) as caught:
+            ask(Server(server_url(url), "m", api, 60.0), "be brief", "what now?", SCHEMA)
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+    assert "sent more than 1,000,000 bytes" in str(caught.value)
+
+
+def test_the_list_of_models_is_not_read_to_its_end():
+    with raw_server(endless) as (url, _), pytest.raises(DirectorUnavailable, match="sent more than"):  # fmt: skip
+        ask(Server(server_url(url), None, "auto", 60.0), "be brief", "what now?", SCHEMA)
+
+
+def test_a_packed_answer_is_not_unfolded():
+    def packed(handler):
+        assert handler.headers["Accept-Encoding"] == "identity"
+        body = gzip.compress(b" " * 50_000_000)
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    with raw_server(packed) as (url, _), pytest.raises(DirectorUnavailable, match="packed answer"):
+        ask(Server(server_url(url), "m", "chat", 60.0), "be brief", "what now?", SCHEMA)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_not_followed(monkeypatch, status):
+    """The key and the file names are for the server that the user named."""
+    monkeypatch.setenv(KEY_VARIABLE, "sk-secret")
+    with raw_server(endless) as (elsewhere, asked_elsewhere):
+
+        def redirect(handler):
+            handler.send_response(status)
+            handler.send_header("Location", elsewhere + handler.path)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        with raw_server(redirect) as (url, _), pytest.raises(DirectorUnavailable, match=str(status)):  # fmt: skip
+            ask(Server(server_url(url), "m", "chat", 20.0), "be brief", "what now?", SCHEMA)
+    assert asked_elsewhere == []

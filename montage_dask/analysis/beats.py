@@ -8,6 +8,7 @@ breaks without drums are crossed at the pace that fits what comes before and beh
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from montage_dask.analysis.onset import FRAME_RATE, HOP
 from montage_dask.analysis.tempo import Doubles, Indices
@@ -30,6 +31,7 @@ ATTACK_FRAMES = 0.35
 """Where the peak of the flux lies behind the attack, in frames; measured on exact truth."""
 NEIGHBOURS = 6
 """Beats on each side that vote where a weak beat must be."""
+AROUND: Indices = np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
 STEADY_FRAMES = 0.02 * FRAME_RATE
 """A beat further than this (20 ms) from where its neighbours expect it is noise, not rhythm."""
 
@@ -143,19 +145,38 @@ def steadied(positions: Doubles, weights: Doubles) -> Doubles:
     if len(positions) < 4:
         return positions
     expected = expected_places(positions, weights)
-    trust = np.clip(weights / 0.5, 0, 1) * (np.abs(positions - expected) < STEADY_FRAMES)
+    trust = np.clip(weights / 0.5, 0, 1) * fitting(positions, weights, expected)
     return np.asarray(np.maximum.accumulate(expected + trust * (positions - expected)))
 
 
-def expected_places(positions: Doubles, weights: Doubles) -> Doubles:
-    """Where the neighbours of each beat expect it, in the unit of `positions`: frames."""
+def fitting(positions: Doubles, weights: Doubles, expected: Doubles) -> npt.NDArray[np.bool_]:
+    """Which attacks are where the neighbours of both sides, or of one alone, expect them; shape (beats,).
+
+    Where files were joined, the beats before the joint and those behind it have nothing to say to each other.
+    """
+    near = np.abs(positions - expected) < STEADY_FRAMES
+    for side in (np.arange(-NEIGHBOURS, 0), np.arange(1, NEIGHBOURS + 1)):
+        alone = expected_places(positions, weights, side)
+        near |= np.abs(positions - alone) < STEADY_FRAMES / 2
+    return np.asarray(near)
+
+
+def expected_places(positions: Doubles, weights: Doubles, offsets: Indices = AROUND) -> Doubles:
+    """Where the neighbours of each beat expect it, in the unit of `positions`: frames; NaN where it has none.
+
+    Args:
+        positions: of the attacks, shape (beats,).
+        weights: how strong they are, shape (beats,).
+        offsets: which neighbours speak, 0 being the beat itself.
+    """
     count = len(positions)
-    offsets = np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
     index = np.arange(count)[:, None] + offsets
     inside = (index >= 0) & (index < count)
     near = positions[np.clip(index, 0, count - 1)]
     weight = (weights[np.clip(index, 0, count - 1)] + 0.02) * inside
     weight = weight * (1 - (np.abs(offsets) / (NEIGHBOURS + 1)) ** 2)
+    # Fewer than three on one side say nothing of the pace.
+    weight[inside.sum(1) < min(3, count)] = np.nan
     expected = positions
     for _ in range(3):
         # A weighted straight line through the neighbours, again without those that are far off.

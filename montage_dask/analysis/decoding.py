@@ -16,10 +16,10 @@ from montage_dask.analysis.beat_network import ACTIVATION_RATE, STRIDE
 from montage_dask.analysis.beats import (
     OTHER_TEMPO,
     REFINE_FRAMES,
-    STEADY_FRAMES,
     best_chain,
     expected_places,
     extended,
+    fitting,
     refine,
 )
 from montage_dask.analysis.onset import FRAME_RATE, Envelopes, Floats
@@ -64,6 +64,8 @@ METRE_CHANGE_COST = 8.0
 """Of another metre from one bar to the next."""
 CUT_COST = 14.0
 """Of a bar that is cut short."""
+ANYWHERE_WEIGHT = 2.0
+"""Of what the network hears where nobody counts. In music it is next to nothing, in noise half of what it hears at best."""
 DOWN_RATIO = 4.0
 """Largest logit of a downbeat that counts."""
 
@@ -154,7 +156,7 @@ def _placed(strength: Doubles, chain: Indices) -> Doubles:
         return attacks
     expected = expected_places(attacks, weights)
     trust = np.clip(weights / 0.5, 0, 1)
-    near = np.abs(attacks - expected) < STEADY_FRAMES
+    near = fitting(attacks, weights, expected)
     regular = np.abs(expected - chain) < REFINE_FRAMES
     steady = np.where(regular, expected, chain.astype(np.float64))
     places = np.where(near, expected + trust * (attacks - expected), steady)
@@ -347,11 +349,39 @@ def _at_least(odds: Doubles, share: float) -> Doubles:
 
 
 def sureness(logits: Floats, beats: Doubles) -> float:
-    """0 … 1: how sure the network is of the beats, against the places between them."""
+    """0 … 1: how sure the network is of the pulse: of the beats, or of the places between them, against those between both.
+
+    Loud off-beats (riffs, ska, polka) leave open which of the two is the beat, and that costs up to a half; that there is a
+    beat they do not leave open. In noise, rain or speech the network hears a little of a beat everywhere.
+    """
     if len(beats) < 4 or not len(logits):
         return 0.0
-    on, off = (_heard(logits[:, 0], places) for places in (beats, (beats[1:] + beats[:-1]) / 2))
-    return float(np.clip(on.mean() - 0.5 * off.mean(), 0.0, 1.0))
+    on, off, quarters = _shares(logits, beats)
+    pulse = max(on, off) - ANYWHERE_WEIGHT * quarters
+    return float(np.clip(pulse * (1 - 0.5 * min(1.0, off / max(on, 1e-6))), 0.0, 1.0))
+
+
+def rivalry(logits: Floats, beats: Doubles) -> tuple[float, float]:
+    """How strongly the network hears another reading of the beat; each about 1 where both are alike.
+
+    Returns:
+        What is between the beats against the beats: twice the tempo, or the same half a beat later. And the softer of every
+        second beat and the others against the other: half the tempo is a rival where this is low.
+    """
+    if len(beats) < 4 or not len(logits):
+        return 0.0, 1.0
+    on, off, _ = _shares(logits, beats)
+    turns = [float(_heard(logits[:, 0], part).mean()) for part in (beats[::2], beats[1::2])]
+    return off / max(on, 1e-6), min(turns) / max(*turns, 1e-6)
+
+
+def _shares(logits: Floats, beats: Doubles) -> tuple[float, float, float]:
+    """What the network hears of a beat on the beats, halfway, and a quarter of the way to the next one and to the last; means."""
+    before, behind = beats[:-1], beats[1:]
+    quarters = np.concatenate([(3 * before + behind) / 4, (before + 3 * behind) / 4])
+    places = (beats, (before + behind) / 2, quarters)
+    on, off, quarter = (float(_heard(logits[:, 0], p).mean()) for p in places)
+    return on, off, quarter
 
 
 def _heard(logits: Floats, places: Doubles) -> Doubles:

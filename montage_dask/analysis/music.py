@@ -16,7 +16,14 @@ from montage_dask.analysis.beat_network import network
 from montage_dask.analysis.beat_this import beat_this_logits
 from montage_dask.analysis.beatfile import read_beats
 from montage_dask.analysis.beats import extended, regular_grid, to_samples
-from montage_dask.analysis.decoding import METRES, decode_bars, decode_beats, sureness, tempo_of
+from montage_dask.analysis.decoding import (
+    METRES,
+    decode_bars,
+    decode_beats,
+    rivalry,
+    sureness,
+    tempo_of,
+)
 from montage_dask.analysis.octave import settle_octave
 from montage_dask.analysis.onset import Envelopes, Floats, onset_envelopes
 from montage_dask.analysis.structure import energy_curve, find_sections, frame_energy
@@ -28,19 +35,27 @@ from montage_dask.media.packed_sound import packed_blocks
 from montage_dask.media.probe import fingerprint
 from montage_dask.records import Music, TempoAlternative
 
-VERSION = 6
+VERSION = 8
 
 TRACKERS = ("auto", "network", "flux", "librosa", "beat-this")
 AUTO = "network"
 """What "auto" is; docs/benchmarks.md has both on music that neither was made for."""
 FALLBACK_BPM = 120.0
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
+SLOWEST_BEAT_BPM, FASTEST_BEAT_BPM = 45.0, 230.0
+"""What people tap lies between."""
 SHORTEST_SECONDS = 3.0
 """Shorter music cannot repeat itself often enough to show a tempo."""
 UNCLEAR = 0.12
 """Below this confidence the beat may be an accident: said in a warning."""
 NO_BEAT = 0.05
-"""Below this confidence there is no beat: the grid is a fallback."""
+"""Below this confidence there is no beat."""
+SURE_ALONE = 0.55
+"""What the flux tracker must reach where the network hears no beat: swelling pads and rain reach 0.45."""
+RIVAL = 0.6
+"""Where the places between the beats are heard so much as the beats, or more, twice the tempo may be meant, or they."""
+LEFT_OUT = 0.4
+"""Where every second beat is heard so much less than the others, half the tempo may be meant."""
 QUIET_PEAK = 1e-3
 """Square root of the power (-60 dBFS) that no music stays under."""
 
@@ -115,7 +130,7 @@ def analyse_music(
             tracked = _decoded(logits, lift, name, envelopes, strength, beats_per_bar)
         else:
             tracked = _track(lambda: hear(full), name, envelopes, strength)
-    if len(tracked.beats) < 2:
+    if len(tracked.beats) < 2 and tracked.confidence > 0:
         tracked = _fallback(float(duration), tracked.tracker, "there are fewer than two beats")
     return _music(full, envelopes, strength, tracked, beats_per_bar)
 
@@ -134,6 +149,7 @@ def at_home(music: Music, path: str | Path) -> Music:
         identity=fingerprint(full),
         loudness_lufs=loudness.integrated_lufs,
         true_peak_db=loudness.true_peak_db,
+        warnings=(*music.warnings, *loudness.troubles),
     )
 
 
@@ -164,21 +180,76 @@ def _decoded(
     strength: Doubles,
     beats_per_bar: int | None,
 ) -> _Tracked:
-    """Beats and bars from the activations of a network, or the fallback when the music shows none."""
+    """Beats and bars from the activations of a network; where it hears none, those that the onsets alone show clearly."""
     unfit = _unfit(envelopes, name)
     if unfit is not None:
         return unfit
     beats = decode_beats(logits[:, 0] + np.float32(lift), strength, envelopes.samples, envelopes)
     confidence = sureness(logits, beats) * _distinct(envelopes)
     if len(beats) < 3 or confidence < NO_BEAT:
-        return _fallback(envelopes.samples / ANALYSIS_RATE, name, "no beat was found")
+        return _second_opinion(name, envelopes, strength)
     bars = decode_bars(logits, beats, beats_per_bar)
     tempo = tempo_along(strength, tempo_of(beats, len(strength)))
-    return _Tracked(beats, name, confidence, tempo.alternatives, bars, _doubts(confidence))
+    doubts = _doubts(confidence, beats, tempo.alternatives, rivalry(logits, beats))
+    return _Tracked(beats, name, confidence, tempo.alternatives, bars, doubts)
 
 
-def _doubts(confidence: float) -> tuple[str, ...]:
-    return ("the beat is unclear; give a tempo or a file of beats",) * (confidence < UNCLEAR)
+def _second_opinion(name: str, envelopes: Envelopes, strength: Doubles) -> _Tracked:
+    """Beats of the flux tracker where a network has given up, or the fallback when they are not clear either."""
+    found = _track(lambda: (), "flux", envelopes, strength)
+    if found.confidence < SURE_ALONE:
+        return _fallback(envelopes.samples / ANALYSIS_RATE, name, "no beat was found")
+    said = f"the network hears no beat: those of the onsets alone are taken{_asked(found)}"
+    return replace(found, warnings=(said,))
+
+
+def _asked(tracked: _Tracked) -> str:
+    """Which tempi are to be chosen from, where there is a choice."""
+    tempi = _tempi(_tempo(tracked.beats), tracked.alternatives)
+    return f"; {tempi}? Say it with --bpm" if tempi else ""
+
+
+def _tempo(beats: Doubles) -> float:
+    return 60.0 / float(np.median(np.diff(beats)))
+
+
+def _tempi(tempo: float, others: Iterable[TempoAlternative | float]) -> str:
+    """ "62 or 124 BPM": a tempo and the half or double of it that is likeliest; empty without one."""
+    for other in others:
+        bpm = other if isinstance(other, float) else other.tempo_bpm
+        octave = abs(math.log2(bpm / tempo))
+        if abs(octave - 1) < 0.05 and SLOWEST_BEAT_BPM <= bpm <= FASTEST_BEAT_BPM:
+            low, high = sorted((tempo, bpm))
+            return f"{low:.0f} or {high:.0f} BPM"
+    return ""
+
+
+def _doubts(
+    confidence: float,
+    beats: Doubles,
+    alternatives: tuple[TempoAlternative, ...],
+    rivals: tuple[float, float] = (0.0, 1.0),
+) -> tuple[str, ...]:
+    """What speaks against the beats, and how to say what is right.
+
+    Args:
+        confidence: of the beats.
+        beats: seconds.
+        alternatives: other readings of the tempo, the likeliest first.
+        rivals: as of `rivalry`.
+    """
+    tempo = _tempo(beats)
+    if confidence < UNCLEAR:
+        tempi = _tempi(tempo, alternatives)
+        return (f"the beat is unclear{tempi and f' ({tempi}?)'}: say it with --bpm or --beats",)
+    between, turns = rivals
+    octaves = [tempo * 2] * (between > RIVAL) + [tempo / 2] * (turns < LEFT_OUT)
+    tempi = _tempi(tempo, octaves)
+    if tempi:
+        return (f"{tempi}? {tempo:.0f} is taken: if the cuts feel wrong, say it with --bpm",)
+    if between > 1:
+        return ("the off-beats are as strong as the beats: if the cuts come between, give --beats",)
+    return ()
 
 
 def _track(
@@ -199,7 +270,8 @@ def _track(
     confidence = _confidence(strength, beats, tempo.clarity) * _distinct(envelopes)
     if len(beats) < 2 or confidence < NO_BEAT:
         return _fallback(duration, name, "no beat was found")
-    return _Tracked(beats, name, confidence, tempo.alternatives, None, _doubts(confidence))
+    doubts = _doubts(confidence, beats, tempo.alternatives)
+    return _Tracked(beats, name, confidence, tempo.alternatives, None, doubts)
 
 
 def _confidence(strength: Doubles, beats: Doubles, clarity: float) -> float:
@@ -257,7 +329,7 @@ def _music(
         loudness_lufs=loudness.integrated_lufs,
         true_peak_db=loudness.true_peak_db,
         tracker=tracked.tracker,
-        warnings=tracked.warnings,
+        warnings=(*tracked.warnings, *loudness.troubles),
     )
 
 

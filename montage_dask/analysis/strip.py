@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from montage_dask.media.index import FrameIndex
 
-VERSION = 2
+VERSION = 3
 """Raised when the same frames give another strip."""
 
 SHARPNESS_STEP = 5

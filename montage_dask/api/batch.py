@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.working import driving, separate, shown, watched
+from montage_dask.api.working import alone, driving, separate, shown, watched
 from montage_dask.config import resolve
 from montage_dask.config import seconds as parse_seconds
 from montage_dask.errors import MontageError, NothingToDoError, UsageError
@@ -57,6 +57,8 @@ def batched(
     else:  # all that an analysis makes is artefacts
         places.append(folder)
     with (
+        # An analysis makes nothing but artefacts, which many may make at once; training has its folder already.
+        alone([] if kind in ("analyse", "train") else [folder]),
         shown(progress, title) as told,
         driving(settings, store, told, cluster, places) as driver,
         watched(driver, kind, folder.name, map(str, files), settings, [folder]),
@@ -97,7 +99,9 @@ def survey_files(
     ):
         survey = Survey()
         tracks = [str(place_of(m)) for m in music]
-        candidates, skipped = find_footage([str(f) for f in files], None) if files else ([], [])
+        candidates, skipped = (
+            find_footage([str(f) for f in files], None, links=True) if files else ([], [])
+        )
         survey.skipped.extend(skipped)
         candidates = [c for c in candidates if str(c.path) not in tracks]
         probe_all(driver, settings, candidates, survey)
@@ -145,7 +149,8 @@ def analyse(
     """
     found = survey_files(files, music=music, output=output, progress=progress, **options)
     survey = found.survey
-    return analysis_summary(survey.sources, survey.shots, found.heard, survey.skipped, found.ran)
+    sources = [f.source for f in survey.usable()]
+    return analysis_summary(sources, survey.shots, found.heard, survey.skipped, found.ran)
 
 
 def _audio_only(survey: Survey) -> list[str]:

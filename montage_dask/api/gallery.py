@@ -8,7 +8,7 @@ from typing import Any
 
 from montage_dask.api.batch import STORE, local_folder
 from montage_dask.api.montages import specify
-from montage_dask.api.working import driving, logged, separate, shown, watched
+from montage_dask.api.working import alone, driving, logged, separate, shown, watched
 from montage_dask.config import resolve
 from montage_dask.edit.styles import style_names
 from montage_dask.graph.checking import check_names
@@ -62,6 +62,7 @@ def styles(
     )
     check_names(job)
     with (
+        alone([folder]),
         shown(progress, "trying styles") as heard,
         logged(folder),
         ProgressFile(folder, heard, folder) as told,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api.working import driving, logged, shown, watched
+from montage_dask.api.working import alone, driving, logged, shown, watched
 from montage_dask.dashboard.performance import performance
 from montage_dask.errors import MontageError
 from montage_dask.graph import finish, montage, planning
@@ -86,6 +86,7 @@ def perform(job: JobSpec, progress: Progress | None, cluster: Any) -> Finished:
     check_names(job)
     montage.check_output(job)
     with (
+        alone([*(montage.output_of(job, n) for n in range(job["variants"])), job.run_dir]),
         shown(progress, job.output.name) as heard,
         _run_folder_published(job),
         logged(job.run_dir),

@@ -132,9 +132,12 @@ class Music:
     def __repr__(self) -> str:
         if self._record is None:
             return f"<Music {printable(self.path.name)}: not analysed>"
+        beats = f"{self.tempo_bpm:.1f} BPM, {len(self.record.beats_seconds)} beats"
+        if self.record.confidence <= 0:
+            beats = "no beat"
+        name = printable(self.path.name)
         return (
-            f"<Music {printable(self.path.name)}: {self.duration_seconds:.1f} s, {self.tempo_bpm:.1f} BPM, "
-            f"{len(self.record.beats_seconds)} beats, {len(self.sections)} sections>"
+            f"<Music {name}: {self.duration_seconds:.1f} s, {beats}, {len(self.sections)} sections>"
         )
 
     def _repr_html_(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.api.batch import batched, local_folder
-from montage_dask.api.working import logged, separate, shown
+from montage_dask.api.working import alone, logged, separate, shown
 from montage_dask.config import resolve
 from montage_dask.errors import UsageError
 from montage_dask.graph import training
@@ -67,6 +67,7 @@ def train(
     read = list(data) if start is None else [*data, start]
     how = training.Training(network, tuple(str(d) for d in data), size, seed, start, target)
     with (
+        alone([folder]),
         shown(progress, f"training {network}") as heard,
         logged(folder),
         ProgressFile(folder, heard, folder / "weights.npz") as followed,

@@ -18,8 +18,10 @@ from montage_dask.config import Setting, cluster_of
 from montage_dask.dashboard.publish import page_link, published
 from montage_dask.errors import MontageError
 from montage_dask.graph.drive import Driver
+from montage_dask.graph.staging import machine_cache
 from montage_dask.graph.telling import Progress, Silent
 from montage_dask.store import Place, Store
+from montage_dask.store.locks import in_use, sweep
 from montage_dask.store.own_files import open_own, refuse_links
 
 log = logging.getLogger(__name__)
@@ -77,6 +79,21 @@ def separate(options: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     return given, None if isinstance(where, str) else given.pop("cluster")
 
 
+LEFT_BEHIND = ("*/*/*/.*", "files/*/*/*.zarr/.*")
+"""Where parts of artefacts lie in a store."""
+
+
+@contextmanager
+def alone(places: Sequence[Place]) -> Iterator[None]:
+    """No other job makes these files, or works in these folders, as long as the block lasts; said before any work.
+
+    Raises:
+        InUse: one does; says who.
+    """
+    with in_use(places, machine_cache().folder / "outputs"):
+        yield
+
+
 @contextmanager
 def driving(
     settings: Mapping[str, Setting],
@@ -101,7 +118,7 @@ def driving(
     if isinstance(store, Path) and not settings["store"].value:
         refuse_links(store, "--store")
     every = None if places is None else [*places, store]
-    with _connected(settings, every, cluster) as client:
+    with _swept(store), _connected(settings, every, cluster) as client:
         driver = Driver(
             client,
             Store(store),
@@ -112,10 +129,24 @@ def driving(
             stall_seconds=settings["stall-seconds"].value,
             where=_where(settings, cluster),
         )
+        driver.look_at(places or ())
         control = _control.get()
         if control is not None:
             control.drives(driver)
         yield driver
+
+
+@contextmanager
+def _swept(store: Place) -> Iterator[None]:
+    """What dead workers have left behind in a store goes, at the beginning and at the end; of an object nobody sees a half."""
+    if not isinstance(store, Path):
+        yield
+        return
+    sweep(store, *LEFT_BEHIND)
+    try:
+        yield
+    finally:
+        sweep(store, *LEFT_BEHIND)
 
 
 def _where(settings: Mapping[str, Setting], cluster: Any) -> str:
@@ -189,14 +220,15 @@ _working: set[int] = set()
 
 
 class _Mine(logging.Filter):
-    """Lets through what this thread says, and threads that no other job runs in."""
+    """Lets through what this thread says, and threads that no other job runs in; of Dask only what went wrong."""
 
     def __init__(self) -> None:
         super().__init__()
         self._thread = threading.get_ident()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.thread == self._thread or record.thread not in _working
+        ours = record.name.startswith("montage_dask") or record.levelno >= logging.WARNING
+        return ours and (record.thread == self._thread or record.thread not in _working)
 
 
 class _LogFile(logging.FileHandler):
@@ -211,11 +243,14 @@ def logged(run_dir: Path) -> Iterator[None]:
     """Details go to a log file in the run folder; those of other jobs in this process to theirs."""
     refuse_links(run_dir, "--run-dir")
     run_dir.mkdir(parents=True, exist_ok=True)
-    handler = _LogFile(run_dir / "montage.log", encoding="utf-8", delay=True)
+    handler = _LogFile(
+        run_dir / "montage.log", encoding="utf-8", errors="backslashreplace", delay=True
+    )
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     handler.addFilter(_Mine())
-    logger = logging.getLogger("montage_dask")
-    logger.addHandler(handler)
+    loggers = [logging.getLogger(name) for name in ("montage_dask", "distributed")]
+    for logger in loggers:
+        logger.addHandler(handler)
     _working.add(threading.get_ident())
     try:
         yield
@@ -225,5 +260,6 @@ def logged(run_dir: Path) -> Iterator[None]:
         raise
     finally:
         _working.discard(threading.get_ident())
-        logger.removeHandler(handler)
+        for logger in loggers:
+            logger.removeHandler(handler)
         handler.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import tarfile
 import time
@@ -18,7 +19,15 @@ from montage_dask.errors import RemoteError, TransferCorrupt, UsageError, printa
 from montage_dask.store.artefacts import storage_error
 from montage_dask.store.own_files import open_own
 
+log = logging.getLogger(__name__)
+
 READ_BYTES = 1 << 20
+
+LARGEST_BYTES = 1_000_000_000
+"""The most that is taken from a runtime unless more was asked for: it says itself how much there is."""
+
+LARGEST_COUNT = 100_000
+"""Members of an archive; each costs a file here."""
 
 
 class Download:
@@ -26,9 +35,11 @@ class Download:
 
     Args:
         path: of the file that grows; what is there counts as fetched until the runtime says otherwise.
+        most_bytes: a larger file is not fetched.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most_bytes: int = LARGEST_BYTES) -> None:
+        self._most_bytes = most_bytes
         self.size: int | None = None
         """Bytes of the whole, once it is known."""
         self.done = 0
@@ -100,6 +111,11 @@ class Download:
             self.missing = True
         elif name == "file":
             size, digest = int(arguments[0]), arguments[1]
+            if not 0 <= size <= self._most_bytes:
+                raise RemoteError(
+                    f"the runtime sends {size:,} bytes, more than the {self._most_bytes:,} that were expected: not fetched",
+                    retryable=False,
+                )
             if self._digest not in (None, digest):
                 self.restart()  # it changed meanwhile
             self.size, self._digest = size, digest
@@ -117,6 +133,8 @@ class Download:
             raise damaged()
         self._stream, self._chunk = Base64Stream(), hashlib.sha256()
         self._chunk_left = int(length)
+        if self.size is None or not 0 <= self._chunk_left <= self.size - self.done:
+            raise damaged()
         self._unpacker = zlib.decompressobj(31) if packer == "packed" else None
 
     def _end(self, digest: str) -> None:
@@ -178,7 +196,7 @@ def _alone(part: Path) -> Iterator[Path]:
 
 
 def extract(archive: Path, folder: Path) -> None:
-    """Unpack an archive that came from a runtime: nothing of it lands elsewhere.
+    """Unpack an archive that came from a runtime: nothing of it lands elsewhere, and it is no larger than what was fetched.
 
     Raises:
         RemoteError: it is damaged or leads out of the folder.
@@ -186,8 +204,17 @@ def extract(archive: Path, folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+        # Not compressed, as our own side makes it.
+        with tarfile.open(archive, "r:") as tar:
+            for count, member in enumerate(tar):
+                if count >= LARGEST_COUNT:
+                    raise RemoteError("the results are too many files", retryable=False)
+                if member.issparse():
+                    raise RemoteError("the results hold a file with holes", retryable=False)
+                if member.isreg() or member.isdir():
+                    tar.extract(member, folder, filter="data")
+                else:
+                    log.warning("%r in the results is no file, and left out", member.name)
     except tarfile.TarError as error:
         raise RemoteError(f"the results cannot be unpacked: {error}", retryable=False) from error
     except OSError as error:

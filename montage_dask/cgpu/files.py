@@ -75,11 +75,11 @@ def _ask(runtime: Runtime, script: str, size: int) -> Presence:
     return state
 
 
-def get(runtime: Runtime, remote: str, local: Path) -> None:
+def get(runtime: Runtime, remote: str, local: Path, most_bytes: int) -> None:
     """See `Runtime.get`."""
     runtime.ensure()
     with unfinished(local, remote) as part:
-        download = Download(part)
+        download = Download(part, most_bytes)
         try:
             fetch(runtime, remote, download)
         finally:

@@ -1,7 +1,7 @@
 """How a script and what it prints pass unharmed through a typed shell.
 
 `cgpu run` types its command into a terminal and prints what the terminal prints: echoes, prompts and redrawn lines among it,
-without blank lines, carriage returns, and lines that look like its own. Therefore
+without empty lines, carriage returns, and lines that look like its own. Therefore
 
 - a script travels as base64 of its gzip: one line, no quotes, tabs, `!` or control characters to be interpreted;
 - its output travels as base64 lines, never as itself;

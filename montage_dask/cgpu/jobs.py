@@ -29,7 +29,7 @@ from montage_dask.cgpu.chunks import (
     passing,
     send_chunks,
 )
-from montage_dask.cgpu.download import Download, extract
+from montage_dask.cgpu.download import LARGEST_BYTES, Download, extract
 from montage_dask.cgpu.files import BYTES_PER_SECOND, DISK_BYTES_PER_SECOND, fetch
 from montage_dask.cgpu.framing import Base64Stream, encoded
 from montage_dask.errors import (
@@ -109,6 +109,7 @@ def exchange(
     into: Path | None,
     job_id: str | None,
     on_progress: Progress | None,
+    most_bytes: int = LARGEST_BYTES,
 ) -> Exchange:
     """See `Runtime.exchange`."""
     check_results(results, into)
@@ -117,7 +118,7 @@ def exchange(
         tempfile.TemporaryDirectory(prefix="montage-dask-", dir=made_folder(into)) as scratch,
     ):
         work = _Job(runtime, _folder(job_id or "exchange", identity), timeout_seconds, on_progress)
-        download = Download(Path(scratch) / "results") if results else None
+        download = Download(Path(scratch) / "results", most_bytes) if results else None
         try:
             done = work.run(None if upload else script, results, bundle, download)
         finally:

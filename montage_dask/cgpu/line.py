@@ -15,6 +15,7 @@ from montage_dask.cgpu.accounts import find_account
 from montage_dask.cgpu.runtime import Runtime
 from montage_dask.config import resolve
 from montage_dask.errors import MontageError, RemoteCommandFailed, StoreError
+from montage_dask.graph.bundle import most_answer_bytes
 from montage_dask.store import write_json
 from montage_dask.store.cache import default_folder
 
@@ -110,6 +111,7 @@ class CgpuLine:
             JOB_SECONDS,
             into=answer.parent,
             on_progress=lambda text: log.info("runtime %s: %s", info.id, text.rstrip()),
+            most_bytes=most_answer_bytes([bundle.stat().st_size]),
         )
         if done.code:
             raise RemoteCommandFailed(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from montage_dask.cgpu import files, jobs, provision
 from montage_dask.cgpu.client import CALL_SECONDS, CgpuCli, plain
+from montage_dask.cgpu.download import LARGEST_BYTES
 from montage_dask.cgpu.jobs import Exchange, JobResult
 from montage_dask.cgpu.provision import RuntimeInfo
 from montage_dask.cgpu.runner import Finished, RemoteRunner, Sink
@@ -157,12 +158,13 @@ class Runtime:
         """
         files.put(self, Path(local), remote)
 
-    def get(self, remote: str, local: Path) -> None:
+    def get(self, remote: str, local: Path, most_bytes: int = LARGEST_BYTES) -> None:
         """Fetch a file, verified and atomically. What arrived of an earlier try is not fetched again.
 
         Args:
             remote: any absolute path, or one below our folder.
             local: written when all is there.
+            most_bytes: a larger file is not fetched.
 
         Raises:
             RemoteCommandFailed: there is no such file.
@@ -170,7 +172,7 @@ class Runtime:
             StoreError: it cannot be written here.
             RemoteError: as `run`.
         """
-        files.get(self, remote, Path(local))
+        files.get(self, remote, Path(local), most_bytes)
 
     def get_many(self, remotes: Sequence[str], folder: Path) -> list[Path]:
         """Fetch many small files in one transfer; they keep their last names.
@@ -220,6 +222,7 @@ class Runtime:
         into: Path | None = None,
         job_id: str | None = None,
         on_progress: Callable[[str], None] | None = None,
+        most_bytes: int = LARGEST_BYTES,
     ) -> Exchange:
         """Send, run as a job, fetch: for a small transfer and a short job one upload and one call.
 
@@ -231,13 +234,22 @@ class Runtime:
             into: the folder for the results; they get their own names in it.
             job_id: jobs with the same id, script and input are one job; by default these alone decide.
             on_progress: as `job`.
+            most_bytes: larger results are not fetched.
 
         Raises:
             RemoteCommandFailed: a result is missing.
             RemoteError: as `job`, `put` and `get`. An exit code is no error: see `Exchange.code`.
         """
         return jobs.exchange(
-            self, upload, script, results or (), timeout_seconds, into, job_id, on_progress
+            self,
+            upload,
+            script,
+            results or (),
+            timeout_seconds,
+            into,
+            job_id,
+            on_progress,
+            most_bytes,
         )
 
     def cancel(self, job_id: str) -> None:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from montage_dask.cgpu.download import LARGEST_BYTES
 from montage_dask.cgpu.runtime import Runtime
 from montage_dask.errors import RemoteCommandFailed
 from montage_dask.store import writing
@@ -24,6 +25,7 @@ def train(
     arguments: Sequence[str] = (),
     timeout_seconds: float,
     on_progress: Callable[[str], None] | None = None,
+    most_bytes: int = LARGEST_BYTES,
 ) -> list[Path]:
     """Run a Python script on the runtime and fetch what it wrote.
 
@@ -38,6 +40,7 @@ def train(
         arguments: of the script.
         timeout_seconds: then it is killed.
         on_progress: gets what it prints, as it comes.
+        most_bytes: larger results are not fetched.
 
     Returns:
         The files fetched.
@@ -63,6 +66,7 @@ def train(
             timeout_seconds,
             into=Path(name) / "made",
             on_progress=on_progress,
+            most_bytes=most_bytes,
         )
         if done.code:
             lines = tuple(done.log_tail.splitlines()[-20:])

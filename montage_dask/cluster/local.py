@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ def local(settings: Mapping[str, Setting]) -> Iterator[Client]:
     gpus = count_gpus() if wanted is None else wanted
     memory = settings["memory-limit"].value
     limit = settings["gpu-memory-limit"].value * MEGABYTE
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _deaf_to_interrupts():
         # Of the dashboard: it takes another one.
         warnings.filterwarnings("ignore", message="Port .* is already in use")
         cluster = _with_gpus(gpus, workers, memory, limit) if gpus else None
@@ -89,6 +90,17 @@ def _shared(memory_limit: int) -> dict[str, Any]:
         "preload": [HOSTS],
         "scheduler_kwargs": {"preload": [HOSTS]},
     }
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Threads and processes that are started in the block, and theirs, do not hear Ctrl-C: a terminal sends it to all processes
+    of a job, and the job ends its workers in good order."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _without(workers: int, memory_limit: int) -> LocalCluster:

@@ -19,6 +19,25 @@ DISCONNECT = (
 )
 
 
+def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    from montage_dask.config.values import cache_size
+
+    try:
+        return cache_size(value)
+    except (ValueError, TypeError) as error:
+        raise click.BadParameter(str(error), context, parameter) from error
+
+
+_most = click.option(
+    "--most",
+    default="1GB",
+    show_default=True,
+    metavar="SIZE",
+    callback=_bytes,
+    help="Fetch nothing larger: the runtime says itself how much it sends.",
+)
+
+
 @click.group()
 def cgpu() -> None:
     """A free Colab GPU by hand; `run` and the other commands use it by themselves.
@@ -111,9 +130,11 @@ def put(local: Path, remote: str) -> int:
 @cgpu.command()
 @click.argument("remote")
 @click.argument("local", type=click.Path(path_type=Path))
-def get(remote: str, local: Path) -> int:
+@_most
+def get(remote: str, local: Path, most: int) -> int:
     """Fetch the file REMOTE from the runtime as LOCAL. Verified and atomic; goes on after a break."""
-    _runtime().get(remote, local / remote.rsplit("/", 1)[-1] if local.is_dir() else local)
+    target = local / remote.rsplit("/", 1)[-1] if local.is_dir() else local
+    _runtime().get(remote, target, most)
     return 0
 
 
@@ -129,9 +150,15 @@ def get(remote: str, local: Path) -> int:
     metavar="DIR",
     help="What the script wrote into $OUTPUT.",
 )
+@_most
 @click.option("--hours", type=click.FloatRange(0.01, 24), default=6.0, show_default=True)
 def train(
-    script: Path, arguments: tuple[str, ...], data: Path | None, output: Path, hours: float
+    script: Path,
+    arguments: tuple[str, ...],
+    data: Path | None,
+    output: Path,
+    most: int,
+    hours: float,
 ) -> int:
     """Run the Python file SCRIPT on the runtime, with your data, and fetch what it wrote. ARGUMENTS (behind --) are its own."""
     from montage_dask.cgpu.training import train as train_there
@@ -149,7 +176,7 @@ def train(
     with runtime.keep_alive():
         made = train_there(
             runtime, script, output, data=data, arguments=arguments,
-            timeout_seconds=hours * 3600, on_progress=show,
+            timeout_seconds=hours * 3600, on_progress=show, most_bytes=most,
         )  # fmt: skip
     for path in made:
         click.echo(str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from montage_dask.commands.shared import (
     shared,
     tell_skipped,
 )
-from montage_dask.errors import UsageError
+from montage_dask.errors import UsageError, printable
 from montage_dask.store import place_of
 
 
@@ -36,6 +37,7 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
 
     if not files and not given["music"]:
         raise UsageError("no files: name footage, music, folders or globs")
+    quiet = given["quiet"]
     place = None if output is None else place_of(output)
     folder = place
     if place is not None and place.suffix in (".json", ".csv", ".otio"):
@@ -44,6 +46,9 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
     if place is not None:
         for path in write_analysis(result, place):
             click.echo(str(path), err=True)
+    for music in () if quiet else result["music"]:
+        for warning in music["warnings"]:
+            click.echo(f"{printable(Path(music['path']).name)}: {warning}", err=True)
     if as_json or output is None:
         print_json(result)
     return tell_skipped(result)

@@ -150,6 +150,8 @@ def _show_plan(result: Mapping[str, Any]) -> None:
     if result.get("director"):
         for line in direction_lines(result["director"]):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for warning in result["music"]["warnings"]:
+        console.print(f"music: {warning}", markup=False, highlight=False, soft_wrap=True)
     montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]
     workers = f"{cluster['workers']} worker{'' if cluster['workers'] == 1 else 's'}"
     console.print(

@@ -28,15 +28,23 @@ CODES: Mapping[str, int] = {"finished": 0, "failed": 1, "stopped": 1, "interrupt
 @click.command()
 @click.argument("run", metavar="RUN_DIR|summary.json|OUTPUT")
 @click.option("--open", "show", is_flag=True, help="Open it in the browser.")
-def report(run: str, show: bool) -> int:
+@click.option(
+    "--otioz", is_flag=True, help="Also bundle the timeline with all its media: timeline.otioz."
+)
+def report(run: str, show: bool, otioz: bool) -> int:
     """Write report.html of a run or a training again, and print its path; of a run with variants, one each."""
     from montage_dask.report.html import rebuild, run_folders
+    from montage_dask.report.otioz import write_otioz
 
     place = place_of(run)
+    if otioz and isinstance(place, Url):
+        raise UsageError("--otioz: the run must be a folder of this machine: copy it here first")
     what = worked_on(_run_of(place)) if isinstance(place, Url) else Path(run).absolute()
     for folder in run_folders(what):
         path = rebuild(folder)
         click.echo(str(path))
+        if otioz:
+            click.echo(str(write_otioz(folder / "timeline.otio")))
         if show:
             click.launch(str(path))
     return 0

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -56,7 +57,7 @@ shared = grouped(
     click.option("--n-workers", type=int, metavar="N", help="Local worker processes."),
     click.option("--store", metavar="DIR", help="Folder of artefacts, shared by jobs."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-    click.option("-q", "--quiet", is_flag=True, help="No progress."),
+    click.option("-q", "--quiet", is_flag=True, help="Only results, errors and what was left out."),
     click.option("-v", "--verbose", is_flag=True, help="Details on stderr."),
 )
 
@@ -179,7 +180,16 @@ def progress_for(quiet: bool) -> AbstractContextManager[Any]:
     return Bars() if sys.stderr.isatty() else Lines()
 
 
+DASK_LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application", "bokeh")
+"""Those that Dask gives a handler to stderr."""
+
+
 def set_verbosity(verbose: bool) -> None:
+    if not verbose:
+        # What people must know of the cluster, a job says itself; the rest stands in its log.
+        for name in DASK_LOGGERS:
+            for handler in logging.getLogger(name).handlers:
+                handler.setLevel(logging.CRITICAL)
     logger = logging.getLogger("montage_dask")
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     if verbose:
@@ -206,6 +216,10 @@ def call(function: Function, given: dict[str, Any], *arguments: Any, **keywords:
     quiet, verbose = given.pop("quiet"), given.pop("verbose")
     given.pop("as_json", None)
     set_verbosity(verbose)
+    if quiet:
+        # Without a handler, Python prints the warnings of a log.
+        logging.getLogger("montage_dask").addHandler(logging.NullHandler())
+        warnings.simplefilter("ignore")
     options = {k: v for k, v in given.items() if v is not None and v != ()}
     with progress_for(quiet) as progress:
         return function(*arguments, progress=progress, **keywords, **options)

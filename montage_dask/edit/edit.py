@@ -116,7 +116,7 @@ def edit(
             in_seconds=in_seconds[k],
             speed=speeds[k],
             transition=transitions[k],
-            beat_seconds=slot.beat_seconds,
+            beat_seconds=slot.beat_seconds if music.confidence > 0 else None,
             reason=explain(problem, slots, choice, k, pins),
             scores=scores_of(problem, choice, k),
         )
@@ -134,7 +134,7 @@ def edit(
         music_start_seconds=start,
         style=style.name,
         seed=seed,
-        beats_seconds=beats_within(music, start, frames, fps),
+        beats_seconds=beats_within(music, start, frames, fps) if music.confidence > 0 else (),
         grade=grade if grade is not None else style.grade,
         notes=tuple(notes),
     )

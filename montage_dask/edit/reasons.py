@@ -77,7 +77,7 @@ def notes_on(
     if twice:
         notes.append(f"footage is short: {twice} of {len(slots)} cuts show something again")
     off = sum(1 for s in slots[1:] if s.beat_seconds is None)
-    if off:
+    if off and music.confidence > 0:
         notes.append(f"{off} cuts are off the beat: no shot lasts until the next one")
     return notes
 

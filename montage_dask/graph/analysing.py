@@ -194,8 +194,7 @@ class Analysis:
         if outcome.record is None:
             if isinstance(outcome.error, SourceChanged):
                 self.changed = self.changed or outcome.error
-            self.survey.skip(clip.source.path, reason_of(outcome.error))
-            del self.survey.clips[identity]
+            self.survey.drop(identity, reason_of(outcome.error))
             self._pass_over(clip, request.operation)
             return
         if request.operation == "shots":

@@ -20,7 +20,6 @@ from montage_dask.graph.converting import (
     Written,
     by_table,
     convert,
-    output_names,
     ranges,
     window_requests,
 )
@@ -28,6 +27,7 @@ from montage_dask.graph.costs import Work, encode_seconds_per_pixel, output_byte
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.encoding import Choice, choices
 from montage_dask.graph.montage import nothing_usable
+from montage_dask.graph.naming import names_in
 from montage_dask.graph.operation import Request
 from montage_dask.graph.staging import at_hand
 from montage_dask.graph.steadying import find_paths, stabilise_request
@@ -52,7 +52,7 @@ def gather(driver: Driver, settings: Settings, patterns: Sequence[str]) -> Surve
         NothingToDoError: nothing can be used.
     """
     survey = Survey(tell=driver.progress.left_out)
-    candidates, skipped = find_footage(patterns, None)
+    candidates, skipped = find_footage(patterns, None, links=True)
     for one in skipped:
         survey.skip(one.path, one.reason)
     probe_all(driver, settings, candidates, survey)
@@ -113,8 +113,7 @@ def stabilise(
     failed: dict[str, MontageError] = {}
     found = find_paths(driver, settings, survey.clips, shots, "on", failed)
     for identity, error in failed.items():
-        survey.skip(survey.clips[identity].source.path, str(error))
-        del survey.clips[identity]
+        survey.drop(identity, str(error))
     windows = {}
     for identity, clip in survey.clips.items():
         paths = [p for shot, p in found.items() if shot.source == identity and p.steadied]
@@ -124,12 +123,9 @@ def stabilise(
             for start, stop in ranges(clip, how)
         ]
     written = convert(driver, settings, survey, folder, windows, how)
+    content = {f.source.path: f.source.identity for f in survey.usable()}
     for output in written.outputs:
-        own = [
-            found[s]
-            for s in shots
-            if s.source in survey.clips and survey.clips[s.source].source.path == output["path"]
-        ]
+        own = [found[s] for s in shots if s.source == content[output["path"]]]
         output["shots"] = [
             {
                 "start_seconds": float(p.shot.start_seconds),
@@ -171,8 +167,7 @@ def upscale(
     for identity, clip in list(survey.clips.items()):
         unfit = too_large(clip.source, enlarge.scale)
         if unfit is not None:
-            survey.skip(clip.source.path, unfit)
-            del survey.clips[identity]
+            survey.drop(identity, unfit)
     if not survey.clips:
         raise NothingToDoError(nothing_usable(survey))
     pieces = replace(how, window_frames=PIECE_FRAMES)
@@ -217,12 +212,13 @@ def stills(
     survey = written.survey
     if wanted.every_seconds is None:
         Analysis(driver, settings, survey).run([])
-    folders = output_names(survey.clips, folder, "")
+    folders = names_in(driver.store, [f.source.path for f in survey.usable()], folder, "")
     by_clip: dict[str, list[Shot]] = {}
     for shot in survey.shots:
         by_clip.setdefault(shot.source, []).append(shot)
     requests = []
-    for identity, clip in survey.clips.items():
+    for clip in survey.usable():
+        identity = clip.source.identity
         if wanted.every_seconds is None:
             numbers = frames_per_shot(by_clip[identity], wanted.per_shot)
         else:
@@ -230,7 +226,8 @@ def stills(
                 numbers = frames_every(FrameIndex.load(index), wanted.every_seconds)
         digits = len(str(clip.source.frames))
         targets = {
-            str(n): str(folders[identity] / f"{n:0{digits}d}{wanted.suffix}") for n in numbers
+            str(n): str(folders[clip.source.path] / f"{n:0{digits}d}{wanted.suffix}")
+            for n in numbers
         }
         requests.append(
             Request(
@@ -253,7 +250,7 @@ def stills(
             survey.skip(path, str(outcome.error))
         else:
             done[path] = outcome.record["written"]
-    for clip in survey.clips.values():
+    for clip in survey.usable():
         if clip.source.path in done:
             written.outputs.append({"path": clip.source.path, "stills": done[clip.source.path]})
     if not written.outputs:

@@ -10,6 +10,7 @@ import importlib
 import io
 import json
 import logging
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,9 +18,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from montage_dask import __version__
-from montage_dask.errors import TargetFailed, TransferCorrupt, UsageError
+from montage_dask.errors import TargetFailed, TransferCorrupt, UsageError, printable
 from montage_dask.graph.operation import Request, operation, perform
-from montage_dask.graph.parcel import BUNDLE, STORE, Parcel, results_of
+from montage_dask.graph.parcel import BUNDLE, STORE, Parcel, can_travel, results_of
+from montage_dask.received import parse_json, read_bytes
 from montage_dask.store import Store
 from montage_dask.store.own_files import open_own
 
@@ -30,7 +32,29 @@ ITEMS, ANSWERS = "items.json", "answers.json"
 LARGEST_LIST = 256 << 20
 """Bytes of a list of items or answers; more is damage."""
 
-PACKAGE = "montage_dask."
+LARGEST_BUNDLE = 4_000_000_000
+"""Bytes of a bundle that is unpacked; our own are closed at a twentieth of that."""
+
+LARGEST_ANSWER = 1_000_000_000
+"""Bytes of the answer to a bundle, at most; see `most_answer_bytes`."""
+
+ANSWER_RATIO = 10
+"""An answer may be so many times as large as what was sent,"""
+
+SMALL_ANSWER = 1_000_000
+"""or so large: the value of a question,"""
+
+FILE_ANSWER = 256_000_000
+"""or, where files come back, so large: pictures may be much larger than what they were made of."""
+
+FUNCTIONS = frozenset(
+    [
+        "montage_dask.media.encoders:working_encoder",
+        # Costs nothing: by it a line is tried.
+        "montage_dask.config.values:size",
+    ]
+)
+"""All that a bundle may ask: module:name. Whoever sends one must not choose what is called here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +109,19 @@ def _add_file(tar: tarfile.TarFile, name: str, file: Path) -> None:
         tar.addfile(info, stream)
 
 
-def unpack(archive: Path, folder: Path, expected: Callable[[str], bool]) -> set[str]:
-    """Unpack the plain files whose names are expected.
+def unpack(
+    archive: Path,
+    folder: Path,
+    expected: Callable[[str], bool],
+    most_bytes: int = LARGEST_BUNDLE,
+) -> set[str]:
+    """Unpack the plain files whose names are expected. They are no larger together than the archive: it is not compressed.
+
+    Args:
+        archive: an uncompressed tar.
+        folder: to unpack into.
+        expected: which names are.
+        most_bytes: a larger archive is not looked into.
 
     Returns:
         Their names.
@@ -95,12 +130,19 @@ def unpack(archive: Path, folder: Path, expected: Callable[[str], bool]) -> set[
         TransferCorrupt: it is no such archive.
     """
     found = set()
+    size = archive.stat().st_size
+    if size > most_bytes:
+        raise TransferCorrupt(
+            f"{archive.name} has {size:,} bytes, more than the {most_bytes:,} that were expected"
+        )
     try:
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
                 if not member.isreg() or not _harmless(member.name) or not expected(member.name):
                     log.warning("%s: %r is not expected and left out", archive.name, member.name)
                     continue
+                if member.issparse():
+                    raise tarfile.TarError(f"{member.name!r} has holes")
                 target = folder / member.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 stream = tar.extractfile(member)
@@ -109,9 +151,21 @@ def unpack(archive: Path, folder: Path, expected: Callable[[str], bool]) -> set[
                     while piece := stream.read(1 << 20):
                         out.write(piece)
                 found.add(member.name)
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, RecursionError, ValueError, OverflowError) as error:
         raise TransferCorrupt(f"{archive.name} is damaged: {error}; run again") from error
     return found
+
+
+def most_answer_bytes(sizes: Sequence[int | None]) -> int:
+    """How large the answer to a bundle may be.
+
+    Args:
+        sizes: of its parcels, or of the whole; None for a question.
+    """
+    wanted = (
+        SMALL_ANSWER if size is None else max(FILE_ANSWER, ANSWER_RATIO * size) for size in sizes
+    )
+    return min(LARGEST_ANSWER, SMALL_ANSWER + sum(wanted))
 
 
 def _harmless(name: str) -> bool:
@@ -135,9 +189,10 @@ def run_bundle(bundle: Path, answer: Path, folder: Path, device: str) -> Iterato
         UsageError: it is no bundle, or one of another version of this project.
         TransferCorrupt: it is damaged.
     """
-    unpack(bundle, folder, lambda name: True)
+    unpack(bundle, folder, lambda name: True)  # into a folder of its own
     try:
-        listed = json.loads((folder / ITEMS).read_text(encoding="utf-8", errors="surrogatepass"))
+        text = read_bytes(folder / ITEMS, LARGEST_LIST).decode("utf-8", "surrogatepass")
+        listed = parse_json(text)
         version, items = listed["version"], listed["items"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{bundle.name} is no bundle of montage-dask: {error}") from error
@@ -161,7 +216,10 @@ def _run(item: Mapping[str, Any], folder: Path, device: str) -> tuple[dict[str, 
     try:
         if "question" in item:
             return {"value": _ask(item["question"])}, []
+        _check_paths(item["request"]["paths"])
         request = Request(**_placed(item["request"], folder))
+        if not can_travel(request.operation):
+            raise UsageError(f"{request.operation} is no operation of bundles")
         if request.key != item["key"]:
             raise UsageError(f"{request.operation} is of another version here")
         return {"record": perform(request, Store(folder / STORE), device)}, results_of(request)
@@ -192,10 +250,28 @@ def run_single(path: Path, folder: Path, device: str) -> dict[str, Any]:
 
 
 def _ask(question: Mapping[str, Any]) -> Any:
+    if question["function"] not in FUNCTIONS:
+        raise UsageError(f"{question['function']} is no function of montage-dask that is called so")
     module, _, name = question["function"].partition(":")
-    if not module.startswith(PACKAGE) or not name.isidentifier():
-        raise UsageError(f"{question['function']} is no function of montage-dask")
     return getattr(importlib.import_module(module), name)(*question["arguments"])
+
+
+FRACTION = re.compile(r"-?\d+/\d+")
+
+
+def _check_paths(value: Any) -> None:
+    """A bundle names files of its own, and nothing else of the machine that it runs on.
+
+    Raises:
+        UsageError: it names something else.
+    """
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            _check_paths(one)
+    elif isinstance(value, str):
+        own = value.removeprefix(BUNDLE)
+        if not _harmless(own) if own != value else "/" in value and not FRACTION.fullmatch(value):
+            raise UsageError(f"the bundle names {printable(value)}, which is no file of it")
 
 
 def _placed(value: Any, folder: Path) -> Any:
@@ -236,11 +312,10 @@ def read_answers(archive: Path, items: Sequence[Item], folder: Path) -> list[Ans
         for i in items
     ]
     known = {ANSWERS, *(name for names in wanted for name in names)}
-    found = unpack(archive, folder, known.__contains__)
+    sizes = [i.size_bytes if isinstance(i, Parcel) else None for i in items]
+    found = unpack(archive, folder, known.__contains__, most_answer_bytes(sizes))
     try:
-        if (folder / ANSWERS).stat().st_size > LARGEST_LIST:
-            raise ValueError("the list of answers is too long")
-        answers = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
+        answers = parse_json(read_bytes(folder / ANSWERS, LARGEST_LIST).decode("utf-8"))
         if not isinstance(answers, list) or len(answers) != len(items):
             raise ValueError(f"{len(items)} answers were expected")
         return [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MontageError, NothingToDoError, TargetFailed
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.encoding import Choice, encoder_parameter
 from montage_dask.graph.montage import nothing_usable
+from montage_dask.graph.naming import names_in
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import Clip, Settings, Survey
@@ -18,7 +18,7 @@ from montage_dask.graph.targets import place_on
 from montage_dask.media.windows import split_windows
 from montage_dask.records import to_json
 from montage_dask.render.grade import PRESETS, Curves, identity_of
-from montage_dask.store import Place, Url, place_of
+from montage_dask.store import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +59,6 @@ class Written:
     """How long it was to take, where that was measured before."""
 
 
-def output_names(clips: Mapping[str, Clip], folder: Place, suffix: str) -> dict[str, Place]:
-    """One output per clip; clips of the same name get a number, in order. Inputs are never overwritten."""
-    taken = {_real(place_of(c.source.path)) for c in clips.values()}
-    names = {}
-    for identity, clip in clips.items():
-        stem = Path(clip.source.path).stem
-        path, number = folder / f"{stem}{suffix}", 1
-        while _real(path) in taken:
-            number += 1
-            path = folder / f"{stem}-{number}{suffix}"
-        taken.add(_real(path))
-        names[identity] = path
-    return names
-
-
-def _real(place: Place) -> Place:
-    return place if isinstance(place, Url) else place.resolve()
-
-
 def by_table(how: Transcoding) -> bool:
     """Whether the pictures go through a lookup table, and keep their size."""
     curves = isinstance(PRESETS.get(how.grade), Curves)
@@ -110,7 +91,7 @@ def convert(
         TargetFailed: a GPU failed at what no other target can do in its place.
     """
     written = Written(survey=survey)
-    outputs = output_names(survey.clips, folder, how.suffix)
+    outputs = names_in(driver.store, [f.source.path for f in survey.usable()], folder, how.suffix)
     owner = {r.key: k for k, requests in windows.items() for r in requests}
     names = list(dict.fromkeys(r.operation for rs in windows.values() for r in rs))
     rate = {k: c.source.frame_rate for k, c in survey.clips.items()}
@@ -130,12 +111,12 @@ def convert(
             raise outcome.error
         if outcome.error is not None:
             failed.setdefault(owner[outcome.request.key], outcome.error)
+    for identity, error in failed.items():
+        survey.drop(identity, str(error))
     joins = []
-    for identity, requests in windows.items():
-        clip, output = survey.clips[identity], outputs[identity]
-        if identity in failed:
-            survey.skip(clip.source.path, str(failed[identity]))
-            continue
+    for clip in survey.usable():  # files of equal content share their windows; each has its output
+        output = outputs[clip.source.path]
+        requests = windows[clip.source.identity]
         parts = [str(driver.store.file(r.operation, r.key, ".mp4")) for r in requests]
         join = Request(
             "join",
@@ -157,15 +138,15 @@ def convert(
             survey.skip(path, str(outcome.error))
         else:
             done[path] = outcome.record
-    for identity, clip in survey.clips.items():
-        if clip.source.path in done:
-            record = done[clip.source.path]
+    for clip in survey.usable():
+        path = clip.source.path
+        if path in done:
             written.outputs.append(
                 {
-                    "path": clip.source.path,
-                    "output": str(outputs[identity]),
-                    "frames": record["frames"],
-                    "size_bytes": record["size_bytes"],
+                    "path": path,
+                    "output": str(outputs[path]),
+                    "frames": done[path]["frames"],
+                    "size_bytes": done[path]["size_bytes"],
                 }
             )
     if not written.outputs:

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import dask
@@ -34,6 +35,7 @@ from montage_dask.errors import (
     TargetFailed,
 )
 from montage_dask.graph.fallback import Breaker, Routes
+from montage_dask.graph.inputs import SEEN, Looks
 from montage_dask.graph.mending import Makers
 from montage_dask.graph.operation import STALL, Request, finished, operation
 from montage_dask.graph.placement import TAGS, Placement
@@ -43,7 +45,7 @@ from montage_dask.graph.telling import Progress, Telling
 from montage_dask.graph.workers import Workers
 from montage_dask.media.ffmpeg import STALL_SECONDS
 from montage_dask.records import to_json
-from montage_dask.store import Store
+from montage_dask.store import Place, Store
 
 log = logging.getLogger(__name__)
 
@@ -131,11 +133,18 @@ class Driver:
         self._cancelled = threading.Event()
         self._in_flight: Mapping[Future, Any] = {}
         self._makers = Makers(store)
+        self._looks = Looks(store)
         self._placed: dict[str, Placement] = {}
 
     def can_make(self, requests: Callable[[], Iterable[Request]]) -> None:
         """Requests that need not be run, but can be when what they have made is damaged; drawn only then."""
         self._makers.can_make(requests)
+
+    def look_at(self, places: Iterable[Place]) -> None:
+        """Files that must stay what they are now: those that the job names."""
+        for place in places:
+            if isinstance(place, Path):
+                self._looks.first(str(place))
 
     def cancel(self) -> None:
         """Stop: from any thread, and for good. Tasks that wait are taken back; those that run end by themselves, and are kept."""
@@ -386,7 +395,8 @@ class Driver:
             name += f"-{placement.target}"
         # Both fusions drop or mix annotations, so that a task would run in the wrong place.
         unfused = {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
-        patient = replace(request, paths={**request.paths, STALL: self._stall_seconds})
+        more = {STALL: self._stall_seconds, SEEN: self._looks.of(request)}
+        patient = replace(request, paths={**request.paths, **more})
         with _SUBMITTING, dask.config.set(unfused):
             threads = operation(request.operation).threads
             resources = {t: threads if t == "CPU" else n for t, n in placement.resources.items()}

@@ -22,7 +22,9 @@ from montage_dask.report.html import write_report
 from montage_dask.report.otio import write_otio
 from montage_dask.report.rerun import described
 from montage_dask.report.summary import heard, run_summary
+from montage_dask.report.xmeml import write_xmeml
 from montage_dask.store import Place, Url, objects, write_json
+from montage_dask.store.locks import FOLDER_LOCK
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     write_otio(timeline, sources, survey.music, folder / "timeline.otio")
     write_edl(timeline, sources, folder / "timeline.edl")
     write_fcpxml(timeline, sources, survey.music, folder / "timeline.fcpxml")
+    write_xmeml(timeline, sources, survey.music, folder / "timeline.xml")
     pictures, waveform = _pictures(job, driver, survey, made)
     summary = run_summary(
         timeline,
@@ -118,7 +121,7 @@ def publish(run_dir: Path, url: Url) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    for path in sorted(p for p in run_dir.rglob("*") if p.is_file()):
+    for path in sorted(p for p in run_dir.rglob("*") if p.is_file() and p.name != FOLDER_LOCK):
         objects.upload(path, Url(f"{url}/{path.relative_to(run_dir).as_posix()}"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from montage_dask.errors import DamagedArtefact, SourceChanged
 from montage_dask.graph.operation import Request, operation, texts
+from montage_dask.render.grade import identity_of
 from montage_dask.store import Place, Store, Url, place_of
 from montage_dask.store.artefacts import same_file
 
@@ -36,6 +38,56 @@ def _seen(value: Any) -> Iterator[_Seen]:
             yield from _seen(item)
 
 
+SEEN = "seen"
+"""Of a request's paths: what the job saw of the files that it reads, when it first asked for one of them."""
+
+
+class Looks:
+    """What a job saw of each file when it first asked for something that reads it: tables, weights, lists of beats, and media.
+
+    Args:
+        store: artefacts are told by their own records.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._artefacts = f"{store.root}/"
+        self._first: dict[str, dict[str, Any] | None] = {}
+
+    def of(self, request: Request) -> list[dict[str, Any]]:
+        """What was seen of the files that a request reads."""
+        known = {one.path for one in (*_seen(request.paths), *_seen(request.parameters))}
+        found = []
+        for text in dict.fromkeys(texts(_read(request))):
+            if text in known or not os.path.isabs(text) or text.startswith(self._artefacts):
+                continue
+            seen = self.first(text)
+            if seen is not None:
+                found.append(seen)
+        return found
+
+    def first(self, path: str) -> dict[str, Any] | None:
+        """What was seen of a file at first; None of what is no file."""
+        if path not in self._first:
+            self._first[path] = _looked_at(path)
+        return self._first[path]
+
+
+def _looked_at(path: str) -> dict[str, Any] | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return {"path": path, "size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _read(request: Request) -> dict[str, Any]:
+    """The paths of a request but for those of its outputs."""
+    written = operation(request.operation).outputs
+    return {k: v for k, v in request.paths.items() if k not in written}
+
+
 class Sources:
     """The files of people that a request reads.
 
@@ -47,9 +99,9 @@ class Sources:
     """
 
     def __init__(self, request: Request) -> None:
-        read = {k: v for k, v in request.paths.items() if k not in operation(request.operation).outputs}  # fmt: skip
-        self._seen = list(dict.fromkeys([*_seen(read), *_seen(request.parameters)]))
+        self._seen = list(dict.fromkeys([*_seen(_read(request)), *_seen(request.parameters)]))
         self._inodes: dict[str, int] = {}
+        self._table = request.paths.get("grade"), request.parameters.get("grade")
         self.check()
 
     def check(self) -> None:
@@ -67,6 +119,13 @@ class Sources:
             inode = self._inodes.setdefault(one.path, status.st_ino)
             if now != (one.size_bytes, one.mtime_ns) or inode != status.st_ino:
                 raise SourceChanged(one.path)
+        path, identity = self._table
+        if (
+            isinstance(path, str)
+            and path.lower().endswith(".cube")
+            and identity_of(path) != identity
+        ):
+            raise SourceChanged(path)
 
 
 def check_artefacts(request: Request, store: Store, copies: Mapping[Url, Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -38,8 +37,6 @@ from montage_dask.store.artefacts import free_bytes, storage_error
 
 log = logging.getLogger(__name__)
 
-STALE_PART_SECONDS = 6 * 3600
-
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -67,7 +64,6 @@ def prepare(job: JobSpec, driver: Driver) -> Survey:
 
     settings = Settings.of(job.settings)
     survey = Survey(tell=driver.progress.left_out)
-    _sweep(job.store)
     if job.from_timeline is None:
         candidates, skipped = find_footage(job.footage, job.music, job.link_roots)
         for one in skipped:
@@ -245,15 +241,20 @@ def edits(job: JobSpec, driver: Driver) -> tuple[Survey, list[Timeline]]:
     return survey, timelines
 
 
+def output_of(job: JobSpec, number: int) -> Place:
+    """Where the variant of that number will stand."""
+    several = job["variants"] > 1
+    return job.output.with_stem(f"{job.output.stem}-{number + 1}") if several else job.output
+
+
 def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
     """Edit and render the variant of that number of a job whose footage and music are surveyed.
 
     Raises:
         MontageError: it cannot be made; nothing stands at its output path that did not before.
     """
-    output, run_dir, published = job.output, job.run_dir, job.published
+    output, run_dir, published = output_of(job, number), job.run_dir, job.published
     if job["variants"] > 1:
-        output = output.with_stem(f"{output.stem}-{number + 1}")
         run_dir = run_dir / f"variant-{number + 1}"
         published = published and published / f"variant-{number + 1}"
     while True:
@@ -304,16 +305,3 @@ def check_output(job: JobSpec) -> None:
     free = free_bytes(job.output.parent)
     if free < 1 << 20:
         raise StoreError(f"cannot write {job.output}: the disk is full ({free} bytes free)")
-
-
-def _sweep(store: Place) -> None:
-    """Remove what killed writers left behind long ago; of an object nobody ever sees a half."""
-    if isinstance(store, Url):
-        return
-    limit = time.time() - STALE_PART_SECONDS
-    for part in store.glob("*/*/*/.*.part*"):
-        try:
-            if part.stat().st_mtime < limit:
-                part.unlink()
-        except OSError:
-            log.debug("cannot remove %s", part)

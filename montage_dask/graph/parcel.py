@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import TargetFailed, Uncuttable
+from montage_dask.graph.inputs import SEEN
 from montage_dask.graph.operation import Request, files_of, seal
 from montage_dask.records import Music, Source, from_json, to_json
 from montage_dask.store import Place, Store, writing
@@ -245,7 +246,8 @@ def pack(request: Request, store: Store, folder: Path) -> Parcel:
     Raises:
         MontageError: an input cannot be read or made small.
     """
-    return CARRIERS[request.operation].pack(request, store, folder)
+    paths = {k: v for k, v in request.paths.items() if k != SEEN}  # of this machine
+    return CARRIERS[request.operation].pack(replace(request, paths=paths), store, folder)
 
 
 def results_of(request: Request) -> list[str]:

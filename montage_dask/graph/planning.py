@@ -132,7 +132,11 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         "store": str(job.store),
         "clips": clips,
         "skipped": [{"path": s.path, "reason": s.reason} for s in survey.skipped],
-        "music": {"path": music, "duration_seconds": float(track.duration_seconds)},
+        "music": {
+            "path": music,
+            "duration_seconds": float(track.duration_seconds),
+            "warnings": _known_doubts(music, settings, driver),
+        },
         "montage": {
             "duration_seconds": length,
             "frames": frames,
@@ -161,6 +165,13 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
             "dashboard": driver.client.dashboard_link,
         },
     }
+
+
+def _known_doubts(music: str, settings: Settings, driver: Driver) -> list[str]:
+    """What an analysis of the music, if there was one, warns of."""
+    seen = Survey()
+    recall(seen, settings, music, driver.store)
+    return list(seen.music.warnings) if seen.music is not None else []
 
 
 def _directed(

@@ -46,7 +46,7 @@ class Survey:
     """What a job has to work with."""
 
     clips: dict[str, Clip] = field(default_factory=dict)
-    """By identity, in the order of discovery."""
+    """By identity, in the order of discovery; of files of equal content the first."""
     skipped: list[Skipped] = field(default_factory=list)
     shots: tuple[Shot, ...] = ()
     music: Music | None = None
@@ -58,6 +58,8 @@ class Survey:
     """What a brief has decided."""
     tell: Callable[[str, str], None] = lambda path, reason: None
     """Told of each file that is left out, and why."""
+    files: list[Clip] = field(default_factory=list)
+    """Every file that was probed well, in the order of discovery, those of equal content too."""
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -69,6 +71,17 @@ class Survey:
         if all(s.path != path for s in self.skipped):
             self.skipped.append(Skipped(path, reason))
             self.tell(path, reason)
+
+    def usable(self) -> list[Clip]:
+        """Every file whose content is still among the clips."""
+        return [f for f in self.files if f.source.identity in self.clips]
+
+    def drop(self, identity: str, reason: str) -> None:
+        """Leave a clip out, and every file of its content."""
+        clip = self.clips.pop(identity)
+        paths = [f.source.path for f in self.files if f.source.identity == identity]
+        for path in paths or [clip.source.path]:
+            self.skip(path, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +148,7 @@ def probe_request(
 def probe_all(
     driver: Driver, settings: Settings, candidates: Iterable[Candidate], survey: Survey
 ) -> None:
-    """Probe candidates into `survey.clips`; bad ones into `survey.skipped`; the same content once."""
+    """Probe candidates into `survey.files`, and once per content into `survey.clips`; bad ones into `survey.skipped`."""
     requests: list[Request] = []
     explicit: dict[str, bool] = {}
     for candidate in candidates:
@@ -166,8 +179,9 @@ def probe_all(
         if path in refused:
             survey.skip(path, refused[path])
         clip = found.get(path)
-        if clip is not None and clip.source.identity not in survey.clips:
-            survey.clips[clip.source.identity] = clip
+        if clip is not None:
+            survey.files.append(clip)
+            survey.clips.setdefault(clip.source.identity, clip)
 
 
 def reason_of(error: MontageError | None) -> str:
@@ -176,7 +190,11 @@ def reason_of(error: MontageError | None) -> str:
 
 
 def find_footage(
-    patterns: Iterable[str], music: str | None, link_roots: Sequence[Place] | None = None
+    patterns: Iterable[str],
+    music: str | None,
+    link_roots: Sequence[Place] | None = None,
+    *,
+    links: bool = False,
 ) -> tuple[list[Candidate], list[Skipped]]:
     """Candidates for footage; the music file itself is not one.
 
@@ -184,6 +202,7 @@ def find_footage(
         patterns: of `discover`.
         music: a file, or a URL.
         link_roots: where links inside folders may lead beside those folders; None: as the setting `roots` says.
+        links: of `discover`.
 
     Raises:
         NothingToDoError: nothing was found at all; says what was looked at.
@@ -193,7 +212,9 @@ def find_footage(
     if link_roots is None:
         named = [place_of(r) for r in resolve()["roots"].value]
         link_roots = [p if isinstance(p, Url) else p.resolve() for p in named]
-    candidates, skipped = discover(list(patterns), exclude=exclude, link_roots=link_roots)
+    candidates, skipped = discover(
+        list(patterns), exclude=exclude, link_roots=link_roots, links=links
+    )
     if not candidates:
         reasons = "; ".join(f"{s.path}: {s.reason}" for s in skipped[:3])
         raise NothingToDoError(f"no footage found: {reasons or 'name files, folders or globs'}")

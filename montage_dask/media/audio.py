@@ -1,14 +1,18 @@
-"""Audio of any file as one deterministic stream of mono samples.
+"""Audio of any file as one deterministic stream of samples: the only decoder of what is heard, measured and played.
 
-Time 0 is the first sample that a player plays: encoder priming and edit lists are applied by
-FFmpeg, a late start of the stream inside a video is dropped, and gaps in the time stamps become
-silence, so that sample n is n / rate seconds.
+The clock is that of the samples. Time 0 is the first sample that a player plays (encoder priming and edit lists are applied
+by FFmpeg, a late start of the stream inside a video is dropped), and decoded samples follow one another: sample n is n / rate
+seconds, whatever the time stamps of the container say. Stamps that jump, stand still or run backward, as in recordings,
+joined files and chains, neither tear the music apart nor cut any of it away. Samples count in most programs that write beats,
+too. Only a packet that cannot be decoded leaves silence, as long as it says that it is, so that the music behind it keeps its
+pace. Where the rate or the layout changes, the new sound goes on at the exact place, at whatever rate it is asked for: so
+music analysis (mono) and the render (stereo) are never further apart than half a sample.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +25,8 @@ import numpy.typing as npt
 
 from montage_dask.errors import MediaError
 from montage_dask.media.container import open_media
+from montage_dask.media.ogg_chain import Link, links
+from montage_dask.media.polarity import Polarity
 from montage_dask.media.probe import fingerprint
 
 Samples = npt.NDArray[np.float32]
@@ -28,11 +34,11 @@ Samples = npt.NDArray[np.float32]
 ANALYSIS_RATE = 22050
 """Samples per second that all music analysis works on."""
 
-GAP_SECONDS = 0.03
-"""Time stamps may wander so far (containers round them) before samples are filled in or dropped."""
+LONGEST_LOST_SECONDS = 1.0
+"""What a packet that cannot be decoded says of its length is believed up to this."""
 
-LONGEST_GAP_SECONDS = 60.0
-"""A larger jump is a broken clock, not a pause: the audio continues without it."""
+TOLD_ASTRAY_SECONDS = Fraction(1, 5)
+"""Time stamps that are further off the samples are told: other programs may go by them."""
 
 BLOCK_SAMPLES = 1 << 16
 """A block is about so long: NumPy works on whole blocks, not on the small frames of codecs."""
@@ -116,31 +122,163 @@ def mono_blocks(path: str | Path, sample_rate: int = ANALYSIS_RATE) -> Iterator[
     Raises:
         MediaError: as `probe_audio`, or no sample could be decoded.
     """
-    yield from _gathered(_pieces(os.path.abspath(path), sample_rate))
+    for block in _gathered(_pieces(os.path.abspath(path), sample_rate, "mono")):
+        yield block.reshape(-1)
 
 
-def _pieces(full: str, sample_rate: int) -> Iterator[Samples]:
-    """The samples frame by frame, on the unbroken clock."""
+def stereo_blocks(path: str | Path, sample_rate: int) -> Iterator[Samples]:
+    """The same sound as `mono_blocks`, in stereo: blocks of shape (samples, 2).
+
+    Raises:
+        MediaError: as `mono_blocks`.
+    """
+    yield from _gathered(_pieces(os.path.abspath(path), sample_rate, "stereo"))
+
+
+def raw_sound(
+    path: str | Path,
+    sample_rate: int,
+    start: int = 0,
+    samples: int | None = None,
+    *,
+    layout: str = "stereo",
+    troubles: list[str] | None = None,
+) -> Generator[bytes, None, None]:
+    """The same sound as interleaved float32, for ffmpeg; decoding ends where enough is read.
+
+    Args:
+        path: the file.
+        sample_rate: of what is given.
+        start: the first sample that is given; nothing (empty blocks) while those before it are decoded.
+        samples: how many at most; None: all.
+        layout: "mono" or "stereo".
+        troubles: gets what a user must know of a file that is damaged or strange, once all is read.
+
+    Raises:
+        MediaError: as `mono_blocks`.
+    """
+    position, stop = 0, None if samples is None else start + samples
+    for block in _gathered(_pieces(os.path.abspath(path), sample_rate, layout, troubles)):
+        begin, end = max(0, start - position), len(block) if stop is None else stop - position
+        yield block[begin:end].astype("<f4", copy=False).tobytes()
+        position += len(block)
+        if stop is not None and position >= stop:
+            return
+
+
+def _pieces(
+    full: str, sample_rate: int, layout: str, troubles: list[str] | None = None
+) -> Iterator[Samples]:
+    """The samples frame by frame, each of shape (samples, channels)."""
     produced = 0
-    broken = ""
-    with _opened(full) as (container, stream):
+    decoder = _Decoder(full)
+    mixer = _Mixer(sample_rate, layout)
+    try:
+        for piece in mixer.mixed(decoder):
+            produced += len(piece)
+            yield piece
+    except (av.error.FFmpegError, ValueError) as error:
+        raise MediaError(full, f"has sound whose channels cannot be mixed ({error})") from error
+    if produced == 0:
+        reason = decoder.broken or decoder.ended or "the stream is empty"
+        raise MediaError(full, f"no audio could be decoded ({reason})")
+    if troubles is not None:
+        troubles += decoder.troubles(Fraction(produced, sample_rate))
+
+
+class _Decoder:
+    """Goes through all frames of a file, and the lengths of what is lost between them."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.broken = ""
+        """Why a packet could not be decoded."""
+        self.ended = ""
+        """Why reading ended before the file did."""
+        self._lost_packets = 0
+        self._astray = Fraction(0)
+        """Seconds that the time stamps are off the samples at most."""
+
+    def __iter__(self) -> Iterator[Any]:
+        with _opened(self._path) as (container, stream):
+            parts = links(self._path) if container.format.name == "ogg" else []
+            if len(parts) < 2:
+                yield from self._frames(container, stream)
+                return
+        for part in parts:
+            file = Link(self._path, *part)
+            try:
+                with av.open(file, format="ogg", metadata_errors="replace") as container:
+                    stream = container.streams.best("audio")
+                    if stream is not None and stream.codec_context.sample_rate:
+                        yield from self._frames(container, stream)
+            except av.error.FFmpegError as error:
+                self.broken = error.strerror or str(error)
+                self._lost_packets += 1
+            finally:
+                file.close()
+
+    def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
         stream.codec_context.thread_count = 1
-        mixer = _Mixer(sample_rate)
-        for packet in _packets(container, stream):
+        lost = Fraction(0)
+        first: Fraction | None = None
+        heard = Fraction(0)
+        for packet in self._packets(container, stream):
             try:
                 frames = packet.decode()
             except av.error.FFmpegError as error:
-                broken = error.strerror or str(error)
+                self.broken = error.strerror or str(error)
+                self._lost_packets += 1
+                lost += _length_of(packet)
                 continue
             for frame in frames:
-                for piece in mixer.push(frame):
-                    produced += len(piece)
-                    yield piece
-        for piece in mixer.finish():
-            produced += len(piece)
-            yield piece
-    if produced == 0:
-        raise MediaError(full, f"no audio could be decoded ({broken or 'the stream is empty'})")
+                if not frame.samples or not frame.sample_rate:
+                    continue
+                if lost and heard:  # before the first sample there is nothing to keep in time
+                    yield lost
+                    heard += lost
+                lost = Fraction(0)
+                if frame.pts is not None and frame.time_base is not None:
+                    at = frame.pts * frame.time_base
+                    first = at if first is None else first
+                    self._astray = max(self._astray, abs(at - first - heard))
+                heard += Fraction(frame.samples, frame.sample_rate)
+                yield frame
+
+    def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.error.EOFError):
+                return
+            except av.error.FFmpegError as error:
+                # A truncated file: what came before it is good.
+                self.ended = error.strerror or str(error)
+                return
+            except IndexError:
+                return  # PyAV, at the end of a file in which another stream turned up
+            yield packet
+
+    def troubles(self, seconds: Fraction) -> Iterator[str]:
+        """What a user must know, once all is read."""
+        if self.ended:
+            yield f"it is damaged: only the first {float(seconds):.1f} s can be used ({self.ended})"
+        if self._lost_packets:
+            count = self._lost_packets
+            yield f"it is damaged: {count} parts of it cannot be decoded, and are silent ({self.broken})"
+        if self._astray > TOLD_ASTRAY_SECONDS:
+            yield (
+                f"its time stamps are up to {float(self._astray):.1f} s off its sound: "
+                "the montage plays it without gaps, other programs may not"
+            )
+
+
+def _length_of(packet: Any) -> Fraction:
+    """Seconds, as a packet says; 0 when it does not."""
+    if not packet.duration or packet.duration < 0 or packet.time_base is None:
+        return Fraction(0)
+    return min(packet.duration * Fraction(packet.time_base), Fraction(LONGEST_LOST_SECONDS))
 
 
 @contextmanager
@@ -154,82 +292,72 @@ def _opened(full: str) -> Iterator[tuple[Any, Any]]:
         yield container, stream
 
 
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.error.EOFError):
-            return
-        except av.error.FFmpegError:
-            # A truncated file: what came before it is good.
-            return
-        yield packet
-
-
 class _Mixer:
-    """Decoded frames to blocks of mono samples on an unbroken clock."""
+    """Decoded frames to pieces of samples of one rate and layout, on the clock of the samples."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, layout: str) -> None:
         self._rate = sample_rate
+        self._layout = layout
+        self._channels = av.AudioLayout(layout).nb_channels
+        self._polarity = Polarity()
         self._resampler: Any = None
         self._source: tuple[int, str, str] | None = None
-        self._start_seconds: float | None = None
-        self._shift_seconds = 0.0
-        self._due = 0.0
+        self._due = Fraction(0)
+        """Seconds before the frames that the resampler of now has seen."""
+        self._seen = 0
+        """Samples of those frames."""
         self._written = 0
 
-    def push(self, frame: Any) -> Iterator[Samples]:
+    def mixed(self, frames: Iterable[Any]) -> Iterator[Samples]:
+        """The pieces that frames, and silences between them, become."""
+        for frame in frames:
+            yield from self._push(frame)
+        yield from self._flush()
+
+    def _push(self, frame: Any) -> Iterator[Samples]:
+        """Take a frame; a Fraction is seconds of silence."""
+        if isinstance(frame, Fraction):
+            yield from self._flush()
+            self._due += frame
+            yield from self._up_to_due(())
+            return
         source = (int(frame.sample_rate), frame.layout.name, frame.format.name)
         if source != self._source:
             yield from self._flush()
-            self._resampler = av.AudioResampler(format="flt", layout="mono", rate=self._rate)
+            self._resampler = av.AudioResampler(format="flt", layout=self._layout, rate=self._rate)
             self._source = source
-            self._due = self._written / self._rate
-        drop = 0
-        if frame.pts is not None and frame.time_base is not None:
-            at = frame.pts * float(frame.time_base)
-            if self._start_seconds is None:
-                self._start_seconds = at
-            error = at - self._start_seconds - self._shift_seconds - self._due
-            if abs(error) > LONGEST_GAP_SECONDS:
-                self._shift_seconds += error
-            elif error > GAP_SECONDS:
-                yield from self._flush()
-                silence = round(error * self._rate)
-                self._written += silence
-                self._due += error
-                yield np.zeros(silence, np.float32)
-                self._resampler = av.AudioResampler(format="flt", layout="mono", rate=self._rate)
-            elif error < -GAP_SECONDS:
-                drop = min(frame.samples, round(-error * source[0]))
-        if drop >= frame.samples:
-            return
-        if drop:
-            whole = frame
-            planes = whole.to_ndarray()
-            step = 1 if whole.format.is_planar else whole.layout.nb_channels
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(planes[:, drop * step :]), whole.format.name, whole.layout.name
-            )
-            frame.sample_rate = whole.sample_rate
-        self._due += frame.samples / source[0]
+        self._seen += frame.samples
+        if self._layout == "mono":
+            frame = self._polarity.righted(frame)
         frame.pts = None
-        yield from self._take(self._resampler.resample(frame))
-
-    def finish(self) -> Iterator[Samples]:
-        yield from self._flush()
+        for piece in self._taken(self._resampler.resample(frame)):
+            self._written += len(piece)
+            yield piece
 
     def _flush(self) -> Iterator[Samples]:
-        if self._resampler is not None:
-            yield from self._take(self._resampler.resample(None))
-            self._resampler = None
+        """What the resampler holds back, to the sample: its rounding does not add up."""
+        if self._source is None:
+            return
+        self._due += Fraction(self._seen, self._source[0])
+        rest = self._taken(self._resampler.resample(None))
+        self._resampler, self._source, self._seen = None, None, 0
+        yield from self._up_to_due(rest)
 
-    def _take(self, frames: list[Any]) -> Iterator[Samples]:
+    def _up_to_due(self, rest: Iterable[Samples]) -> Iterator[Samples]:
+        lacking = round(self._due * self._rate) - self._written
+        for piece in rest:
+            yield piece[: max(0, lacking)]
+            lacking -= len(piece)
+        while lacking > 0:
+            piece = np.zeros((min(lacking, BLOCK_SAMPLES), self._channels), np.float32)
+            yield piece
+            lacking -= len(piece)
+        self._written = round(self._due * self._rate)
+
+    def _taken(self, frames: list[Any]) -> Iterator[Samples]:
         for frame in frames:
-            block = frame.to_ndarray().reshape(-1)[: frame.samples]
-            self._written += len(block)
-            yield block
+            if frame is not None:  # a resampler that has nothing to do passes on what it gets
+                yield frame.to_ndarray().reshape(-1, self._channels)[: frame.samples]
 
 
 def _gathered(pieces: Iterable[Samples]) -> Iterator[Samples]:

@@ -19,9 +19,9 @@ import numpy as np
 
 from montage_dask.errors import MediaError, Uncuttable
 from montage_dask.media.container import open_media
-from montage_dask.media.decode import packets_from
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.probe import probe
+from montage_dask.media.stamps import packets_from
 from montage_dask.records import Source
 
 MUXERS = ("mov", "mp4", "matroska")
@@ -107,6 +107,8 @@ def cut_ranges(
             raise ValueError(f"frames {start}…{stop} of {len(index)}")
     if index.time_base.numerator != 1 and not source.constant_frame_rate:
         raise Uncuttable(source.path, f"has ticks of {index.time_base} s, which MP4 does not know")
+    if not source.uniform:
+        raise Uncuttable(source.path, "changes its pictures or its clock on the way")
     used, reindexed = _timed(index)
     spans = _spans(source, index, used, ranges)
     reasons = []
@@ -132,6 +134,7 @@ def cut_ranges(
                 time_base=used.time_base,
                 start_pts=int(used.pts[0]),
                 audio=None,
+                excerpt=True,
             )
             held = tuple((span.key_frame, span.stop_frame) for span in spans)
             return Cut(output, held, record, used, reindexed, probed.size_bytes)

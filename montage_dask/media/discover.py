@@ -77,6 +77,7 @@ def discover(
     *,
     exclude: Collection[Place] = (),
     link_roots: Sequence[Place] = (),
+    links: bool = False,
 ) -> tuple[list[Candidate], list[Skipped]]:
     """Expand what the user named.
 
@@ -86,13 +87,15 @@ def discover(
         link_roots: real folders. What a folder or a glob holds must lie in that folder (of a glob, the one before its first
             wildcard) or in one of these once links are followed: a received folder must not bring in files from elsewhere. A
             file or folder that was named itself may be a link to anywhere.
+        links: whether a link to a file counts beside the file itself.
 
     Returns:
-        Candidates in the order of the patterns, naturally sorted within each, every real file once; and what was left out.
+        Candidates in the order of the patterns, naturally sorted within each, every file once; and what was left out.
     """
     candidates: list[Candidate] = []
     skipped: list[Skipped] = []
-    seen: set[str] = {str(p) if isinstance(p, Url) else os.path.realpath(p) for p in exclude}
+    excluded = {str(p) if isinstance(p, Url) else os.path.realpath(p) for p in exclude}
+    seen = set(excluded)
     for pattern in patterns:
         if is_url(pattern) and isinstance(url := place_of(pattern), Url):
             for candidate in _objects(url, skipped):
@@ -104,8 +107,9 @@ def discover(
             pattern = str(place_of(pattern))
         for path, explicit in _expand(pattern, [_folder_of(pattern), *link_roots], skipped):
             real = os.path.realpath(path)
-            if real not in seen:
-                seen.add(real)
+            known = os.path.abspath(path) if links else real
+            if known not in seen and real not in excluded:
+                seen.add(known)
                 candidates.append(Candidate(Path(os.path.abspath(path)), explicit))
     return candidates, skipped
 

@@ -16,8 +16,8 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -120,6 +120,7 @@ def run_ffmpeg(
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
     executable: Path | None = None,
+    feed: Generator[bytes, None, None] | None = None,
     constant: bool = False,
 ) -> list[str]:
     """Run ffmpeg to its end and return the lines that it printed (the last 2,000).
@@ -131,9 +132,11 @@ def run_ffmpeg(
         on_frame: called with the number of output frames so far, about twice a second.
         cwd: working folder; filter options then name files in it without any path to escape.
         executable: another ffmpeg than the usual one.
+        feed: what its standard input gets, block by block; no more is taken of it than ffmpeg reads.
         constant: its pictures must not change on the way: it is ended at once when they do.
 
     Raises:
+        Exception: what `feed` raises.
         InputChanged: the pictures of an input changed their size or colours.
         FFmpegKilled: somebody else killed it; that says nothing of the media.
         FFmpegError: it failed, stalled, or crashed; carries the last lines and the command.
@@ -146,7 +149,7 @@ def run_ffmpeg(
     log.debug("ffmpeg %s", arguments)
     process = subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=cwd,
@@ -161,6 +164,7 @@ def run_ffmpeg(
         target=_collect, args=(process.stderr, lines, alive, constant), daemon=True
     )
     reader.start()
+    feeder = None if feed is None else _Feeder(process, feed, alive)
     try:
         position: dict[str, str] = {}
         for raw in process.stdout:
@@ -180,12 +184,18 @@ def run_ffmpeg(
             process.wait()
         process.stdout.close()
         process.stderr.close()
+        if feeder is not None:
+            feeder.join()
+    if feeder is not None and feeder.failure is not None:
+        raise feeder.failure
     if alive.changed:
         raise InputChanged(str(about), "its pictures change on the way", list(lines)[-LAST_LINES:])
     # One that ended well did so, whatever the clock said.
     if returncode != 0:
         tail = list(lines)[-LAST_LINES:]
         if alive.stalled:
+            if alive.stopped:
+                raise FFmpegKilled("SIGSTOP", tail, command)
             reason = f"ffmpeg made no progress for {stall_seconds:g} s"
             raise FFmpegError(str(about), reason, tail, command)
         ended_by = _signal(returncode, tail)
@@ -235,10 +245,10 @@ def _cause(lines: Iterable[str]) -> str:
 def _signal(returncode: int, tail: Sequence[str]) -> str | None:
     """The signal that ended ffmpeg, or a script that stands for it; None when it ended by itself."""
     number = -returncode if returncode < 0 else returncode - 128
-    if returncode == 255:
-        # It ends by itself when it is asked to, and says so.
+    if returncode in (255, 123):
+        # It ends by itself when it is asked to, and says so; asked again and again, with the other code.
         said = [m[1] for line in tail if (m := re.search(r"received signal (\d+)", line))]
-        number = int(said[-1]) if said else 0
+        number = int(said[-1]) if said else (signal.SIGTERM if returncode == 123 else 0)
     try:
         return signal.Signals(number).name if number > 0 else None
     except ValueError:
@@ -267,11 +277,43 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
+class _Feeder(threading.Thread):
+    """Writes blocks into the standard input of ffmpeg, which may stop reading when it has enough."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        blocks: Generator[bytes, None, None],
+        alive: _Watchdog,
+    ) -> None:
+        super().__init__(daemon=True)
+        self.failure: Exception | None = None
+        self._process, self._blocks, self._alive = process, blocks, alive
+        self.start()
+
+    def run(self) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            with closing(self._blocks) as blocks:
+                for block in blocks:
+                    self._alive.feed()
+                    pipe.write(block)
+        except BrokenPipeError:
+            pass  # its exit status tells whether it had enough
+        except Exception as error:
+            self.failure = error
+            _kill_group(self._process)
+        finally:
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+
 class _Watchdog:
     """Kills the process group when it was not fed for a while."""
 
     def __init__(self, process: subprocess.Popen[bytes], stall_seconds: float) -> None:
-        self.stalled = self.changed = False
+        self.stalled = self.stopped = self.changed = False
         self._process = process
         self._stall_seconds = stall_seconds
         self._quiet_seconds = 0.0
@@ -298,6 +340,15 @@ class _Watchdog:
             self._quiet_seconds += min(now - looked, 2 * look_seconds)
             looked = now
             if self._quiet_seconds > self._stall_seconds:
+                self.stopped = _state(self._process.pid) in ("T", "t")
                 self.stalled = True
                 _kill_group(self._process)
                 return
+
+
+def _state(pid: int) -> str:
+    """What a process does, in the kernel's letters; "T": somebody stopped it. Empty where that is not told."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""

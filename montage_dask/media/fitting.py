@@ -78,7 +78,7 @@ class Fitter:
         )
         if (width, height) != self._size:
             fitted = self._padded(fitted)
-        fitted.pts, fitted.time_base = frame.pts, frame.time_base
+        fitted.pts = frame.pts
         return fitted
 
     def _shown(self, width: int, height: int, aspect: Fraction | None) -> Fraction:

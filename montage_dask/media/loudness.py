@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from montage_dask.media.audio import probe_audio
-from montage_dask.media.ffmpeg import input_arguments, run_ffmpeg
+from montage_dask.media.audio import probe_audio, raw_sound
+from montage_dask.media.ffmpeg import run_ffmpeg
 
 SILENT_LUFS = -70.0
 """The absolute gate of EBU R128; what is reported when nothing is louder."""
@@ -24,24 +24,37 @@ class Loudness:
     """-70 for silence."""
     true_peak_db: float
     """dBTP; -120 for digital silence."""
+    troubles: tuple[str, ...] = ()
+    """What a user must know of a file that is damaged or strange."""
+
+
+MEASURED_RATE = 48_000
 
 
 def measure_loudness(path: str | Path) -> Loudness:
-    """Integrated loudness and true peak of the audio of a file.
+    """Integrated loudness and true peak of the audio of a file, of the very samples that are played.
 
     Raises:
         MediaError: the file has no audio that can be decoded.
     """
-    info = probe_audio(path)
+    layout = "mono" if probe_audio(path).channels == 1 else "stereo"
+    troubles: list[str] = []
     lines = run_ffmpeg(
         [
-            *input_arguments(path, info.format_name),
-            *("-map", f"0:{info.stream_index}", "-vn", "-threads", "1", "-filter_threads", "1"),
+            *raw_input(MEASURED_RATE, 1 if layout == "mono" else 2),
+            *("-threads", "1", "-filter_threads", "1"),
             *("-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-"),
         ],
         about=path,
+        feed=raw_sound(path, MEASURED_RATE, layout=layout, troubles=troubles),
     )
-    return parse_summary(lines)
+    return replace(parse_summary(lines), troubles=tuple(troubles))
+
+
+def raw_input(sample_rate: int, channels: int = 2) -> list[str]:
+    """Arguments that read what `raw_sound` gives from the standard input."""
+    pcm = ["-f", "f32le", "-ar", str(sample_rate), "-ac", str(channels)]
+    return ["-protocol_whitelist", "pipe", *pcm, "-i", "pipe:0"]
 
 
 def parse_summary(lines: Sequence[str]) -> Loudness:

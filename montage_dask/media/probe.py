@@ -18,13 +18,15 @@ from montage_dask.media.container import is_image, open_media
 from montage_dask.media.cropping import container_crop
 from montage_dask.media.fields import find_fields
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.joined import REASON, unread_file
 from montage_dask.media.limits import too_large
 from montage_dask.media.orientation import Orientation, orientation_of
+from montage_dask.media.source_timecode import find_timecode
 from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
 from montage_dask.store import Place, objects, place_of
 
-VERSION = 4
+VERSION = 5
 
 SPACES = {
     1: "bt709",
@@ -108,6 +110,9 @@ def probe(path: str | Path, *, deinterlace: str | None = "auto") -> tuple[Source
         timing = find_timing(container, stream, text, format_name)
         _refuse_stills(text, container.format.name, timing.index)
         _refuse_mixed_light(text, timing)
+        extradata = bytes(stream.codec_context.extradata or b"")
+        if unread_file(text, format_name, extradata, timing.end_bytes):
+            raise MediaError(text, REASON)
         source = _source(text, format_name, stream, audio, timing, promised)
         lost = _warnings(timing, promised, stream, source)
     except (av.FFmpegError, UnicodeError) as error:
@@ -182,6 +187,15 @@ def _refuse_stills(path: str, format_names: str, index: FrameIndex) -> None:
         head = file.read(64)
     if is_image(head) or any(n in format_names for n in ("gif", "image", "png")):
         raise MediaError(path, "is a still image, not a video")
+
+
+def _later_builds(timing: Timing) -> tuple[tuple[int, int], ...]:
+    index = timing.index
+    if index.packets is None:
+        return tuple((int(np.searchsorted(index.pts, p)), b) for _, p, b in timing.later_builds)
+    return tuple(
+        (int((index.packets < packet).sum()), build) for packet, _, build in timing.later_builds
+    )
 
 
 def _refuse_mixed_light(path: str, timing: Timing) -> None:
@@ -259,6 +273,7 @@ def _source(
 ) -> Source:
     first, index = timing.first, timing.index
     rate, constant = _frame_rate(index, stream)
+    timecode, timecode_rate = find_timecode(path, format_name, stream, first, rate)
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if not Fraction(1, 10) <= aspect <= 10:
         aspect = Fraction(1)
@@ -299,7 +314,10 @@ def _source(
         mirrored=turned.mirrored,
         crop=crop,
         x264_build=timing.x264_build,
-        uniform=timing.shapes.constant and not timing.restarted,
+        later_builds=_later_builds(timing),
+        uniform=timing.shapes.constant and not (timing.restarted or timing.later_builds),
+        timecode=timecode,
+        timecode_rate=timecode_rate,
     )
 
 

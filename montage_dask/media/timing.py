@@ -59,6 +59,10 @@ class Timing:
     """What its pictures are."""
     x264_build: int | None = None
     """See `Source.x264_build`."""
+    end_bytes: int = 0
+    """Where the last packet ends in the file."""
+    later_builds: tuple[tuple[int, int, int], ...] = ()
+    """Packet, PTS, and the build of x264 that it names where it is another one."""
     restarted: bool = False
     """Whether its clock does not run on: the times of the index are made up."""
 
@@ -74,6 +78,8 @@ class _Packets:
     """Of the packet that is shown last, which need not be the last one in the file."""
     error: str = ""
     x264_build: int | None = None
+    later_builds: list[tuple[int, int, int]] = field(default_factory=list)
+    end_bytes: int = 0
 
     def ordered(self, leap: float) -> bool:
         """Whether the packets have times of their own, and the clock runs on without leaps of so many ticks."""
@@ -100,7 +106,14 @@ def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Tim
     shapes = Shapes(stream)
     packets = _demux(container, stream, shapes)
     told = _Told(path, format_name, stream.index, packets.x264_build)
-    rest = (packets.total, packets.error, shapes, packets.x264_build)
+    rest = (
+        packets.total,
+        packets.error,
+        shapes,
+        packets.x264_build,
+        packets.end_bytes,
+        tuple(packets.later_builds),
+    )
     if not packets.total:
         damage = f": {packets.error}" if packets.error else ""
         raise MediaError(path, f"holds no video frame that can be decoded{damage}")
@@ -200,13 +213,14 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
             if not packet.size:
                 continue
             found.total += 1
+            found.end_bytes = max(found.end_bytes, (packet.pos or 0) + packet.size)
             if vp8 and not bytes(packet)[0] & 0x10:
                 continue  # an alternate reference frame: decoded, never shown
             pts = packet.pts
             if packet.is_keyframe:
                 shapes.look(packet)
-            if h264 and found.x264_build is None and (packet.is_keyframe or found.total < 10):
-                found.x264_build = x264_build(bytes(packet), length)
+            if h264 and (packet.is_keyframe or found.total < 10):
+                _note_build(found, x264_build(bytes(packet), length), pts)
             if (
                 pts is not None
                 and packet.is_keyframe
@@ -236,6 +250,17 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
     if not found.key_pts:
         found.without_pts = found.total
     return found
+
+
+def _note_build(found: _Packets, named: int | None, pts: int | None) -> None:
+    """Keep the build of x264 that the last packet names, where it is news."""
+    known = found.later_builds[-1][2] if found.later_builds else found.x264_build
+    if named is None or named == known:
+        return
+    if known is None and found.total < 10:
+        found.x264_build = named
+    elif pts is not None:
+        found.later_builds.append((found.total - 1, pts, named))
 
 
 def _index(shown: list[int], packets: _Packets, stream: Any, rate: Any) -> FrameIndex:

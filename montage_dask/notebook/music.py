@@ -34,8 +34,9 @@ def music_html(music: Music, waveform: Sequence[float]) -> str:
     """
     whole = float(music.duration_seconds)
     length = min(whole, CHART_SECONDS)
-    beats = [float(b) for b in music.beats_seconds if b < length]
-    downbeats = [float(music.beats_seconds[i]) for i in music.downbeats]
+    found = music.confidence > 0
+    beats = [float(b) for b in music.beats_seconds if found and b < length]
+    downbeats = [float(music.beats_seconds[i]) for i in music.downbeats if found]
     if len(beats) > MOST_BEATS:
         beats = downbeats[:MOST_BEATS]
     heard = {
@@ -59,11 +60,13 @@ def music_html(music: Music, waveform: Sequence[float]) -> str:
         facts(
             {
                 "length": clock(whole),
-                "tempo": f"{music.tempo_bpm:.1f} BPM",
+                "tempo": f"{music.tempo_bpm:.1f} BPM" if found else "no beat",
                 "confidence": f"{music.confidence:.2f}",
                 "or": half and f"{half} BPM",
-                "beats": len(music.beats_seconds),
-                "bars": f"{len(music.downbeats)} of {music.beats_per_bar or '?'} beats",
+                "beats": len(music.beats_seconds) if found else None,
+                "bars": f"{len(music.downbeats)} of {music.beats_per_bar or '?'} beats"
+                if found
+                else None,
                 "loudness": f"{music.loudness_lufs:.1f} LUFS",
             }
         ),

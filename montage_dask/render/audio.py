@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from montage_dask.media.audio import probe_audio
-from montage_dask.media.ffmpeg import input_arguments, output_argument
-from montage_dask.media.loudness import Loudness, measure_loudness, parse_summary
+from montage_dask.media.audio import raw_sound
+from montage_dask.media.ffmpeg import output_argument
+from montage_dask.media.loudness import Loudness, measure_loudness, parse_summary, raw_input
 from montage_dask.records import Source, Timeline
 from montage_dask.render.running import make_file
 from montage_dask.render.source_sound import SAMPLE_RATE, lay_out
+from montage_dask.store.locks import work_folder
 
-VERSION = 1
+VERSION = 3
 
 SILENCE_LUFS = -60.0
 """What is quieter is taken for silence, and not made loud."""
@@ -27,6 +27,8 @@ HEADROOM_DB = 0.6
 """The limiter stays this far below the true peak that is wanted: the encoder overshoots."""
 FADE_IN_SECONDS = 0.03
 """A track that is entered in the middle must not click."""
+LONG = ("-rf64", "auto")
+"""From three hours on, a WAV file has another header."""
 DUCKING = "threshold=0.03:ratio=6:attack=60:release=700:makeup=1"
 
 
@@ -41,6 +43,8 @@ def render_audio(
     true_peak_db: float = -1.0,
 ) -> dict[str, Any]:
     """Render the sound of a montage as AAC in an .m4a, exactly as long as its pictures.
+
+    The music is played as the analysis heard it, sample by sample: see `media.audio`.
 
     Args:
         timeline: says which part of the music, and what to keep of the sources.
@@ -57,7 +61,7 @@ def render_audio(
     Raises:
         MediaError: the music cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="montage-", dir=output.parent) as folder:
+    with work_folder("sound", output.parent) as folder:
         mixed = Path(folder) / "mixed.wav"
         _mix(timeline, music_path, sources, mixed, keep_audio=keep_audio)
         level, gain = _mastered(mixed, output, _samples(timeline), loudness_lufs, true_peak_db)
@@ -114,26 +118,15 @@ def _mix(
     samples = _samples(timeline)
     start = round(timeline.music_start_seconds * SAMPLE_RATE)
     fade = timeline.fade_out_frames / timeline.fps
-    chain = [
-        # Music times count from its first sample, also where a video's sound starts late.
-        "asetpts=PTS-STARTPTS",
-        "asetpts=PTS-STARTPTS",  # music time 0 is the first sample, as in the analysis
-        f"aresample={SAMPLE_RATE}:async=1",
-        "aformat=sample_fmts=flt:channel_layouts=stereo",
-        f"atrim=start_sample={start}",
-        "asetpts=PTS-STARTPTS",
-        "apad",
-        f"atrim=end_sample={samples}",
-    ]
+    chain = ["apad", f"atrim=end_sample={samples}"]
     if start:
         chain.append(f"afade=t=in:d={FADE_IN_SECONDS}")
     if fade:
         chain.append(
             f"afade=t=out:st={float(timeline.duration_seconds - fade):.6f}:d={float(fade):.6f}:curve=hsin"
         )
-    music = probe_audio(music_path)
-    arguments = input_arguments(music_path, music.format_name)
-    graph = f"[0:{music.stream_index}]{','.join(chain)}[music]"
+    arguments = raw_input(SAMPLE_RATE)
+    graph = f"[0:a]{','.join(chain)}[music]"
     result = "music"
     raw = output.with_name("sources.f32")
     if keep_audio and lay_out(timeline, sources, raw):
@@ -147,10 +140,11 @@ def _mix(
     make_file(
         [
             *arguments, "-filter_complex_threads", "1", "-filter_complex", graph,
-            "-map", f"[{result}]", "-c:a", "pcm_f32le", "-f", "wav", output_argument(output),
+            "-map", f"[{result}]", "-c:a", "pcm_f32le", "-f", "wav", *LONG, output_argument(output),
         ],
         output,
         about=music_path,
+        feed=raw_sound(music_path, SAMPLE_RATE, start, samples),
     )  # fmt: skip
 
 
@@ -169,7 +163,7 @@ def _limit(mixed: Path, output: Path, gain_db: float, ceiling_db: float, samples
     lines = make_file(
         [
             "-protocol_whitelist", "file", "-i", output_argument(mixed), "-af", ",".join(chain),
-            "-c:a", "pcm_f32le", "-f", "wav", output_argument(output),
+            "-c:a", "pcm_f32le", "-f", "wav", *LONG, output_argument(output),
         ],
         output,
         about=output,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -15,6 +14,7 @@ from montage_dask.media.ffmpeg import output_argument, run_ffmpeg
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.probe import probe
 from montage_dask.records import CUT, Event, Source
+from montage_dask.store.locks import work_folder
 
 if TYPE_CHECKING:
     from montage_dask.render.segments import Segment
@@ -72,7 +72,7 @@ def _goes_well_without(
     event = alone.events[0]
     last = index.frame_at(event.in_seconds + event.frames / alone.fps * event.speed)
     frames = last - index.frame_at(event.in_seconds) + 2
-    with tempfile.TemporaryDirectory(prefix=".encode-", dir=work) as folder:
+    with work_folder("encode", work) as folder:
         path = Path(folder) / "generated.mkv"
         try:
             made, own = _generated(path, source, frames)

@@ -5,7 +5,6 @@ Every frame of the range is there, with the times of the source: the renderer sh
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from montage_dask.media.orientation import is_transposed
 from montage_dask.records import Source, from_json
 from montage_dask.render.filters import matrix_of
 from montage_dask.render.pictures import UNSPECIFIED, colour_tags
+from montage_dask.store.locks import work_folder
 
 
 def join_mezzanines(parts: Sequence[Path], output: Path) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def stand_ins(
     Raises:
         MediaError: a piece cannot be read, or is to blame for what failed in the context; names the source.
     """
-    with tempfile.TemporaryDirectory(prefix=".stand-ins-", dir=work) as folder:
+    with work_folder("stand-ins", work) as folder:
         found: dict[str, tuple[Source, FrameIndex]] = {}
         blame: dict[str, str] = {}
         for identity, one in wanted.items():

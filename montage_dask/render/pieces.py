@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from montage_dask.media.decode import decode_frames
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.mezzanine import mezzanine_source
 from montage_dask.render.pictures import even_size, write_pictures
-
-SAID = ("-loglevel", "level+info")
-"""Lines of ffmpeg then say how bad they are."""
 
 DECODERS = {"av1": ("libdav1d", "av1", "libaom-av1"), "vp9": ("vp9", "libvpx-vp9")}
 """Decoders by codec, where their names differ."""
@@ -54,7 +52,17 @@ def make_piece(
     record, own = mezzanine_source(
         source, index, path, start_frame, identity=f"{source.identity}-{path.stem}"
     )
-    return replace(record, uniform=True, x264_build=None), own
+    return replace(record, uniform=True, x264_build=None, later_builds=()), own
+
+
+def all_there(source: Source, index: FrameIndex, start_frame: int, stop_frame: int) -> bool:
+    """Whether every frame of [start_frame, stop_frame) has a picture of its own: none is repeated because one is damaged."""
+    before = None
+    for _, frame in decode_frames(source, index, start_frame, stop_frame):
+        if frame is before:
+            return False
+        before = frame
+    return True
 
 
 def troubled(
@@ -63,7 +71,7 @@ def troubled(
     """Identities of the sources whose decoders may have said these errors.
 
     Args:
-        lines: what ffmpeg printed, run with `SAID`.
+        lines: what ffmpeg printed.
         sources: by identity.
         noisy: demuxers behind which errors tell nothing: a seek lands in the middle of a group that is not shown.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from montage_dask.errors import FFmpegError, InputChanged, MontageError
@@ -25,6 +25,7 @@ def make_file(
     on_frame: Callable[[int], None] | None = None,
     cwd: Path | None = None,
     executable: Path | None = None,
+    feed: Generator[bytes, None, None] | None = None,
     constant: bool = False,
 ) -> list[str]:
     """Run ffmpeg to write `output`, which the arguments name; for the rest see `run_ffmpeg`.
@@ -42,6 +43,7 @@ def make_file(
             on_frame=on_frame,
             cwd=cwd,
             executable=executable,
+            feed=feed,
             constant=constant,
         )
     except InputChanged:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,8 +21,9 @@ from montage_dask.render.blame import blame
 from montage_dask.render.filters import UNINDEXED, open_input, picture_of
 from montage_dask.render.grade import Look, look_of
 from montage_dask.render.mapping import FrameMap, make_map, timescale
-from montage_dask.render.pieces import SAID, make_piece, troubled
+from montage_dask.render.pieces import all_there, make_piece, troubled
 from montage_dask.render.running import make_file
+from montage_dask.store.locks import work_folder
 
 VERSION = 6
 
@@ -161,13 +161,34 @@ def render_segment(
     return {"frames": segment.frames, "size_bytes": output.stat().st_size}
 
 
-def _encode_any_way(segment: Segment, *, sources: Mapping[str, Source], **options: Any) -> None:
-    """Encode a segment; by pieces when the pictures of a source change on the way."""
+def _encode_any_way(
+    segment: Segment,
+    *,
+    sources: Mapping[str, Source],
+    indexes: Mapping[str, FrameIndex],
+    **options: Any,
+) -> None:
+    """Encode a segment; by pieces when ffmpeg does not get all frames, or pictures change on the way."""
+    encode = partial(_encode_checked, segment, sources=sources, indexes=indexes, **options)
     try:
-        _encode_checked(segment, sources=sources, **options)
-    except InputChanged:
-        # None of them said so when it was probed: nobody is to blame, and no file is read by ffmpeg's filters.
-        _encode_checked(segment, sources=sources, by_pieces=frozenset(sources), **options)
+        encode()
+    except (InputChanged, VerificationError) as error:
+        if isinstance(error, VerificationError) and not _all_there(segment, sources, indexes):
+            raise
+        # Nobody knew of it when they were probed: no file is read by ffmpeg's filters then. What reads frames by number gets all.
+        encode(by_pieces=frozenset(sources))
+
+
+def _all_there(
+    segment: Segment, sources: Mapping[str, Source], indexes: Mapping[str, FrameIndex]
+) -> bool:
+    """Whether all frames of a segment decode when they are read by number."""
+    for number, event in enumerate(segment.events):
+        source, index = sources[event.source], indexes[event.source]
+        shown, _, _ = event_map(segment, number, index, source.path)
+        if not all_there(source, index, shown.first, shown.last + 1):
+            return False
+    return True
 
 
 def _encode_checked(
@@ -226,8 +247,7 @@ def _encode(
     """Encode a segment; gives what ffmpeg printed."""
     about = sources[segment.events[0].source].path
     # A folder of its own: others may render into the same work folder at the same time.
-    with tempfile.TemporaryDirectory(prefix=".encode-", dir=work) as own:
-        folder = Path(own)
+    with work_folder("encode", work) as folder:
         segment, sources, indexes = _by_pieces(segment, sources, indexes, by_pieces, folder)
         pictures = _joined(
             segment,
@@ -253,7 +273,6 @@ def _encode(
         arguments = ffmpeg.output(pictures, output_argument(output), **options).get_args()
         lines = make_file(
             [
-                *SAID,
                 *encoding.device_arguments,
                 "-copyts",
                 "-filter_complex_threads",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ SAMPLE_RATE = 48_000
 CHANNELS = 2
 FADE_SAMPLES = 480
 """10 ms at both ends of every piece: a cut in the middle of a wave would click."""
+
+WANDER_SECONDS = Fraction(1, 50)
+"""Time stamps may wander so far before sound is placed anew: lips stay with words."""
 
 
 def lay_out(timeline: Timeline, sources: Mapping[str, Source], path: Path) -> int:
@@ -54,9 +58,11 @@ def _piece(source: Source, event: Event, samples: int) -> NDArray[np.float32]:
     try:
         with open_media(source.path, source.format_name) as container:
             stream = container.streams[source.audio.stream_index]
-            # A second early: codecs need a run-up until their output is right.
-            early = int(max(Fraction(0), wanted - 1) / stream.time_base)
-            container.seek(early, stream=stream, backward=True)
+            # A second early: codecs need a run-up until their output is right. Before time 0, too: clocks may begin there.
+            early = int((wanted - 1) // stream.time_base)
+            # A file that cannot be sought there is read from its start, where it stands.
+            with suppress(av.FFmpegError):
+                container.seek(early, stream=stream, backward=True)
             for time, block in _blocks(container, stream):
                 at = round((time - wanted) * SAMPLE_RATE)
                 if at >= samples:
@@ -64,21 +70,66 @@ def _piece(source: Source, event: Event, samples: int) -> NDArray[np.float32]:
                 begin, end = max(0, -at), min(len(block), samples - at)
                 if end > begin:
                     piece[at + begin : at + end] = block[begin:end]
-    except (MediaError, av.FFmpegError, IndexError):
+    except (MediaError, av.FFmpegError, IndexError, ValueError):
         return piece  # the picture counts; its sound is only kept where there is one
     return np.nan_to_num(piece, posinf=0.0, neginf=0.0)
 
 
 def _blocks(container: Any, stream: Any) -> Iterator[tuple[Fraction, NDArray[np.float32]]]:
-    resampler = av.AudioResampler(format="flt", layout="stereo", rate=SAMPLE_RATE)
+    """The sound by the clock that its pictures have, too: time of each piece, and its samples.
+
+    Frames run on one behind the other as long as their time stamps wander no further than containers round them: placed one
+    by one they would overlap, or leave holes that crackle. Where the clock jumps, or the format changes, a new run begins.
+    """
+    run: _Run | None = None
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except av.FFmpegError:
             continue
         for frame in frames:
-            if frame.pts is None:
+            if not frame.samples or not frame.sample_rate:
                 continue
-            for out in resampler.resample(frame):
-                block = out.to_ndarray().reshape(-1, CHANNELS)
-                yield Fraction(out.pts) * out.time_base, block
+            told = frame.pts is not None and frame.time_base is not None
+            time = frame.pts * frame.time_base if told else None
+            if run is None or not run.goes_on(frame, time):
+                if run is not None:
+                    yield from run.pieces(None)
+                if time is None and run is None:
+                    continue
+                run = _Run(frame, run.end if time is None and run is not None else time)
+            yield from run.pieces(frame)
+    if run is not None:
+        yield from run.pieces(None)
+
+
+class _Run:
+    """Frames of one format without a jump between them, resampled as one."""
+
+    def __init__(self, frame: Any, start: Fraction | None) -> None:
+        assert start is not None
+        self._kind = _kind(frame)
+        self._resampler = av.AudioResampler(format="flt", layout="stereo", rate=SAMPLE_RATE)
+        self._start, self.end = start, start
+        self._written = 0
+
+    def goes_on(self, frame: Any, time: Fraction | None) -> bool:
+        """Whether a frame is of this run."""
+        near = time is None or abs(time - self.end) <= WANDER_SECONDS
+        return near and _kind(frame) == self._kind
+
+    def pieces(self, frame: Any) -> Iterator[tuple[Fraction, NDArray[np.float32]]]:
+        """What comes of a frame; of None: what is left."""
+        if frame is not None:
+            self.end += Fraction(frame.samples, frame.sample_rate)
+            frame.pts = None
+        for out in self._resampler.resample(frame):
+            if out is None:
+                continue
+            block = out.to_ndarray().reshape(-1, CHANNELS)[: out.samples]
+            yield self._start + Fraction(self._written, SAMPLE_RATE), block
+            self._written += len(block)
+
+
+def _kind(frame: Any) -> tuple[int, str, str]:
+    return int(frame.sample_rate), frame.layout.name, frame.format.name

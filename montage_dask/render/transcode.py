@@ -31,10 +31,11 @@ from montage_dask.render.filters import (
 )
 from montage_dask.render.grade import look_of
 from montage_dask.render.mapping import FrameMap, timescale
-from montage_dask.render.pieces import SAID, make_piece, troubled
+from montage_dask.render.pieces import all_there, make_piece, troubled
 from montage_dask.render.running import make_file
 from montage_dask.render.segments import count_frames
 from montage_dask.store import writing
+from montage_dask.store.locks import work_folder
 
 VERSION = 4
 
@@ -83,14 +84,16 @@ def transcode_window(
         told=source,
     )
     try:
-        lines: list[str] = []
-        if source.uniform:
-            lines = encode(source, index, start_frame, stop_frame)
-        wrong = not source.uniform or bool(troubled(lines, {"": source}, UNINDEXED))
+        # Else it is decoded by number, as everywhere where ffmpeg alone does not get it right.
+        right = source.uniform and not troubled(
+            encode(source, index, start_frame, stop_frame), {"": source}, UNINDEXED
+        )
+        missing = count_frames(output) != stop_frame - start_frame
+        right = right and not (missing and all_there(source, index, start_frame, stop_frame))
     except InputChanged:
-        wrong = True
-    if wrong:
-        with tempfile.TemporaryDirectory(prefix=".piece-", dir=output.parent) as folder:
+        right = False
+    if not right:
+        with work_folder("piece", output.parent) as folder:
             piece = make_piece(source, index, start_frame, stop_frame, Path(folder) / "piece.mp4")
             encode(*piece, 0, stop_frame - start_frame)
     written = count_frames(output)
@@ -140,7 +143,7 @@ def _encode(
     deep = source.bit_depth > 8 and not encoding.h264
     if deep:
         options["pix_fmt"] = "yuv420p10le" if encoding.executable is None else "p010le"
-    with tempfile.TemporaryDirectory(prefix=".transcode-", dir=output.parent) as work:
+    with work_folder("transcode", output.parent) as work:
         look = look_of(grade, Path(work))
         if look is not None:
             pixels = "yuv420p10le" if deep else encoding.pixel_format
@@ -158,7 +161,6 @@ def _encode(
         ).get_args()
         return make_file(
             [
-                *SAID,
                 *encoding.device_arguments,
                 "-copyts",
                 "-filter_complex_threads",

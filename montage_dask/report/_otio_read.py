@@ -100,7 +100,9 @@ def _path_of(clip: Any, folder: Path, name: str) -> str:
     elif parts.scheme in PROTOCOLS:
         return str(place_of(unquote(url)))
     elif "://" not in url:
-        path = url if os.path.exists(os.path.join(folder, url)) else unquote(url)
+        ours = reference.metadata.get(NAMESPACE, {}).get("relative_path") == url
+        plain = not ours and os.path.exists(os.path.join(folder, url))
+        path = url if plain else unquote(url, errors="surrogateescape")
     else:
         raise UsageError(f"{name}: {printable(url)} is not a local file; only local media are used")
     if not os.path.isabs(path):

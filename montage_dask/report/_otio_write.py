@@ -13,7 +13,9 @@ import opentimelineio as otio
 
 from montage_dask.errors import printable
 from montage_dask.records import Event, Music, Source, Timeline, to_json
+from montage_dask.report.links import media_url
 from montage_dask.store import is_url, writing
+from montage_dask.timecode import starts_at
 
 NAMESPACE = "montage"
 """Key of our own metadata."""
@@ -63,11 +65,9 @@ def _range(start: Fraction, duration: Fraction | int, rate: Fraction) -> Any:
 
 
 def _reference(path: str, available: Any, folder: Path) -> Any:
+    reference = otio.schema.ExternalReference(media_url(path, folder), available)
     if is_url(path):
-        return otio.schema.ExternalReference(quote(path, safe=":/"), available)
-    reference = otio.schema.ExternalReference(
-        "file://" + quote(path, errors="surrogateescape"), available
-    )
+        return reference
     reference.metadata[NAMESPACE] = {
         "relative_path": quote(os.path.relpath(path, folder), errors="surrogateescape")
     }
@@ -75,11 +75,12 @@ def _reference(path: str, available: Any, folder: Path) -> Any:
 
 
 def _clip(event: Event, source: Source, fps: Fraction, folder: Path) -> Any:
-    available = _range(Fraction(0), source.duration_seconds * source.frame_rate, source.frame_rate)
+    begin, rate = starts_at(source), source.frame_rate
+    available = _range(begin * rate, source.duration_seconds * rate, rate)
     clip = otio.schema.Clip(
         name=printable(Path(source.path).name),
         media_reference=_reference(source.path, available, folder),
-        source_range=_range(event.in_seconds * fps, event.frames, fps),
+        source_range=_range((begin + event.in_seconds) * fps, event.frames, fps),
         metadata={NAMESPACE: _metadata(event)},
     )
     if event.speed != 1:

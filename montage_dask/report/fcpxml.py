@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from montage_dask.errors import printable
 from montage_dask.records import Event, Music, Source, Timeline
-from montage_dask.report.timecode import drops
-from montage_dask.store import is_url, writing
+from montage_dask.report.links import media_url
+from montage_dask.store import writing
+from montage_dask.timecode import drops, on_screen, starts_at
 
 CROSS_DISSOLVE = "FxPlug:4731E73A-8DAC-4113-9A30-AE85B1761265"
 """The one transition whose identifier is the same in every version: dips are written as dissolves of their length, too."""
@@ -39,12 +39,13 @@ def write_fcpxml(
         if event.source not in assets:
             source = sources[event.source]
             rate = _format(resources, formats, source.width, source.height, source.frame_rate)
-            assets[event.source] = _asset(resources, f"a{len(assets) + 1}", source, rate)
+            name = f"a{len(assets) + 1}"
+            assets[event.source] = _asset(resources, name, source, rate, path.parent)
     sound = ET.SubElement(
         resources, "asset", id="music", name=_text(Path(music.path).name), start="0s",
         duration=_time(music.duration_seconds), hasAudio="1", audioSources="1", audioChannels="2",
     )  # fmt: skip
-    ET.SubElement(sound, "media-rep", kind="original-media", src=_url(music.path))
+    ET.SubElement(sound, "media-rep", kind="original-media", src=media_url(music.path, path.parent))
     library = ET.SubElement(root, "library")
     project = ET.SubElement(
         ET.SubElement(library, "event", name="montage-dask"), "project", name=_text(path.stem)
@@ -107,16 +108,18 @@ def _format(
     return known[key]
 
 
-def _asset(resources: ET.Element, identity: str, source: Source, format_id: str) -> str:
+def _asset(
+    resources: ET.Element, identity: str, source: Source, format_id: str, folder: Path
+) -> str:
     asset = ET.SubElement(
-        resources, "asset", id=identity, name=_text(Path(source.path).stem), start="0s",
+        resources, "asset", id=identity, name=_text(Path(source.path).stem), start=_time(starts_at(source)),
         duration=_time(source.duration_seconds), hasVideo="1", format=format_id, videoSources="1",
     )  # fmt: skip
     if source.audio is not None:
         asset.set("hasAudio", "1")
         asset.set("audioSources", "1")
         asset.set("audioChannels", str(source.audio.channels))
-    ET.SubElement(asset, "media-rep", kind="original-media", src=_url(source.path))
+    ET.SubElement(asset, "media-rep", kind="original-media", src=media_url(source.path, folder))
     return identity
 
 
@@ -126,21 +129,23 @@ def _clip(spine: ET.Element, event: Event, asset: str, source: Source, fps: Frac
         spine, "asset-clip", ref=asset, name=_text(Path(source.path).name), srcEnable="video",
         offset=_time(event.start_frame / fps), start=_time(start), duration=_time(event.frames / fps),
     )  # fmt: skip
+    if source.timecode is not None:
+        clip.set("tcFormat", "DF" if ";" in source.timecode else "NDF")
     if event.speed != 1:
         timing = ET.SubElement(clip, "timeMap")
-        end = source.duration_seconds
-        ET.SubElement(timing, "timept", time="0s", value="0s", interp="linear")
-        ET.SubElement(
-            timing, "timept", time=_time(end / event.speed), value=_time(end), interp="linear"
-        )
+        begin, end = starts_at(source), source.duration_seconds
+        for time, value in ((Fraction(0), Fraction(0)), (end / event.speed, end)):
+            ET.SubElement(
+                timing, "timept", time=_time(begin + time), value=_time(begin + value), interp="linear"
+            )  # fmt: skip
     return clip
 
 
 def _start(event: Event, source: Source, fps: Fraction) -> Fraction:
-    """Where the clip begins in its own clock, on a frame of it; a retimed clip has the retimed clock."""
+    """Where the clip begins in its own clock, on a frame of it; a retimed clip's runs at the output's pace."""
     if event.speed == 1:
-        return int(event.in_seconds * source.frame_rate) / source.frame_rate
-    return round(event.in_seconds / event.speed * fps) / fps
+        return starts_at(source) + on_screen(source, event.in_seconds) / source.frame_rate
+    return starts_at(source) + round(event.in_seconds / event.speed * fps) / fps
 
 
 def _transition(spine: ET.Element, event: Event, fps: Fraction) -> None:
@@ -161,12 +166,6 @@ def _markers(clip: ET.Element, event: Event, source: Source, timeline: Timeline)
             ET.SubElement(
                 clip, "marker", start=_time(at), duration=_time(1 / timeline.fps), value="beat"
             )
-
-
-def _url(path: str) -> str:
-    if is_url(path):
-        return quote(path, safe=":/")
-    return "file://" + quote(path, errors="surrogateescape")
 
 
 def _text(text: str) -> str:

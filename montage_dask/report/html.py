@@ -32,8 +32,8 @@ MAY_LACK = (
 )  # fmt: skip
 """Keys that a run that failed, or an older version, has not written."""
 LINKED = (
-    "timeline.otio", "timeline.edl", "timeline.fcpxml", "summary.json", "montage.log", "dask.html",
-    "contact_sheet.jpg", "timeline.png",
+    "timeline.otio", "timeline.edl", "timeline.fcpxml", "timeline.xml", "timeline.otioz", "summary.json", "montage.log",
+    "dask.html", "contact_sheet.jpg", "timeline.png",
 )  # fmt: skip
 """Other files of a run."""
 GOLDEN_DEGREES = 137.508

@@ -188,9 +188,11 @@ def draw_timeline(
     sources = _draw_events(events, timeline, names, thumbnails or {})
     errors = [abs(e) for e in (timeline.error_ms(x) for x in timeline.events[1:]) if e is not None]
     worst = f"cuts at most {max(errors):.1f} ms from their beats" if errors else "no cut on a beat"
+    tempo = f"{music.tempo_bpm:.1f} BPM (confidence {music.confidence:.2f})"
+    if music.confidence <= 0:
+        tempo = "no beat in the music"
     top.set_title(
-        f"{len(timeline.events)} events, {length:.1f} s, {music.tempo_bpm:.1f} BPM "
-        f"(confidence {music.confidence:.2f}), style {_short(timeline.style, 40)}: {worst}",
+        f"{len(timeline.events)} events, {length:.1f} s, {tempo}, style {_short(timeline.style, 40)}: {worst}",
         color=INK, fontsize=11, loc="left", parse_math=False,
     )  # fmt: skip
     look = {"fontsize": 8, "facecolor": BACKGROUND, "edgecolor": "none", "labelcolor": INK}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from montage_dask.records import Event, Music, Shot, Source, Timeline, to_json
 from montage_dask.store import Place
+from montage_dask.timecode import starts_at
 
 
 class Left(Protocol):
@@ -66,7 +67,7 @@ def heard(timeline: Timeline, music: Music, waveform: Sequence[float]) -> dict[s
         "downbeats_seconds": [
             round(float(b - start), 3)
             for b in (music.beats_seconds[i] for i in music.downbeats)
-            if start <= b < start + length
+            if music.confidence > 0 and start <= b < start + length
         ],
         "sections": [
             {
@@ -115,7 +116,7 @@ def run_summary(
 
 
 def analysis_summary(
-    sources: Mapping[str, Source],
+    sources: Iterable[Source],
     shots: Sequence[Shot],
     music: Sequence[Music],
     skipped: Sequence[Left],
@@ -126,7 +127,7 @@ def analysis_summary(
     for shot in shots:
         by_source.setdefault(shot.source, []).append(shot)
     return {
-        "footage": [_footage(s, by_source.get(k, [])) for k, s in sources.items()],
+        "footage": [_footage(s, by_source.get(s.identity, [])) for s in sources],
         "music": [_music(m) for m in music],
         "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
         **ran,
@@ -145,6 +146,8 @@ def _footage(source: Source, shots: Sequence[Shot]) -> dict[str, Any]:
         "height": source.height,
         "codec": source.codec,
         "rotation_degrees": source.rotation_degrees,
+        "timecode": source.timecode,
+        "starts_at_seconds": str(starts_at(source)),
         "warnings": list(source.warnings),
         "shots": [
             {

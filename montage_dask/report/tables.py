@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from montage_dask.errors import UsageError, printable
+from montage_dask.report.links import file_url, media_url
 from montage_dask.store import Place, write_json, writing
 
 SHOT_COLUMNS = (
@@ -80,6 +80,12 @@ def _write_otio(result: Mapping[str, Any], path: Place) -> None:
     track = otio.schema.Track(name="shots", kind=otio.schema.TrackKind.Video)
     for clip in result["footage"]:
         rate = float(Fraction(clip["fps_exact"]))
+        begin = float(Fraction(clip["starts_at_seconds"]) * Fraction(clip["fps_exact"]))
+        url = (
+            media_url(clip["path"], path.parent)
+            if isinstance(path, Path)
+            else file_url(clip["path"])
+        )
 
         def span(start: float, duration: float, rate: float = rate) -> Any:
             time = otio.opentime.RationalTime
@@ -87,14 +93,12 @@ def _write_otio(result: Mapping[str, Any], path: Place) -> None:
 
         for number, shot in enumerate(clip["shots"]):
             length = shot["stop_frame"] - shot["start_frame"]
-            reference = otio.schema.ExternalReference(
-                "file://" + quote(clip["path"], errors="surrogateescape"), span(0, clip["frames"])
-            )
+            reference = otio.schema.ExternalReference(url, span(begin, clip["frames"]))
             track.append(
                 otio.schema.Clip(
                     name=f"{printable(Path(clip['path']).name)} {number}",
                     media_reference=reference,
-                    source_range=span(shot["start_frame"], length),
+                    source_range=span(begin + shot["start_frame"], length),
                     metadata={"montage_shot": dict(shot)},
                 )
             )

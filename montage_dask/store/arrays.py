@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ import numpy as np
 from montage_dask.errors import DamagedArtefact
 from montage_dask.store import objects
 from montage_dask.store.artefacts import storage_error
+from montage_dask.store.locks import work_folder
 from montage_dask.store.places import Place, Url
 
 if TYPE_CHECKING:
@@ -70,9 +70,6 @@ def create_array(folder: Place, name: str, spec: ArraySpec) -> None:
                 create_array(Path(temporary), name, spec)
                 objects.write(description, (Path(temporary) / name / DESCRIPTION).read_bytes())
         return
-    import zarr
-    from zarr.codecs import BloscCodec, Crc32cCodec
-
     target = folder / name
     if _describes(_read(target / DESCRIPTION), spec):
         return
@@ -80,7 +77,15 @@ def create_array(folder: Place, name: str, spec: ArraySpec) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(folder, error) from error
-    part = folder / f".{name}.{uuid.uuid4().hex[:12]}.part"
+    with work_folder("array", folder) as work:
+        part = work / name
+        _create(part, target, spec)
+
+
+def _create(part: Path, target: Path, spec: ArraySpec) -> None:
+    import zarr
+    from zarr.codecs import BloscCodec, Crc32cCodec
+
     try:
         zarr.create_array(
             store=str(part),
@@ -102,8 +107,6 @@ def create_array(folder: Place, name: str, spec: ArraySpec) -> None:
                 os.replace(part / DESCRIPTION, target / DESCRIPTION)
     except OSError as error:
         raise storage_error(target, error) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _spec(spec: ArraySpec) -> tuple[Any, ...]:
@@ -159,8 +162,15 @@ def write_rows(folder: Place, name: str, start: int, rows: NDArray[Any]) -> None
     chunk = array.chunks[0]
     if start % chunk or len(rows) != min(chunk, array.shape[0] - start):
         raise ValueError(f"rows {start}…{start + len(rows)} of {name} are not one chunk of {chunk}")
+    file = f"{name}/{_chunk_name(array, start)}"
     try:
-        array[start : start + len(rows)] = rows
+        # In a folder that is swept when we die: what Zarr leaves behind nobody could tell from what is under way.
+        with work_folder("window", folder) as work:
+            (work / name).mkdir()
+            shutil.copyfile(folder / name / DESCRIPTION, work / name / DESCRIPTION)
+            _open(work, name, "r+")[start : start + len(rows)] = rows
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(work / file, folder / file)
     except OSError as error:
         raise storage_error(folder / name, error) from error
 

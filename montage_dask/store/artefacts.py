@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 
 from montage_dask.errors import StoreError, printable
 from montage_dask.store import objects
+from montage_dask.store.locks import begin_part
 from montage_dask.store.places import Place, Url
 
 
@@ -58,10 +58,11 @@ def writing(path: Place) -> Iterator[Path]:
             yield Path(folder) / path.name
             objects.upload(Path(folder) / path.name, path)
         return
-    part = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
+    part, lock = path, None
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            part, lock = begin_part(path)
             yield part
             os.replace(part, path)
         except OSError as error:
@@ -73,8 +74,11 @@ def writing(path: Place) -> Iterator[Path]:
                 raise
             raise storage_error(path, error) from error
     finally:
-        with suppress(OSError):  # never hide why it failed
-            part.unlink(missing_ok=True)
+        if part != path:
+            with suppress(OSError):  # never hide why it failed
+                part.unlink(missing_ok=True)
+        if lock is not None:
+            lock.close()
 
 
 def storage_error(path: Path, error: OSError) -> StoreError:
@@ -83,9 +87,12 @@ def storage_error(path: Path, error: OSError) -> StoreError:
     advice = {
         errno.ENOSPC: "the disk is full: free some space and run again, finished work is kept",
         errno.EDQUOT: "the disk quota is used up: free some space and run again",
-        errno.EROFS: "the file system is read-only: choose another --output or --run-dir",
-        errno.EACCES: "no permission to write: choose another --output or --run-dir",
-        errno.EPERM: "no permission to write: choose another --output or --run-dir",
+        errno.EROFS: "the file system is read-only: choose another --output, --run-dir or --store",
+        errno.EACCES: "no permission to write: choose another --output, --run-dir or --store",
+        errno.EPERM: "no permission to write: choose another --output, --run-dir or --store",
+        errno.ENOENT: "its folder was removed meanwhile: run again",
+        errno.EIO: "the disk fails: choose another --output, --run-dir or --store",
+        errno.ESTALE: "the shared folder was lost: mount it again, and run again",
         errno.EEXIST: "a part of the path is a file, not a folder",
         errno.ENOTDIR: "a part of the path is a file, not a folder",
         errno.ENAMETOOLONG: "the name is too long",

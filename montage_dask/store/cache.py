@@ -28,6 +28,7 @@ from typing import Any
 
 from montage_dask.errors import DamagedArtefact, MediaError, StoreError, printable
 from montage_dask.store import objects
+from montage_dask.store.locks import Lock
 from montage_dask.store.own_files import open_own
 from montage_dask.store.places import Url
 
@@ -116,7 +117,7 @@ class Cache:
             state = objects.state_of(wanted.url)
             self._check(wanted, state)
             path = self._path(wanted.url, "" if wanted.constant else state["etag"])
-            lock = _Lock(self._made() / f"{path.stem}.lock", exclusive=True)
+            lock = Lock(self._made() / f"{path.stem}.lock", exclusive=True)
             try:
                 if _told(path) is None:
                     self._copy(wanted.url, path, state)
@@ -134,7 +135,7 @@ class Cache:
         """Hold a copy, if it is there, until `held` ends."""
         if _told(path) is None:
             return None
-        lock = _Lock(path.with_suffix(".lock"), exclusive=False)
+        lock = Lock(path.with_suffix(".lock"), exclusive=False)
         if _told(path) is None:  # removed before we held it
             lock.close()
             return None
@@ -194,7 +195,7 @@ class Cache:
         """
         if size > self.limit_bytes:
             raise self._too_large(url, size)
-        with _Lock(self._made() / "room.lock", exclusive=True):
+        with Lock(self._made() / "room.lock", exclusive=True):
             self._make_room(size, url)
             file = open_own(part, "wb")  # closed, and so unlocked, by the caller
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -241,7 +242,7 @@ class Cache:
     def _dropped(self, path: Path) -> bool:
         """Remove a copy, unless it is in use."""
         try:
-            lock = _Lock(path.with_suffix(".lock"), exclusive=True, wait=False)
+            lock = Lock(path.with_suffix(".lock"), exclusive=True, wait=False)
         except BlockingIOError:
             return False
         with lock:
@@ -281,43 +282,17 @@ class Cache:
         if work.is_symlink():
             raise StoreError(f"{work} is a link: remove it")
         for old in work.glob("*.lock"):
-            with suppress(OSError), _Lock(old, exclusive=True, wait=False):
+            with suppress(OSError), Lock(old, exclusive=True, wait=False):
                 shutil.rmtree(old.with_suffix(""), ignore_errors=True)
                 old.unlink()
         folder = work / f"{os.getpid()}-{random.randbytes(6).hex()}"
-        with _Lock(folder.with_name(folder.name + ".lock"), exclusive=True):
+        with Lock(folder.with_name(folder.name + ".lock"), exclusive=True):
             folder.mkdir()
             try:
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.with_name(folder.name + ".lock").unlink(missing_ok=True)
-
-
-class _Lock:
-    """A lock of the kernel on a file, which is made for it.
-
-    Raises:
-        BlockingIOError: somebody else holds it, and we do not wait.
-    """
-
-    def __init__(self, path: Path, *, exclusive: bool, wait: bool = True) -> None:
-        how = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(self._file, how)
-        except BaseException:
-            os.close(self._file)
-            raise
-
-    def close(self) -> None:
-        os.close(self._file)
-
-    def __enter__(self) -> _Lock:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _address(url: Url) -> str:

@@ -123,9 +123,19 @@ def test_20_megabytes_up_and_down_are_the_same(cgpu: Cgpu, colab: Colab, tmp_pat
         assert len(content) / seconds > 10e6
 
 
-def test_one_endless_line_is_fatal(cgpu: Cgpu, colab: Colab) -> None:
+def test_one_endless_line_is_slow_in_large_frames(cgpu: Cgpu, colab: Colab) -> None:
     cgpu.remote("true")
-    (colab.root() / "large").write_bytes(bytes(10_000_000))
+    content = os.urandom(2_000_000)
+    (colab.root() / "large").write_bytes(content)
+    code, text = cgpu.remote(f"base64 -w 0 {colab.root() / 'large'}; echo", seconds=120)
+    assert code == 0
+    assert base64.b64decode(text.strip(), validate=True) == content
+
+
+def test_one_endless_line_is_fatal_in_small_frames(cgpu: Cgpu, colab: Colab) -> None:
+    cgpu.remote("true")
+    colab.knobs.frame_chars = 1024
+    (colab.root() / "large").write_bytes(bytes(20_000_000))
     command = f"echo started; base64 -w 0 {colab.root() / 'large'}"
     cgpu.hangs("run", "--", command, after="started\n", seconds=2.5)
 

@@ -56,7 +56,7 @@ def test_remote_errors_come_on_stdout(cgpu: Cgpu) -> None:
 @pytest.mark.parametrize(
     ("command", "text"),
     [
-        (r"printf 'a\n\n  \nb\n'", "a\nb\n"),
+        (r"printf 'a\n\n  \nb\n'", "a\n  \nb\n"),
         (r"printf '\033[31mred\033[0m\n'", "red\n"),
         (r"printf '10%%\r50%%\r100%%\n'", "10%50%100%\n"),
         ("echo '/# prompt'", "prompt\n"),

@@ -120,4 +120,9 @@ def test_the_list_of_models(cgpu_binary: Path) -> None:
         [cgpu_binary, "serve", "--list-models"], capture_output=True, text=True, timeout=20
     )
     assert listed.returncode == 0
-    assert len(listed.stdout.split()) == 5
+    heading, *items = listed.stdout.strip().splitlines()
+    assert not heading.lstrip().startswith("-")
+    models = [item.strip().removeprefix("- ") for item in items if item.lstrip().startswith("- ")]
+    assert len(models) == 5
+    assert all(" " not in model for model in models)
+    assert "gemini-2.0-flash" in models

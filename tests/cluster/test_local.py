@@ -43,6 +43,9 @@ def test_without_a_gpu_nothing_changes(monkeypatch, wanted):
     monkeypatch.setattr(devices, "count_gpus", lambda: 0)
     with connect(settings(**{"gpu-workers": wanted})) as client:
         assert dict(capacity_of(client).resources) == {"CPU": 1}
+        assert (
+            client.cluster.scheduler.worker_ttl == 30
+        )  # a worker that hangs is not waited for longer
 
 
 def test_a_gpu_that_does_not_start_is_no_failure(monkeypatch, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -24,11 +25,19 @@ from montage_dask.analysis.transnet import read_scores
 from montage_dask.config import size
 from montage_dask.errors import NoCapacity, RuntimeLost, TargetFailed, TransferCorrupt
 from montage_dask.graph import converting, remote
-from montage_dask.graph.bundle import Question, read_answers, unpack, write_bundle
+from montage_dask.graph.bundle import (
+    FUNCTIONS,
+    Question,
+    most_answer_bytes,
+    read_answers,
+    run_bundle,
+    unpack,
+    write_bundle,
+)
 from montage_dask.graph.converting import Transcoding
 from montage_dask.graph.encoding import Choice
 from montage_dask.graph.operation import Request, perform
-from montage_dask.graph.parcel import pack
+from montage_dask.graph.parcel import Parcel, pack
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.remote import Dispatcher, ask_remotely, perform_remotely
 from montage_dask.graph.requests import music_request, scores_requests, strip_requests
@@ -294,3 +303,105 @@ def test_op_runs_one_request_of_a_file(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert Fraction(json.loads(done.stdout)["music"]["duration_seconds"]) == 8
+
+
+QUESTIONS = [
+    "montage_dask.cgpu.process:start", "montage_dask.media.ffmpeg:run_ffmpeg", "montage_dask.store.artefacts:write_json",
+    "os:system", "montage_dask.graph.bundle:importlib", "montage_dask.config.values:os", "montage_dask.media.encoders:subprocess",
+    "montage_dask.config.values:size.read", "montage_dask.config.values:number", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", QUESTIONS)
+def test_a_bundle_calls_functions_of_a_table_only(tmp_path, function):
+    """Such as `cgpu.process:start`, which starts whatever program it is told to."""
+    mark = tmp_path / "code-ran"
+    write_bundle([Question(function, (["touch", str(mark)], {}))], tmp_path / "b.tar")
+    list(run_bundle(tmp_path / "b.tar", tmp_path / "a.tar", tmp_path / "there", "cpu"))
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        (said,) = json.load(tar.extractfile("answers.json"))
+    assert "no function of montage-dask" in said["error"]
+    assert not mark.exists()
+
+
+def test_every_function_of_the_table_is_there():
+    for named in FUNCTIONS:
+        module, _, name = named.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/hostname", "bundle:../../secret", "bundle:/etc/hostname", "../secret", "file:///etc/hostname"]
+)  # fmt: skip
+def test_a_bundle_names_files_of_its_own_only(tmp_path, name):
+    """An answer must not bring what lies beside it on the machine that runs it."""
+    track = click_track(tmp_path / "track.wav", 4)
+    request = music_request(str(track), SETTINGS)
+    parcel = pack(request, Store(tmp_path / "store"), tmp_path)
+    bad = replace(parcel.request, paths={**parcel.request.paths, "path": name})
+    write_bundle([replace(parcel, request=bad)], tmp_path / "b.tar")
+    list(run_bundle(tmp_path / "b.tar", tmp_path / "a.tar", tmp_path / "there", "cpu"))
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        (said,) = json.load(tar.extractfile("answers.json"))
+    assert "which is no file of it" in said["error"]
+
+
+def test_a_bundle_runs_operations_that_travel_only(tmp_path):
+    """Stills, say, are written wherever the request says."""
+    target = tmp_path / "written.jpg"
+    request = Request("stills", {"outputs": {"0": str(target)}}, {"outputs": {}})
+    write_bundle([Parcel(request, {})], tmp_path / "b.tar")
+    list(run_bundle(tmp_path / "b.tar", tmp_path / "a.tar", tmp_path / "there", "cpu"))
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        (said,) = json.load(tar.extractfile("answers.json"))
+    assert "no operation of bundles" in said["error"]
+
+
+def sparse_tar(path, name, size):
+    """10 kB that say that they are a large file with holes, as GNU tar writes it."""
+    member = tarfile.TarInfo(name)
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[156:157] = b"S"
+    header[386:410] = b"%011o\0%011o\0" % (size, 0)
+    header[483:495] = b"%011o\0" % size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    path.write_bytes(bytes(header) + bytes(10240 - 512))
+    with tarfile.open(path) as tar:
+        assert tar.next().size == size
+
+
+def test_archives_write_no_more_than_they_have(tmp_path):
+    large = 300_000_000
+    sparse_tar(tmp_path / "sparse.tar", "store/good", large)
+    (tmp_path / "plain").write_bytes(bytes(large))
+    with tarfile.open(tmp_path / "packed.tar.gz", "w:gz", compresslevel=1) as tar:
+        tar.add(tmp_path / "plain", "store/good")
+    with tarfile.open(tmp_path / "large.tar", "w") as tar:
+        tar.add(tmp_path / "plain", "store/good")
+    cases = {"sparse.tar": large * 2, "packed.tar.gz": large * 2, "large.tar": 256_000_000}
+    for name, most in cases.items():
+        folder = tmp_path / f"into-{name}"
+        with pytest.raises(TransferCorrupt):
+            unpack(tmp_path / name, folder, lambda name: True, most)
+        assert sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) < 1000, name
+
+
+def test_the_answer_to_a_question_is_small(tmp_path):
+    (tmp_path / "answers.json").write_text(json.dumps([{"value": "x" * 3_000_000}]))
+    with tarfile.open(tmp_path / "answer.tar", "w") as tar:
+        tar.add(tmp_path / "answers.json", "answers.json")
+    question = Question("montage_dask.config.values:size", ("16x16",))
+    with pytest.raises(TransferCorrupt, match="more than the 2,000,000 that were expected"):
+        read_answers(tmp_path / "answer.tar", [question], tmp_path / "out")
+    assert most_answer_bytes([None, 30_000_000]) == 302_000_000
+    assert most_answer_bytes([200_000_000]) == 1_000_000_000
+
+
+def test_an_answer_that_is_nested_without_end_is_damage(tmp_path):
+    (tmp_path / "answers.json").write_text("[" * 100_000 + "]" * 100_000)
+    with tarfile.open(tmp_path / "answer.tar", "w") as tar:
+        tar.add(tmp_path / "answers.json", "answers.json")
+    question = Question("montage_dask.config.values:size", ("16x16",))
+    with pytest.raises(TransferCorrupt, match="nested"):
+        read_answers(tmp_path / "answer.tar", [question], tmp_path / "out")

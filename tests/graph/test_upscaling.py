@@ -260,9 +260,9 @@ def test_the_plan_guesses_what_upscaling_takes(driver, tmp_path, model, monkeypa
 
     monkeypatch.setattr(driver.workers, "capacity", lambda: Capacity({"CPU": 1}, {"CPU": 1}, 1))
     assert guess("auto", "128x72") == guess("off", "128x72") == guess("on", "80x46") == []
-    ((name, count, seconds),) = guess("on", "128x72")
+    ((name, count, work),) = guess("on", "128x72")
     assert (name, count) == ("upscale", 2)  # 37.5 of 60 frames
-    assert 0.1 < seconds < 10
+    assert 0.1 < work.cpu_seconds < 10
 
 
 def test_auto_leaves_it_to_accelerators(tmp_path, driver, model, monkeypatch):

@@ -245,3 +245,12 @@ def test_upscale_as_a_user_does(tmp_path: Path):
     after, _ = probe(made["output"])
     assert (after.width, after.height, after.frames) == (256, 144, 25)
     assert done.json["expected_seconds"] > 0
+
+
+def test_quiet_is_quiet(material, tmp_path):
+    """The result on stdout, and not a word beside it; also of Python's and Dask's warnings."""
+    arguments = (material.footage, "--music", material.music, "-o", tmp_path / "o.mp4", *SMALL)
+    done = montage("run", *arguments, "--duration", "4", "-q")
+    assert done.code == 0
+    assert done.stdout == f"{tmp_path / 'o.mp4'}\n"
+    assert done.stderr == ""

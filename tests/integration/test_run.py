@@ -100,7 +100,7 @@ def test_what_stands_in_the_run_folder(first):
     folder = Path(done.json["run_dir"])
     names = {p.name for p in folder.iterdir()}
     assert names >= {
-        "timeline.otio", "timeline.edl", "timeline.fcpxml", "summary.json", "contact_sheet.jpg", "timeline.png",
+        "timeline.otio", "timeline.edl", "timeline.fcpxml", "timeline.xml", "summary.json", "contact_sheet.jpg", "timeline.png",
         "report.html", "progress.json",
     }  # fmt: skip
     assert json.loads((folder / "summary.json").read_text())["cuts"] == done.json["cuts"]

@@ -87,7 +87,12 @@ def test_a_cut_is_small_and_says_what_the_source_says(tmp_path):
     assert (cut.index is index, cut.reindexed) == (True, False)
     assert np.array_equal(own.pts, index.pts[80 : cut.ranges[0][1]])
     assert cut.source == replace(
-        source, path=str(cut.path), size_bytes=cut.size_bytes, audio=None, stream_index=0
+        source,
+        path=str(cut.path),
+        size_bytes=cut.size_bytes,
+        audio=None,
+        stream_index=0,
+        excerpt=True,
     )
 
 

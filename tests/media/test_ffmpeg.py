@@ -15,9 +15,12 @@ import pytest
 from makers import film
 
 import montage_dask
-from montage_dask.errors import FFmpegError, UsageError
+from montage_dask.errors import FFmpegError, FFmpegKilled, UsageError
+from montage_dask.graph import operation
+from montage_dask.graph.operation import STALL, Operation, Request, perform
 from montage_dask.media import ffmpeg
 from montage_dask.media.ffmpeg import binary, input_arguments, output_argument, run_ffmpeg, version
+from montage_dask.store import Store
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(montage_dask.__file__).parents[1])}
 ENDLESS = ["-re", "-f", "lavfi", "-i", "color=size=16x16:rate=5", "-f", "null", "-"]
@@ -80,6 +83,56 @@ def test_a_child_that_stalls_half_way_is_killed(pipe, tmp_path):
         )  # fmt: skip
     assert seen[-1] > 50
     os.close(holder)
+
+
+def test_the_setting_holds_for_every_child_of_an_operation(pipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(operation, "_REGISTRY", {})
+    hang = ["-f", "nut", "-i", str(pipe), "-f", "null", "-"]
+    operation.register(
+        Operation("hang", "media.probe", lambda *_: {"said": run_ffmpeg(hang, about="clip.nut")})
+    )
+    began = time.monotonic()
+    with pytest.raises(FFmpegError, match="no progress for 1 s"):
+        perform(Request("hang", {}, {STALL: 1}), Store(tmp_path))
+    assert time.monotonic() - began < 20
+    assert gone(pipe.name)
+
+
+def test_a_child_that_somebody_stops_is_killed_and_no_file_blamed():
+    marker = f"color=size=16x16:rate=5:color=0x{(os.getpid() + 2) % 0xFFFFFF:06x}"
+
+    def stop(_frame: int) -> None:
+        for pid in running(marker):
+            os.kill(pid, signal.SIGSTOP)
+
+    with pytest.raises(FFmpegKilled, match="stopped by somebody"):
+        run_ffmpeg(
+            [marker if a.startswith("color") else a for a in ENDLESS],
+            about="x", stall_seconds=1, on_frame=stop,
+        )  # fmt: skip
+    assert gone(marker)
+
+
+def test_a_pause_of_everything_is_no_stall():
+    """Ctrl-Z and fg, or a laptop that slept: only ffmpeg goes on, and ends well, or goes on with us."""
+    code = (
+        "import sys; from montage_dask.media.ffmpeg import run_ffmpeg\n"
+        "print('ready', flush=True); run_ffmpeg(sys.argv[1:], about='x', stall_seconds=1); print('well', flush=True)"
+    )
+    for seconds in ("1", "6"):
+        parent = subprocess.Popen(
+            [sys.executable, "-c", code, "-t", seconds, *ENDLESS],
+            stdout=subprocess.PIPE, text=True, env=ENVIRONMENT,
+        )  # fmt: skip
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        parent.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        parent.send_signal(signal.SIGCONT)
+        assert parent.stdout.readline() == "well\n"
+        assert parent.wait() == 0
+        parent.stdout.close()
 
 
 def test_slow_is_not_stalled(tmp_path):

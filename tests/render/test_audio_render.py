@@ -12,6 +12,7 @@ from montage_dask.media.loudness import measure_loudness
 from montage_dask.media.probe import probe
 from montage_dask.records import Event, Timeline
 from montage_dask.render.audio import render_audio
+from montage_dask.render.source_sound import lay_out
 
 RATE = 48_000
 
@@ -245,3 +246,95 @@ def test_music_without_sound_is_refused(tmp_path):
         render_audio(
             timeline(), str(tmp_path / "gone.ogg"), {}, tmp_path / "o.m4a", keep_audio=False
         )
+
+
+def _clip(path, sound, *options, seconds=8):
+    """A clip of 25 pictures a second with a given sound."""
+    picture = f"testsrc2=size=160x96:rate=25:duration={seconds}"
+    run_ffmpeg(
+        [
+            "-f",
+            "lavfi",
+            "-i",
+            picture,
+            "-i",
+            str(sound),
+            "-preset",
+            "ultrafast",
+            *options,
+            str(path),
+        ],
+        about=path,
+    )
+    return probe(path)[0]
+
+
+def _kept(tmp_path, source, start, seconds):
+    """The sound kept of a part of a clip, left channel."""
+    frames = round(seconds * 25)
+    made = timeline(frames, events=(Event(0, frames, source.identity, 0, Fraction(start)),))
+    assert lay_out(made, {source.identity: source}, tmp_path / "kept.f32") == 1
+    return np.fromfile(tmp_path / "kept.f32", np.float32).reshape(-1, 2)[:, 0]
+
+
+def test_kept_sound_follows_the_clock_that_its_pictures_have(tmp_path):
+    """Where the sound pauses, it does so in the montage: what is seen and heard together stays together."""
+    wav = write_sound(tmp_path / "s.wav", clicks(6, 1.0, 0.5))
+    gap = "asetnsamples=1024,asetpts='PTS+if(gte(T,3),0.3/TB,0)'"
+    source = _clip(tmp_path / "gap.mkv", wav, "-af", gap, "-c:a", "pcm_s16le")
+    sound = np.abs(_kept(tmp_path, source, 2, 4))
+    found = np.flatnonzero(sound > 0.4) / RATE
+    assert len(found)
+    for wanted in (0.5, 1.8, 2.8):
+        assert np.abs(found - wanted).min() < 0.002
+    assert not ((found > 1.4) & (found < 1.7)).any()
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "aac"), ("a.ts", "mp2"), ("a.mp4", "aac")])
+def test_kept_sound_has_no_holes_where_stamps_are_rounded(tmp_path, name, codec):
+    """Matroska counts in milliseconds, and no frame of sound is as long as whole ones."""
+    tone = np.sin(2 * np.pi * 500 * np.arange(8 * 44_100) / 44_100) * 0.5
+    wav = write_sound(tmp_path / "s.wav", tone, 44_100)
+    source = _clip(tmp_path / name, wav, "-c:a", codec)
+    sound = _kept(tmp_path, source, 2, 4)[RATE // 10 : -RATE // 10]
+    steps = np.abs(np.diff(sound))
+    assert steps.max() < 1.3 * np.percentile(steps, 95)
+
+
+def test_kept_sound_goes_on_where_its_format_changes(tmp_path):
+    wav = write_sound(tmp_path / "s.wav", clicks(8, 1.0, 0.5))
+    parts = []
+    for number, options in enumerate((["-ac", "2"], ["-ac", "1", "-ar", "32000"])):
+        part = tmp_path / f"{number}.aac"
+        cut = ["-ss", str(4 * number), "-t", "4", "-i", str(wav)]
+        run_ffmpeg([*cut, *options, str(part)], about=part)
+        parts.append(part.read_bytes())
+    joined = tmp_path / "joined.aac"
+    joined.write_bytes(b"".join(parts))
+    source = _clip(tmp_path / "joined.ts", joined, "-c:a", "copy", "-bsf:a", "null")
+    sound = np.abs(_kept(tmp_path, source, 1, 6))
+    assert sound[: 2 * RATE].max() > 0.4
+    assert sound[4 * RATE :].max() > 0.2
+
+
+def test_kept_sound_before_time_0_is_in_sync(tmp_path):
+    """A recording whose 33-bit clock begins again after 4 s, so that it starts before 0: beeps at 1 s, 3 s and 5 s."""
+    path = tmp_path / "wrap.ts"
+    beep = "between(mod(t,2),1,1.1)"
+    run_ffmpeg(
+        [
+            "-f", "lavfi", "-i", "color=gray:size=64x64:rate=25:duration=6",
+            "-f", "lavfi", "-i", f"aevalsrc='0.7*sin(2000*t)*{beep}':s=48000:d=6",
+            "-c:v", "mpeg2video", "-g", "5", "-c:a", "mp2", "-output_ts_offset", "95439.7", f"file:{path}",
+        ],
+        about=path,
+    )  # fmt: skip
+    source, _ = probe(path)
+    assert source.start_pts < 0
+    made = timeline(100, events=(Event(0, 100, source.identity, 0, Fraction(1, 2)),))
+    assert lay_out(made, {source.identity: source}, tmp_path / "kept.f32") == 1
+    heard = np.abs(np.fromfile(tmp_path / "kept.f32", np.float32).reshape(-1, 2)[:, 0])
+    for second in (0.5, 2.5):
+        at = round(second * RATE)
+        assert heard[at - RATE // 4 : at - RATE // 50].max() < 0.05
+        assert heard[at + RATE // 50 : at + RATE // 12].max() > 0.4

@@ -75,6 +75,13 @@ def test_every_reference_exists_and_every_name_survives(tmp_path):
     used = {e.get(k) for e in root.iter() for k in ("ref", "format") if e.get(k)}
     assert used <= known
     urls = [e.get("src") for e in root.iter("media-rep")]
+    assert {str(tmp_path / unquote(u)) for u in urls} == {
+        *(s.path for s in sources.values()),
+        track.path,
+    }
+    (tmp_path / "far").mkdir()
+    root = written(tmp_path / "far", on_beats(sources, track, events=6), sources, track)
+    urls = [e.get("src") for e in root.iter("media-rep")]
     assert all(u.startswith("file:///") for u in urls)
     assert {unquote(u[len("file://") :]) for u in urls} == {
         *(s.path for s in sources.values()),

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from fractions import Fraction
+from urllib.parse import unquote
 
 import opentimelineio as otio
 import pytest
@@ -61,6 +62,13 @@ def test_any_file_name_is_found_again(tmp_path):
     assert read_otio(tmp_path / "t.otio", sources, **SIZE) == timeline
 
 
+def test_names_that_look_quoted_are_told_from_those_that_are(tmp_path):
+    sources, track = sources_in(tmp_path, ("a b.mp4", "a%20b.mp4", "a%2520b.mp4")), music(tmp_path)
+    timeline = on_beats(sources, track)
+    write_otio(timeline, sources, track, tmp_path / "t.otio")
+    assert read_otio(tmp_path / "t.otio", sources, **SIZE) == timeline
+
+
 def test_media_are_found_when_the_folder_was_moved(tmp_path):
     old = tmp_path / "old"
     old.mkdir()
@@ -83,7 +91,15 @@ def test_other_programs_see_rates_links_and_beats(tmp_path):
     assert sound.duration().value == timeline.frames
     clips = [c for c in video if isinstance(c, otio.schema.Clip)]
     assert [c.source_range.duration.value for c in clips] == [e.frames for e in timeline.events]
-    assert all(c.media_reference.target_url.startswith("file:///") for c in clips)
+    assert {unquote(c.media_reference.target_url) for c in clips} == {
+        "one.mp4",
+        "two.mp4",
+        "three.mov",
+    }
+    (tmp_path / "far").mkdir()
+    write_otio(timeline, sources, track, tmp_path / "far" / "t.otio")
+    far = otio.adapters.read_from_file(str(tmp_path / "far" / "t.otio"))
+    assert all(c.media_reference.target_url.startswith("file:///") for c in far.find_clips())
     fades = [c for c in video if isinstance(c, otio.schema.Transition)]
     assert [f.in_offset.value + f.out_offset.value for f in fades] == [8.0] * 4
     colours = [m.color for m in document.tracks.markers]

@@ -89,7 +89,7 @@ def analysed(tmp_path):
         for key in sources
         for n in range(2)
     ]  # fmt: skip
-    return sources, analysis_summary(sources, shots, [track], [], {"operations": []})
+    return sources, analysis_summary(sources.values(), shots, [track], [], {"operations": []})
 
 
 def test_the_contract_of_analyse(tmp_path):

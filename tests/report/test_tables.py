@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import opentimelineio as otio
@@ -14,6 +15,7 @@ from montage_dask.errors import UsageError
 from montage_dask.records import Shot
 from montage_dask.report.summary import analysis_summary
 from montage_dask.report.tables import write_analysis
+from montage_dask.timecode import number_of
 
 
 def shot(identity: str, index: int, start: int, stop: int, rate: Fraction) -> Shot:
@@ -29,7 +31,7 @@ def result(tmp_path):
     shots = [
         shot(k, i, 100 * i, 100 * i + 100, s.frame_rate) for k, s in sources.items() for i in (0, 1)
     ]
-    return analysis_summary(sources, shots, [music(tmp_path)], [], {"operations": []})
+    return analysis_summary(sources.values(), shots, [music(tmp_path)], [], {"operations": []})
 
 
 def test_json(result, tmp_path):
@@ -80,6 +82,23 @@ def test_otio_cuts_each_clip_into_its_shots(result, tmp_path):
     assert len(clips) == 2 * len(HOSTILE)
     assert clips[1].source_range.start_time.value == 100
     assert clips[1].source_range.duration.value == 100
+
+
+def test_otio_counts_from_the_source_timecode(tmp_path):
+    sources = {
+        k: replace(s, timecode="14:09:42:00", timecode_rate=s.frame_rate)
+        for k, s in media(tmp_path).items()
+    }
+    shots = [shot(k, 0, 100, 200, s.frame_rate) for k, s in sources.items()]
+    result = analysis_summary(sources.values(), shots, [], [], {"operations": []})
+    assert {f["timecode"] for f in result["footage"]} == {"14:09:42:00"}
+    (path,) = write_analysis(result, tmp_path / "a.otio")
+    found = otio.adapters.read_from_file(str(path), adapter_name="otio_json")
+    for clip, source in zip(found.find_clips(), sources.values(), strict=True):
+        begin = clip.media_reference.available_range.start_time
+        assert begin.value == pytest.approx(number_of("14:09:42:00", source.frame_rate))
+        assert (clip.source_range.start_time - begin).value == pytest.approx(100)
+        assert str(tmp_path) not in clip.media_reference.target_url  # lies below the export
 
 
 def test_a_folder_gets_all_of_them(result, tmp_path):

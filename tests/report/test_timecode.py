@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from montage_dask.report.timecode import drops, timecode
+from montage_dask.timecode import drops, timecode
 
 NTSC, DOUBLE, FILM = Fraction(30000, 1001), Fraction(60000, 1001), Fraction(24000, 1001)
 

@@ -61,6 +61,8 @@ class Knobs:
     """One letter or digit of the output becomes another one, once per terminal."""
     corrupt_downloads_after: int = 2000
     """Characters of output before that may happen."""
+    frame_chars: int | None = None
+    """The most characters of output in one frame; None: as they come, up to 131072."""
     output_chars_per_second: float | None = None
     """A slow line."""
     line_limit: int = 4095

@@ -164,6 +164,7 @@ class Service:
         drop_after, hole_after = knobs.use("ws_drop_after"), knobs.use("ws_hole_after")
         drop_chars, hole_chars = knobs.use("ws_drop_after_chars"), knobs.use("ws_hole_after_chars")
         rate = knobs.use("output_chars_per_second")
+        longest = knobs.use("frame_chars")
         corrupt = (
             Corruption(knobs.use("corrupt_downloads_after"))
             if knobs.use("corrupt_downloads")
@@ -192,7 +193,10 @@ class Service:
                 fall_silent()
             if rate:
                 await asyncio.sleep(len(text) / rate)
-            await socket.send_json(["stdout", corrupt(text) if corrupt else text])
+            shown = corrupt(text) if corrupt else text
+            step = longest or max(1, len(shown))
+            for at in range(0, len(shown), step):
+                await socket.send_json(["stdout", shown[at : at + step]])
 
         async def keys() -> None:
             while (frame := await socket.receive()) is not None:

@@ -22,7 +22,10 @@ _TWICE_SECONDS = 1.0
 
 
 def connect(account: Account, runtime: Runtime, startup_command: str | None) -> int:
-    """Carry stdin to a remote shell and its output to stdout, until either ends."""
+    """Carry stdin to a remote shell and its output to stdout, until the shell ends or the second interrupt within a second.
+
+    The end of stdin is not an end. With a startup command not even the shell's is.
+    """
     name, websocket = open_terminal(runtime)
     print(f"Opening terminal session {name} on Colab {runtime.name}...", flush=True)
     interrupted = [float("-inf")]
@@ -30,9 +33,11 @@ def connect(account: Account, runtime: Runtime, startup_command: str | None) -> 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if now - interrupted[0] < _TWICE_SECONDS:
-            os._exit(0)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
         interrupted[0] = now
-        websocket.send_json(["stdin", "\x03"])
+        with contextlib.suppress(OSError):
+            websocket.send_json(["stdin", "\x03"])
 
     signal.signal(signal.SIGINT, on_interrupt)
     print("Connected! Use Ctrl+C twice to exit.", flush=True)
@@ -48,6 +53,8 @@ def connect(account: Account, runtime: Runtime, startup_command: str | None) -> 
             break
     websocket.close()
     print("Terminal session closed.", flush=True)
+    while startup_command:
+        signal.pause()
     return 0
 
 
@@ -63,4 +70,3 @@ def _type(websocket: Websocket) -> None:
     with contextlib.suppress(OSError):
         while data := os.read(0, 65536):
             websocket.send_json(["stdin", decoder.decode(data)])
-        websocket.hang_up()

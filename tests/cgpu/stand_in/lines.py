@@ -9,9 +9,8 @@ _PROMPT = "/# "
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_=>])")
 _DROPPED = frozenset(("exit", "logout", "PS1=", "stty echo", "stty -echo"))
 _ECHOED_TRAILER = f"printf '{SENTINEL}"
-# The real one looks at its whole buffer again with every piece of the pty. That is only felt when no line ends.
+# The real one looks at its whole buffer again with every frame. That is only felt when no line ends.
 _LONG = 1 << 16
-_PIECE = 4096
 
 
 class Lines:
@@ -44,11 +43,9 @@ class Lines:
         return self._clean(pending)
 
     def _gather(self, text: str) -> None:
-        if len(self._pending) + len(text) < _LONG:
-            self._pending += text
-            return
-        for at in range(0, len(text), _PIECE):
-            self._pending = _ANSI.sub("", self._pending + text[at : at + _PIECE])
+        self._pending += text
+        if len(self._pending) >= _LONG:
+            self._pending = _ANSI.sub("", self._pending)
 
     def _clean(self, text: str) -> str:
         if self.code is not None:
@@ -60,7 +57,7 @@ class Lines:
             lines = [_without_prompts(line) for line in lines]
         if SENTINEL in text:
             lines = self._until_sentinel(lines)
-        kept = [line for line in lines if line and line not in _DROPPED and not line.isspace()]
+        kept = [line for line in lines if line and line not in _DROPPED]
         return "\n".join(kept) + "\n" if kept else ""
 
     def _until_sentinel(self, lines: list[str]) -> list[str]:

@@ -38,7 +38,7 @@ class Refusal(Exception):
 def serve(options: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT."""
     if "list-models" in options:
-        print("\n".join(MODELS))
+        print("\n".join(("Gemini models:", *(f"  - {model}" for model in MODELS))))
         return 0
     model = options.get("default-model", MODELS[0])
     host, port = options.get("host", "127.0.0.1"), int(options.get("port", "8080"))
