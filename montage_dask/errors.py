@@ -27,6 +27,7 @@ MontageError
 │       └── Timeout                 no answer in time
 ├── RenderError           pictures cannot be rendered, and no source is to blame
 └── VerificationError     a rendered file is not what the timeline promised
+    └── PictureMismatch       its pictures are not those of the footage that they claim to be
 
 The message is one line for the user: what, which file, what to do. Details go to the log.
 """
@@ -35,6 +36,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 class MontageError(Exception):
@@ -296,6 +298,43 @@ class Timeout(RemoteError):
 
 class VerificationError(MontageError):
     """A rendered file is not what the timeline promised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misshown:
+    """One event of a segment that shows something else than it claims."""
+
+    number: int
+    """Of the event in its segment."""
+    source: str
+    """Identity of what it claims to show."""
+    frame: int
+    """Of the segment."""
+    source_seconds: float
+    """Time in the footage that this frame claims to show."""
+    what: str
+    """What it shows instead, for people."""
+    picture: bytes
+    """PNG: what was to be seen, beside what is."""
+
+
+class PictureMismatch(VerificationError):
+    """Pictures of a rendered segment are not those of the footage that they claim to be.
+
+    Args:
+        found: the events.
+        message: one line for the user, where it is known which files and times these are.
+    """
+
+    def __init__(self, found: Sequence[Misshown], message: str = "") -> None:
+        super().__init__(tuple(found), message)
+        self.found = tuple(found)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message or "; ".join(
+            f"event {m.number}, {m.source_seconds:.2f} s: {m.what}" for m in self.found
+        )
 
 
 def printable(text: str) -> str:

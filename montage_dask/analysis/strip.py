@@ -183,6 +183,30 @@ def _decode(
     return thumbnails, sharpness
 
 
+def decode_thumbnails(
+    source: Source, index: FrameIndex, start: int, stop: int, *, skip_loop_filter: bool
+) -> Bytes:
+    """Thumbnails of frames [start, stop) from the file itself: uint8 [n, 27, 48, 3].
+
+    Args:
+        source: the source.
+        index: its frame index.
+        start: first frame.
+        stop: behind the last one.
+        skip_loop_filter: as the strip has them; else as they are shown.
+
+    Raises:
+        MediaError: the file is gone, or nothing of it decodes.
+    """
+    from montage_dask.media.decode import decode_frames
+
+    scale = _Scaler(source)
+    frames = decode_frames(
+        source, index, start, stop, skip_loop_filter=skip_loop_filter, one_field=True
+    )
+    return np.stack([scale.thumbnail(frame) for _, frame in frames])
+
+
 class _Scaler:
     """Makes small pictures from decoded frames of any format and size, reusing its scalers.
 

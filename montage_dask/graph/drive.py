@@ -132,6 +132,7 @@ class Driver:
         self._line: LineState | None = None
         self._cancelled = threading.Event()
         self._in_flight: Mapping[Future, Any] = {}
+        self._named: dict[str, int] = defaultdict(int)
         self._makers = Makers(store)
         self._looks = Looks(store)
         self._placed: dict[str, Placement] = {}
@@ -393,6 +394,10 @@ class Driver:
         name = request.task_name if not attempt else f"{request.task_name}-{attempt}"
         if placement.fallen:
             name += f"-{placement.target}"
+        # Where the same is asked for once more, Dask must not answer with what it still remembers.
+        self._named[name] += 1
+        if self._named[name] > 1:
+            name += f"-again{self._named[name] - 1}"
         # Both fusions drop or mix annotations, so that a task would run in the wrong place.
         unfused = {"optimization.fuse.active": False, "optimization.fuse.delayed": False}
         more = {STALL: self._stall_seconds, SEEN: self._looks.of(request)}

@@ -90,6 +90,8 @@ class Improved:
     told: list[dict[str, Any]] = field(default_factory=list)
     """What was done to which shot and why, for the summary."""
     placements: list[Placement] = field(default_factory=list)
+    moves: dict[str, list[tuple[int, int, str, str]]] = field(default_factory=dict)
+    """How stand-ins were steadied, by the identity of their footage: first frame, end, key and file of each path."""
 
 
 def improve(job: JobSpec, driver: Driver, survey: Survey, timeline: Timeline) -> Improved:
@@ -111,7 +113,7 @@ def improve(job: JobSpec, driver: Driver, survey: Survey, timeline: Timeline) ->
         _pieces(
             survey.clips[e.source],
             shots[e.source],
-            _span(timeline, n, indexes[e.source]),
+            span_of(timeline, n, indexes[e.source]),
             DEAR_PIECE_FRAMES if e.source in enlarged else PIECE_FRAMES,
         )
         for n, e in enumerate(timeline.events)
@@ -163,7 +165,7 @@ def _shots(
     return found
 
 
-def _span(timeline: Timeline, number: int, index: FrameIndex) -> tuple[int, int]:
+def span_of(timeline: Timeline, number: int, index: FrameIndex) -> tuple[int, int]:
     """Source frames [start, stop) that an event shows, its part of the transitions included, as `segments` renders them."""
     events, fps = timeline.events, timeline.fps
     event = events[number]
@@ -216,6 +218,8 @@ def _steadying(
     for shot, path in judged.items():
         if path.steadied:
             steadied.setdefault(shot.source, []).append(path)
+            moved = (shot.start_frame, shot.stop_frame, path.key, path.file)
+            improved.moves.setdefault(shot.source, []).append(moved)
         improved.told.append(
             {
                 "effect": "stabilise",
@@ -357,6 +361,7 @@ def _stand_in(run: Sequence[Piece], store: Store) -> tuple[str, dict[str, Any]]:
         "name": first.clip.name,
         "source": to_json(first.clip.source),
         "index": str(first.clip.index),
+        "operation": requests[0].operation,
         "start_frame": first.start_frame,
         "pieces": [str(store.file(r.operation, r.key, ".mp4")) for r in requests],
     }

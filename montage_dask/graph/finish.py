@@ -62,6 +62,7 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     )
     summary["notes"] = [*timeline.notes, *survey.music.warnings]
     summary["effects"] = [dict(e) for e in made.effects]
+    summary["guard"] = dict(made.guard)
     summary["pictures"] = pictures
     summary["director"] = survey.direction and survey.direction.summary()
     summary["placement"] = [

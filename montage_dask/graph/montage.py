@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ class Made:
     placements: tuple[Placement, ...]
     effects: tuple[Mapping[str, Any], ...] = ()
     """What was done to which shot, and why; for the summary."""
+    guard: Mapping[str, Any] = field(default_factory=dict)
+    """What the guards saw: events and frames they looked at, the worst residual, segments made again."""
 
 
 def prepare(job: JobSpec, driver: Driver) -> Survey:
@@ -265,8 +267,16 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
         for note in timeline.notes:
             driver.progress.note(note)
         try:
-            placements, effects = render(job, driver, survey, timeline, output)
-            return Made(output, run_dir, published, timeline, placements, effects)
+            rendered = render(job, driver, survey, timeline, output)
+            return Made(
+                output,
+                run_dir,
+                published,
+                timeline,
+                rendered.placements,
+                rendered.effects,
+                rendered.guard,
+            )
         except SourceChanged:
             raise  # whatever it is now, what was found out about it is not true any more
         except MediaError as error:

@@ -168,7 +168,39 @@ def _encode(request: Request, context: Context) -> dict[str, Any]:
             encoding=_encoding(p),
             threads=context.threads,
             work=part.parent,
+            further_back=paths.get("further_back", False),
         )
+
+
+def _guard(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.analysis.steady import Steady
+    from montage_dask.analysis.strip import Strip, strip_folder
+    from montage_dask.media.index import FrameIndex
+    from montage_dask.render.expected import Steadied
+    from montage_dask.render.guard import Claim, check_segment
+    from montage_dask.render.segments import Segment
+
+    p, paths = request.parameters, request.paths
+    claims = {}
+    for name, json in paths["sources"].items():
+        source = from_json(Source, json)
+        moves = zip(p["moves"][name], paths["moves"][name], strict=True)
+        claims[name] = Claim(
+            source,
+            FrameIndex.load(Path(paths["indexes"][name])),
+            Strip(strip_folder(context.store, source, p["strips"][name]["window_frames"])),
+            paths["start_frames"][name],
+            tuple(Steadied(a, b, Steady.load(Path(f))) for (a, b, _), f in moves),
+            redrawn=name in p["redrawn"],
+        )
+    return check_segment(
+        from_json(Segment, p["segment"]),
+        Path(paths["segment"]),
+        claims,
+        fit=p["fit"],
+        grade=paths["grade"],
+        closely=paths["closely"],
+    )
 
 
 def _audio(request: Request, context: Context) -> dict[str, Any]:
@@ -302,6 +334,7 @@ for _op in (
     Operation("shots", "analysis.shots", _shots),
     Operation("beats", "analysis.music", _beats, gpu_speedup=2),
     Operation("encode", "render.segments", _encode, gpu_speedup=6, files=(".mp4",)),
+    Operation("guard", "render.guard", _guard),
     Operation("audio", "render.audio", _audio, files=(".m4a",)),
     Operation("assemble", "render.assemble", _assemble, outputs=("output",)),
     Operation("pictures", "report.pictures", _pictures, outputs=("outputs",)),

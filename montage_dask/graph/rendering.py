@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import MontageError, TargetFailed
+from montage_dask.errors import MontageError, PictureMismatch, TargetFailed
 from montage_dask.graph import costs
 from montage_dask.graph.costs import Work, range_bytes
-from montage_dask.graph.drive import Driver
+from montage_dask.graph.drive import Driver, Feed
 from montage_dask.graph.effects import improve
 from montage_dask.graph.encoding import choices, encoder_parameter
+from montage_dask.graph.guarding import Guards, missing_strips
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import Clip, Settings, Survey
@@ -107,22 +109,35 @@ def audio_request(
     return Request("audio", parameters, paths, Path(timeline.music_path).name)
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What is told of a rendered montage."""
+
+    placements: tuple[Placement, ...]
+    """Where the operations ran."""
+    effects: tuple[Mapping[str, Any], ...]
+    """What the effects did."""
+    guard: Mapping[str, Any]
+    """What the guards saw."""
+
+
 def render(
     job: JobSpec, driver: Driver, survey: Survey, timeline: Timeline, output: Place
-) -> tuple[tuple[Placement, ...], tuple[Mapping[str, Any], ...]]:
-    """Run the effects, encode the segments, render the sound, and assemble all into the output.
-
-    Returns:
-        Where the operations ran, and what the effects did.
+) -> Rendered:
+    """Run the effects, encode and guard the segments, render the sound, and assemble all into the output.
 
     Raises:
+        PictureMismatch: a segment does not show what it claims, even when it is made again.
+        MediaError: a clip cannot be shown.
         MontageError: an effect, a segment, the sound or the output cannot be made.
     """
     settings = Settings.of(job.settings)
     store = driver.store
     improved = improve(job, driver, survey, timeline)
     audio = audio_request(job, timeline, survey.sources, survey.music_state)
-    places = {n: place_on(driver, n, settings.targets) for n in ("audio", "assemble")}
+    names = ("audio", "guard", "assemble")
+    places = {n: place_on(driver, n, settings.targets) for n in names}
+    _make_strips(driver, settings, survey, timeline)
     driver.progress.stage("audio", 1, "track")
     for choice in choices(
         driver, "encode", settings, job["codec"], encode_work(job, survey, timeline)
@@ -131,17 +146,20 @@ def render(
             job, improved.timeline, survey.clips, improved.stand_ins, choice.encoder
         )
         places["encode"] = choice.placement
-        names = {k: c.name for k, c in survey.clips.items()}
+        clips = {k: c.name for k, c in survey.clips.items()}
         stops = list(accumulate(segment.frames for segment, _ in pairs))
         spans = list(zip([0, *stops], stops, strict=False))
-        driver.progress.composed(timeline, names, spans)
-        failed = _encode_all(driver, timeline.fps, audio, pairs, places)
+        driver.progress.composed(timeline, clips, spans)
+        sources = {k: s.path for k, s in survey.sources.items()}
+        guards = Guards(driver, settings, improved, pairs, job.run_dir, sources)
+        failed = _encode_all(driver, timeline.fps, audio, pairs, places, guards)
         if not isinstance(failed, TargetFailed):
             break
         # Segments of two encoders make no good file: all are encoded again.
         driver.progress.note(f"encode goes on with the next encoder: {failed}")
     if failed is not None:
         raise failed
+    guards.settle()
     parts = [str(store.file("encode", r.key, ".mp4")) for _, r in pairs]
     assemble = Request(
         "assemble",
@@ -162,7 +180,23 @@ def render(
     )
     driver.progress.stage("assemble", 1, "file")
     driver.only(assemble, places["assemble"])
-    return (*survey.placements, *improved.placements, *places.values()), tuple(improved.told)
+    placements = (*survey.placements, *improved.placements, *places.values())
+    return Rendered(placements, tuple(improved.told), guards.summary())
+
+
+def _make_strips(driver: Driver, settings: Settings, survey: Survey, timeline: Timeline) -> None:
+    """What the guards need and the analysis has not made: the strips of footage that a timeline names.
+
+    Raises:
+        MontageError: they cannot be made.
+    """
+    requests = missing_strips(driver, settings, survey.clips, timeline)
+    if not requests:
+        return
+    driver.progress.stage("strip", len(requests), "windows")
+    for outcome in driver.run(requests, {"strip": place_on(driver, "strip", settings.targets)}):
+        if outcome.error is not None:
+            raise outcome.error
 
 
 def encode_work(job: JobSpec, survey: Survey, timeline: Timeline) -> Work:
@@ -184,8 +218,9 @@ def _encode_all(
     audio: Request,
     pairs: list[tuple[Segment, Request]],
     places: Mapping[str, Placement],
+    guards: Guards,
 ) -> MontageError | None:
-    """Encode all segments, and the sound beside them.
+    """Encode all segments, each with its guard, and the sound beside them.
 
     Returns:
         The first error; the other segments are done all the same: they are not lost when the job is run again.
@@ -196,16 +231,21 @@ def _encode_all(
     for number, (_, request) in enumerate(pairs):
         numbers.setdefault(request.key, []).append(number)
     driver.progress.stage("encode", len(unique), "segments")
+    driver.progress.stage("guard", len(unique), "segments")
     # Longest first, so that the last worker does not end long after the others.
     ordered = sorted(unique.values(), key=lambda r: (-frames[r.key], r.key))
     failed: MontageError | None = None
+    feed = Feed([audio, *ordered])
     for outcome in driver.run(
-        [audio, *ordered],
+        feed,
         places,
         media_seconds=lambda r: float(frames.get(r.key, 0) / fps),
         priority=ENCODE_PRIORITY,
     ):
-        failed = failed or outcome.error
+        if not isinstance(outcome.error, PictureMismatch):  # of which the guards decide
+            failed = failed or outcome.error
+        for request in guards.after(outcome):
+            feed.push(request)
         for number in numbers.get(outcome.request.key, ()) if outcome.record else ():
             file = driver.store.file("encode", outcome.request.key, ".mp4")
             if isinstance(file, Path):  # the page shows a frame of it

@@ -39,6 +39,7 @@ def decode_frames(
     container: Any = None,
     device: str = "cpu",
     one_field: bool = False,
+    met: list[int] | None = None,
 ) -> Iterator[tuple[int, Any]]:
     """Every frame of [start_frame, stop_frame), once, in order: whole pictures, deinterlaced and cropped as the source says.
 
@@ -54,6 +55,8 @@ def decode_frames(
         skip_loop_filter: decode about 20 % faster, for analysis only: blocks show a little.
         container: the source, opened by the caller for several calls one after the other. For files of our own only: undamaged,
             one packet per picture; then nothing behind the last picture is decoded either.
+        met: takes the keyframes (counted from 0) of groups whose decoder met errors, or did not give all pictures;
+            `groups.IN_VAIN` for errors of pictures that are not shown.
         device: "cuda": decoded by a GPU's decoder, into system memory; never without the loop filter.
         one_field: of interlaced pictures only the field shown first, half of their lines: for small pictures.
 
@@ -67,7 +70,9 @@ def decode_frames(
     """
     if not 0 <= start_frame < stop_frame <= len(index):
         raise ValueError(f"frames {start_frame}…{stop_frame} of {len(index)}")
-    opening = Opening(source, threads, skip_loop_filter, container, device)
+    opening = Opening(
+        source, threads, skip_loop_filter, container, device, [] if met is None else met
+    )
     if not needs_work(source):
         yield from _coded_frames(opening, index, start_frame, stop_frame)
         return

@@ -245,6 +245,8 @@ def _warnings(
     timing: Timing, promised: Fraction | None, stream: Any, source: Source
 ) -> tuple[str, ...]:
     """Truncation: the header promises more than the packets hold."""
+    if timing.restarted:
+        return ("joined: its clock starts again on the way, so --keep-audio leaves its sound out",)
     there = timing.index.duration_seconds
     lost_frames = stream.frames - timing.packets
     if lost_frames > max(1, stream.frames // 100) and not _trimmed(stream, source):
@@ -315,6 +317,7 @@ def _source(
         crop=crop,
         x264_build=timing.x264_build,
         later_builds=_later_builds(timing),
+        restarted=timing.restarted,
         uniform=timing.shapes.constant and not (timing.restarted or timing.later_builds),
         timecode=timecode,
         timecode_rate=timecode_rate,

@@ -8,6 +8,7 @@ from typing import Any
 
 import ffmpeg
 
+from montage_dask.media.container import checked_format
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.opening import decoder_options
 from montage_dask.media.orientation import turn_filters
@@ -40,15 +41,30 @@ BLUR_DIVISOR = 8
 """The blurred background is made at this fraction of the size: nobody sees the difference, and it costs next to nothing."""
 
 
-def open_input(source: Source, index: FrameIndex, shown: FrameMap, number: int = 0) -> Any:
+FROM_START_FRAMES = 3000
+"""What begins before this frame of its source is decoded from the start where seeking is not to be trusted."""
+
+KEYS_BACK = 10
+"""Likewise, keyframes to go back for what begins later."""
+
+
+def open_input(
+    source: Source,
+    index: FrameIndex,
+    shown: FrameMap,
+    number: int = 0,
+    *,
+    further_back: bool = False,
+) -> Any:
     """The input of one event: opened as the untrusted file that it is, a little before the first frame that is shown.
 
     `number` tells the inputs of one graph apart: ffmpeg-python takes equal nodes for one, and an edit may show a part twice.
+    `further_back` decodes from the start, or many keyframes earlier: where pictures were wrong behind the nearest one.
     """
     options: dict[str, Any] = {
         "protocol_whitelist": "file",
         "thread_queue_size": 8 + number,  # any option that may differ; 8 is ffmpeg's default
-        "f": source.format_name,
+        "f": checked_format(source.path, source.format_name),
         "threads": 1,
         "noautorotate": None,
         **decoder_options(source),
@@ -56,11 +72,13 @@ def open_input(source: Source, index: FrameIndex, shown: FrameMap, number: int =
     # What is deinterlaced needs the picture before it.
     begin = max(0, shown.first - NEIGHBOURS) if source.field_order else shown.first
     key = index.key_before(begin)
+    if further_back:
+        key = 0 if begin < FROM_START_FRAMES else max(0, key - KEYS_BACK)
     back = 2 if source.format_name in UNINDEXED else 0
     if key - back > 0:
         # Absolute time stamps (-copyts), so that frames are told apart by their exact PTS below.
         wanted = Fraction(int(index.pts[begin]))
-        if back:
+        if back or further_back:
             wanted = Fraction(int(index.key_pts[key - back]))
         elif source.format_name == "mov":
             # Asked for a picture that precedes a keyframe on screen but not in the file (an open group), MP4's demuxer goes to

@@ -88,6 +88,7 @@ def test_every_operation_of_the_product_has_a_version():
         "shots",
         "beats",
         "encode",
+        "guard",
         "audio",
         "assemble",
         "pictures",

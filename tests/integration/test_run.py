@@ -153,7 +153,7 @@ def test_a_changed_option_recomputes_only_what_depends_on_it(first, material, tm
     )  # fmt: skip
     assert done.code == 0
     ran = {o["name"] for o in done.json["operations"] if o["count"]}
-    assert ran == {"encode", "assemble", "pictures"}
+    assert ran == {"encode", "guard", "assemble", "pictures"}
 
 
 def test_the_timeline_rendered_back_gives_the_same_video(first, tmp_path):
