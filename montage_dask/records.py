@@ -51,13 +51,13 @@ class Source:
     """The video stream that is used (the largest one; index in the file)."""
     codec: str
     coded_width: int
-    """Pixels as decoded, before rotation and sample aspect."""
+    """Pixels as decoded and cropped, before they are turned and before sample aspect."""
     coded_height: int
     width: int
-    """Square pixels as shown: after sample aspect and rotation."""
+    """Square pixels as shown: cropped, after sample aspect and turning."""
     height: int
     rotation_degrees: int
-    """Clockwise rotation to apply for showing: 0, 90, 180 or 270."""
+    """Clockwise rotation to apply for showing: 0, 90, 180 or 270; behind mirroring. See `media.orientation`."""
     sample_aspect: Fraction
     pixel_format: str
     bit_depth: int
@@ -81,6 +81,13 @@ class Source:
     audio: AudioStream | None = None
     warnings: tuple[str, ...] = ()
     """What is odd about the file but does not prevent its use ("truncated: …")."""
+    mirrored: bool = False
+    """Whether pictures are mirrored top to bottom before they are turned."""
+    crop: tuple[int, ...] = (0, 0, 0, 0)
+    """Pixels at the left, top, right and bottom of what the decoder gives that the container hides."""
+    field_order: str = ""
+    """How pictures are deinterlaced: tff or bff (the field of the upper or lower lines comes first) or flagged (those that say
+    so); empty where they are shown as they are."""
     mtime_ns: int | None = None
     """When it was changed last, as a job saw it first: it must not change while the job runs. None: not a file of people."""
     x264_build: int | None = None
@@ -98,6 +105,12 @@ class Source:
     """Frames per second that it counts; of fast footage often half of the frame rate."""
     excerpt: bool = False
     """Whether the file holds ranges of the source only: then nothing can be decoded again with what is before it."""
+
+    @property
+    def decoded_size(self) -> tuple[int, int]:
+        """Width and height of what the decoder gives, before the container's crop."""
+        left, top, right, bottom = self.crop
+        return self.coded_width + left + right, self.coded_height + top + bottom
 
     @property
     def hdr(self) -> bool:

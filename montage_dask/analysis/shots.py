@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Doubles: TypeAlias = NDArray[np.float64]
 
-VERSION = 3
+VERSION = 4
 """Raised when the same strip and boundaries give other shots."""
 
 PROFILE_STEP_SECONDS = 0.25

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from montage_dask.analysis.motion import Motions
 
-VERSION = 1
+VERSION = 2
 
 SMOOTH_HZ = 0.4
 """Movements slower than this are meant; faster ones are taken out."""

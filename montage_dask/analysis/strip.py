@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from montage_dask.analysis import features
 from montage_dask.analysis.features import HEIGHT, WIDTH, Bytes, Floats
+from montage_dask.media.orientation import is_transposed, turn_picture
+from montage_dask.media.tone import is_wide
 from montage_dask.records import Source, Window
 from montage_dask.store import Place, Store, key_of
 from montage_dask.store.arrays import ArraySpec, Rows, chunk_names, create_array, write_rows
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from montage_dask.media.index import FrameIndex
 
-VERSION = 2
+VERSION = 3
 """Raised when the same frames give another strip."""
 
 SHARPNESS_STEP = 5
@@ -166,13 +168,14 @@ def _decode(
     """Thumbnails and sharpness of a window; windows start on multiples of SHARPNESS_STEP."""
     from montage_dask.media.decode import decode_frames
 
-    scale = _Scaler(source.rotation_degrees)
+    scale = _Scaler(source)
     start, stop = window.start_frame, window.stop_frame
     thumbnails = np.empty((window.frames, HEIGHT, WIDTH, 3), np.uint8)
     sharpness = np.empty(window.frames, np.float32)
     for number, frame in decode_frames(
-        source, index, start, stop, threads=threads, skip_loop_filter=True, device=device
-    ):
+        source, index, start, stop, threads=threads, skip_loop_filter=True, device=device,
+        one_field=True,
+    ):  # fmt: skip
         position = number - start
         thumbnails[position] = scale.thumbnail(frame)
         if number % SHARPNESS_STEP == 0:
@@ -197,8 +200,10 @@ def decode_thumbnails(
     """
     from montage_dask.media.decode import decode_frames
 
-    scale = _Scaler(source.rotation_degrees)
-    frames = decode_frames(source, index, start, stop, skip_loop_filter=skip_loop_filter)
+    scale = _Scaler(source)
+    frames = decode_frames(
+        source, index, start, stop, skip_loop_filter=skip_loop_filter, one_field=True
+    )
     return np.stack([scale.thumbnail(frame) for _, frame in frames])
 
 
@@ -206,37 +211,46 @@ class _Scaler:
     """Makes small pictures from decoded frames of any format and size, reusing its scalers.
 
     Args:
-        rotation_degrees: clockwise rotation for showing.
+        source: whose frames they are.
     """
 
-    def __init__(self, rotation_degrees: int) -> None:
+    def __init__(self, source: Source) -> None:
         from av.video.reformatter import Interpolation, VideoReformatter
 
-        self._turns = -rotation_degrees // 90 % 4
+        from montage_dask.media.decode import wide_rgb
+
+        self._wide_rgb = wide_rgb
+        self._source = source
         self._small, self._grey = VideoReformatter(), VideoReformatter()
         # Bit-exact: the same picture on processors with other instruction sets.
         self._method = Interpolation.AREA | Interpolation.BITEXACT | Interpolation.ACCURATE_RND
 
     def thumbnail(self, frame: av.VideoFrame) -> Bytes:
-        """The whole picture, as shown, squeezed to 48×27 RGB."""
-        turned = self._turns % 2 == 1
+        """The whole picture, as shown (upright, in Rec.709), squeezed to 48×27 RGB."""
+        size = (HEIGHT, WIDTH) if is_transposed(self._source) else (WIDTH, HEIGHT)
+        if is_wide(self._source):
+            return turn_picture(
+                self._wide_rgb(frame, self._source, *size, self._method), self._source
+            )
         small: Bytes = self._small.reformat(
             frame,
-            width=HEIGHT if turned else WIDTH,
-            height=WIDTH if turned else HEIGHT,
+            width=size[0],
+            height=size[1],
             format="rgb24",
             interpolation=self._method,
             threads=1,
         ).to_ndarray()  # type: ignore[assignment]
-        return np.rot90(small, self._turns) if self._turns else small
+        return turn_picture(small, self._source)
 
     def sharpness(self, frame: av.VideoFrame) -> float:
         """0 (blurred) … 1 (sharp), whatever the size of the picture."""
-        scale = _SHARPNESS_WIDTH / max(frame.width, frame.height)
+        # Of a single field, too, in the shape of the whole picture.
+        high = frame.height * 2 if self._source.field_order else frame.height
+        scale = _SHARPNESS_WIDTH / max(frame.width, high)
         grey: Bytes = self._grey.reformat(
             frame,
             width=max(8, round(frame.width * scale)),
-            height=max(8, round(frame.height * scale)),
+            height=max(8, round(high * scale)),
             format="gray",
             interpolation=self._method,
             threads=1,

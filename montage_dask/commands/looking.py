@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from montage_dask.commands.shared import analysis, call, print_json, shared, tell_skipped
+from montage_dask.commands.shared import (
+    analysis,
+    call,
+    deinterlacing,
+    print_json,
+    shared,
+    tell_skipped,
+)
 from montage_dask.errors import UsageError, printable
 from montage_dask.store import place_of
 
@@ -58,6 +65,7 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
 @click.option("--format", "image_format", default="jpg", show_default=True, metavar="jpg|png")
 @click.option("--width", "max_width", type=int, metavar="PIXELS", help="Scale down to this width.")
 @click.option("--detector", metavar="NAME")
+@deinterlacing
 @shared
 def frames(files: tuple[str, ...], output: str, as_json: bool, **given: Any) -> int:
     """Write stills: every so many seconds, or per shot; and contact sheets."""

@@ -61,7 +61,14 @@ shared = grouped(
     click.option("-v", "--verbose", is_flag=True, help="Details on stderr."),
 )
 
+deinterlacing = click.option(
+    "--deinterlace",
+    metavar="auto|on|off",
+    help="Whole pictures from fields; auto: of interlaced footage.",
+)
+
 analysis = grouped(
+    deinterlacing,
     click.option(
         "--detector",
         metavar="NAME",
@@ -86,6 +93,7 @@ analysis = grouped(
 converted = grouped(
     click.argument("files", nargs=-1),
     click.option("-o", "--output", required=True, metavar="DIR"),
+    deinterlacing,
     click.option("--codec", metavar="NAME", help="h264, hevc or av1."),
     click.option("--quality", metavar="NAME", help="preview, standard, high or master."),
     click.option("--crf", metavar="N", help="Overrides the rate factor of the quality."),

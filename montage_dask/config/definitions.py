@@ -78,6 +78,7 @@ KINDS: Mapping[str, Kind[Any]] = {
     "director-api": one_of("auto", "responses", "chat"),
     "director-seconds": number(1, 3600),
     "keep-audio": received(switch),
+    "deinterlace": received(on_off_or_auto),
     "stabilise": received(on_off_or_auto),
     "upscale": received(on_off_or_auto),
     "upscale-model": received(text),

@@ -32,7 +32,9 @@ def _encoding(parameters: Mapping[str, Any]) -> Encoding:
 def _probe(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.media.probe import probe
 
-    source, index = probe(request.paths["path"])
+    source, index = probe(
+        request.paths["path"], deinterlace=request.parameters.get("deinterlace", "auto")
+    )
     with writing(context.file(request, ".npz")) as part:
         index.save(part)
     return {"source": to_json(source)}

@@ -105,6 +105,8 @@ class Settings:
     """Of the network of the tracker; None: the package's."""
     beat_this_checkpoint: str | None = None
     """Of the tracker "beat-this"."""
+    deinterlace: str = "auto"
+    """auto, on or off."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Settings:
@@ -123,17 +125,23 @@ class Settings:
             scenes_weights=settings["scenes-weights"].value,
             beats_weights=settings["beats-weights"].value,
             beat_this_checkpoint=settings["beat-this-checkpoint"].value,
+            deinterlace=settings["deinterlace"].value,
         )
 
 
-def probe_request(path: str | Place, state: Mapping[str, Any] | None = None) -> Request:
+def probe_request(
+    path: str | Place, state: Mapping[str, Any] | None = None, deinterlace: str = "auto"
+) -> Request:
     """The request that probes a file; keyed by path, size and time of change, since the content is not known yet.
 
     Args:
         path: of the file.
         state: what is known of an object already.
+        deinterlace: the setting.
     """
     key = stat_key(path) if state is None else {"path": str(path), **state}
+    if deinterlace != "auto":
+        key = {**key, "deinterlace": deinterlace}
     return Request("probe", key, {"path": str(path)}, Path(str(path)).name)
 
 
@@ -145,7 +153,7 @@ def probe_all(
     explicit: dict[str, bool] = {}
     for candidate in candidates:
         try:
-            request = probe_request(candidate.path, candidate.state)
+            request = probe_request(candidate.path, candidate.state, settings.deinterlace)
         except OSError as error:
             survey.skip(str(candidate.path), error.strerror or str(error))
             continue

@@ -27,6 +27,7 @@ from montage_dask.errors import MediaError
 from montage_dask.media.container import open_media
 from montage_dask.media.limits import within_length
 from montage_dask.media.ogg_chain import Link, links
+from montage_dask.media.polarity import Polarity
 from montage_dask.media.probe import fingerprint
 
 Samples = npt.NDArray[np.float32]
@@ -300,6 +301,7 @@ class _Mixer:
         self._rate = sample_rate
         self._layout = layout
         self._channels = av.AudioLayout(layout).nb_channels
+        self._polarity = Polarity()
         self._resampler: Any = None
         self._source: tuple[int, str, str] | None = None
         self._due = Fraction(0)
@@ -327,6 +329,8 @@ class _Mixer:
             self._resampler = av.AudioResampler(format="flt", layout=self._layout, rate=self._rate)
             self._source = source
         self._seen += frame.samples
+        if self._layout == "mono":
+            frame = self._polarity.righted(frame)
         frame.pts = None
         for piece in self._taken(self._resampler.resample(frame)):
             self._written += len(piece)

@@ -152,6 +152,11 @@ def check_file(path: str) -> None:
 def _why(path: str, error: Exception) -> str:
     """A reason that a person can act on, from the first bytes of a file that no demuxer takes."""
     head = _head(path)
+    if _is_animated_webp(head):
+        return (
+            "is an animated WebP, which cannot be decoded here; convert it first, for example with FFmpeg 9: "
+            "ffmpeg -i IN.webp -c:v libx264 -crf 16 -pix_fmt yuv420p OUT.mp4"
+        )
     if is_image(head):
         return "is a still image, not a video"
     if b"\x00" not in head and sum(b < 9 for b in head) == 0:
@@ -168,6 +173,13 @@ def _head(path: str) -> bytes:
 
 def _is_playlist(head: bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLIST_HEADS) or b"<MPD" in head[:512]
+
+
+def _is_animated_webp(head: bytes) -> bool:
+    """By the flag in the chunk that only extended files have."""
+    return (
+        head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) > 20 and bool(head[20] & 2)
+    )
 
 
 def is_image(head: bytes) -> bool:

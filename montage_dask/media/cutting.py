@@ -31,8 +31,9 @@ MATROSKA_TICK = Fraction(1, 1000)
 """Matroska's, as FFmpeg writes it: other time stamps would be rounded."""
 
 SAME = (
-    "codec", "coded_width", "coded_height", "width", "height", "rotation_degrees", "sample_aspect",
-    "pixel_format", "bit_depth", "color_space", "color_primaries", "color_transfer", "color_range",
+    "codec", "coded_width", "coded_height", "width", "height", "rotation_degrees", "mirrored", "crop",
+    "sample_aspect", "pixel_format", "bit_depth", "color_space", "color_primaries", "color_transfer",
+    "color_range",
 )  # fmt: skip
 """Fields of a `Source` that decoding and showing depend on: a container that loses one is not used."""
 
@@ -117,7 +118,7 @@ def cut_ranges(
             continue
         try:
             _write(source, index, used, spans, output, muxer)
-            probed, own = probe(output)
+            probed, own = probe(output, deinterlace=None)
         # ValueError: the container does not know the codec.
         except (av.FFmpegError, ValueError, MediaError) as error:
             reasons.append(f"{muxer}: {getattr(error, 'strerror', None) or error}")

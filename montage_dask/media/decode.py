@@ -10,6 +10,7 @@ All frames have the size, shape, format and colours that the record of the sourc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 from montage_dask.errors import MediaError
 from montage_dask.media.groups import Opening, frames_from
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.orientation import is_transposed, turn_picture
 from montage_dask.media.stamps import Stamps
+from montage_dask.media.tone import is_wide, picture_in_rec709
+from montage_dask.media.whole import needs_work, whole_pictures
 from montage_dask.records import Source
 
 Picture = NDArray[np.uint8]
@@ -34,9 +38,10 @@ def decode_frames(
     skip_loop_filter: bool = False,
     container: Any = None,
     device: str = "cpu",
+    one_field: bool = False,
     met: list[int] | None = None,
 ) -> Iterator[tuple[int, Any]]:
-    """Every frame of [start_frame, stop_frame), once, in order.
+    """Every frame of [start_frame, stop_frame), once, in order: whole pictures, deinterlaced and cropped as the source says.
 
     Decoding starts at the keyframe before. Where the stream is damaged and a number gives no frame, the frame before it is
     repeated; before the first frame of all, the one after it.
@@ -53,6 +58,7 @@ def decode_frames(
         met: takes the keyframes (counted from 0) of groups whose decoder met errors, or did not give all pictures;
             `groups.IN_VAIN` for errors of pictures that are not shown.
         device: "cuda": decoded by a GPU's decoder, into system memory; never without the loop filter.
+        one_field: of interlaced pictures only the field shown first, half of their lines: for small pictures.
 
     Yields:
         (frame number, `av.VideoFrame`).
@@ -64,12 +70,29 @@ def decode_frames(
     """
     if not 0 <= start_frame < stop_frame <= len(index):
         raise ValueError(f"frames {start_frame}…{stop_frame} of {len(index)}")
+    opening = Opening(
+        source, threads, skip_loop_filter, container, device, [] if met is None else met
+    )
+    if not needs_work(source):
+        yield from _coded_frames(opening, index, start_frame, stop_frame)
+        return
+    yield from whole_pictures(
+        partial(_coded_frames, opening, index),
+        source,
+        len(index),
+        start_frame,
+        stop_frame,
+        one_field=one_field,
+    )
+
+
+def _coded_frames(
+    opening: Opening, index: FrameIndex, start_frame: int, stop_frame: int
+) -> Iterator[tuple[int, Any]]:
+    """Frames [start_frame, stop_frame) as they are coded."""
     stamps = Stamps(index)
     key, back = stamps.key_before(start_frame), 1
     while True:
-        opening = Opening(
-            source, threads, skip_loop_filter, container, device, [] if met is None else met
-        )
         frames = frames_from(opening, stamps, key, stop_frame)
         held = next(frames, None)
         # Where this group is damaged at its start, the picture to hold comes from an earlier one.
@@ -78,7 +101,7 @@ def decode_frames(
         frames.close()
         key, back = max(0, key - back), back * 2
     if held is None:
-        raise MediaError(source.path, "is damaged: nothing of it can be decoded")
+        raise MediaError(opening.source.path, "is damaged: nothing of it can be decoded")
     wanted = start_frame
     for number, frame in frames:
         # held is on screen until the next one appears
@@ -105,10 +128,9 @@ def show_rgb(
     width, height = source.width, source.height
     scale = min(1.0, (max_width or width) / width, (max_height or height) / height)
     shown = (max(1, round(width * scale)), max(1, round(height * scale)))
-    turned = source.rotation_degrees in (90, 270)
-    size = (shown[1], shown[0]) if turned else shown
-    rgb = frame_rgb(frame, *size)
-    return np.ascontiguousarray(np.rot90(rgb, -source.rotation_degrees // 90))
+    size = (shown[1], shown[0]) if is_transposed(source) else shown
+    rgb = wide_rgb(frame, source, *size) if is_wide(source) else frame_rgb(frame, *size)
+    return np.ascontiguousarray(turn_picture(rgb, source))
 
 
 def frame_rgb(frame: Any, width: int, height: int) -> Picture:
@@ -123,3 +145,23 @@ def frame_rgb(frame: Any, width: int, height: int) -> Picture:
         interpolation="AREA" if width * 2 <= frame.width else "BICUBIC",
     )
     return np.asarray(converted.to_ndarray(format="rgb24"))
+
+
+def wide_rgb(
+    frame: Any, source: Source, width: int, height: int, interpolation: Any = None
+) -> Picture:
+    """A decoded frame of a source in HDR or wide gamut in full-range Rec.709, tone-mapped as the render does it.
+
+    Returns:
+        uint8 [height, width, 3]; not turned.
+    """
+    tagged = int(frame.colorspace)
+    area = "AREA" if width * 2 <= frame.width else "BICUBIC"
+    converted = frame.reformat(
+        width=width,
+        height=height,
+        format="rgb48le",
+        src_colorspace=5 if tagged == 6 else tagged if tagged in (1, 4, 5, 7) else 9,
+        interpolation=interpolation or area,
+    )
+    return picture_in_rec709(converted.to_ndarray(format="rgb48le"), source)

@@ -33,7 +33,7 @@ class Fitter:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._size = (source.coded_width, source.coded_height)
+        self._size = source.decoded_size
         matrix = MATRICES.get(source.color_space)
         self._matrix = matrix or (1 if source.coded_height >= 720 else 5)
         full = source.color_range == "pc" or source.pixel_format.startswith("yuvj")

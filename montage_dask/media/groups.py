@@ -284,7 +284,7 @@ def _fitter(source: Source, context: Any) -> Callable[[Any], Any]:
         context: its decoder, nothing decoded yet.
     """
     fitter = Fitter(source)
-    size = (source.coded_width, source.coded_height)
+    size = source.decoded_size
     # Where the container says another aspect than the first pictures, it is the container's that holds.
     first = context.sample_aspect_ratio
     overruled = bool(first) and first != source.sample_aspect

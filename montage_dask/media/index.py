@@ -85,6 +85,13 @@ class FrameIndex:
         tick = int(self.pts[0]) + seconds // self.time_base
         return int(np.clip(np.searchsorted(self.pts, tick, side="right") - 1, 0, len(self.pts) - 1))
 
+    def lingers(self, frame: int) -> bool:
+        """Whether a frame is shown for longer than half as long again as the one before it."""
+        before = max(0, frame - 1)
+        begin, end = self.time_seconds(before), self.time_seconds(frame)
+        usual = end - begin or Fraction(1, 25)
+        return self.time_seconds(frame + 1) - end > usual * Fraction(3, 2)
+
     def key_before(self, frame: int) -> int:
         """Position in `key_pts` of the keyframe from which a frame is decoded."""
         return max(0, int(np.searchsorted(self.key_pts, self.pts[frame], side="right")) - 1)

@@ -1,10 +1,11 @@
-"""What a video file is, found by demuxing all of it and decoding its first frames."""
+"""What a video file is, found by demuxing all of it and decoding some of its frames."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,18 @@ import numpy as np
 
 from montage_dask.errors import MediaError
 from montage_dask.media.container import is_image, open_media
+from montage_dask.media.cropping import container_crop
+from montage_dask.media.fields import find_fields
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.joined import REASON, unread_file
 from montage_dask.media.limits import too_large
+from montage_dask.media.orientation import Orientation, orientation_of
 from montage_dask.media.source_timecode import find_timecode
 from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
 from montage_dask.store import Place, objects, place_of
 
-VERSION = 4
+VERSION = 5
 
 SPACES = {
     1: "bt709",
@@ -82,8 +86,13 @@ def fingerprint(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
-def probe(path: str | Path) -> tuple[Source, FrameIndex]:
+def probe(path: str | Path, *, deinterlace: str | None = "auto") -> tuple[Source, FrameIndex]:
     """Probe a video.
+
+    Args:
+        path: the file.
+        deinterlace: auto (what is interlaced), on (everything) or off (nothing: pictures are taken as they are); None: the file
+            is one of our own, and not looked at.
 
     Returns:
         What it is, and the times of its frames.
@@ -104,17 +113,40 @@ def probe(path: str | Path) -> tuple[Source, FrameIndex]:
         extradata = bytes(stream.codec_context.extradata or b"")
         if unread_file(text, format_name, extradata, timing.end_bytes):
             raise MediaError(text, REASON)
-        return _source(text, format_name, stream, audio, timing, promised), timing.index
+        source = _source(text, format_name, stream, audio, timing, promised)
+        lost = _warnings(timing, promised, stream, source)
     except (av.FFmpegError, UnicodeError) as error:
         raise MediaError(
             text, f"is damaged: {getattr(error, 'strerror', None) or error}"
         ) from error
     finally:
         container.close()
+    source = replace(source, warnings=(*lost, *source.warnings))
+    if deinterlace is not None:
+        source = _interlacing(source, timing.index, deinterlace)
+    return source, timing.index
+
+
+def _interlacing(source: Source, index: FrameIndex, setting: str) -> Source:
+    """The source with what is done to its fields.
+
+    Its identity is that of its pictures as they are used: where the setting overrules what was found, it is another one, and
+    nothing that was made of them is taken for something made of these.
+    """
+    order, said = find_fields(source, index)
+    identity = source.identity
+    if (setting == "on" and not order) or (setting == "off" and order):
+        order = "tff" if setting == "on" else ""
+        done = "deinterlaced" if setting == "on" else "not deinterlaced"
+        found = said.split(":")[0] or "is progressive"
+        said = f"{found}: {done}, as `deinterlace` is {setting}"
+        identity = hashlib.sha256(f"{identity} deinterlace={setting}".encode()).hexdigest()[:32]
+    warnings = (*source.warnings, said) if said else source.warnings
+    return replace(source, identity=identity, field_order=order, warnings=warnings)
 
 
 def _video_stream(container: Any, path: str) -> Any:
-    """The largest picture; then the default stream; then the first. Cover art is no video."""
+    """The largest picture; then the default stream; then the first. Cover art is no video, nor is a still beside one."""
     streams = [
         s
         for s in container.streams.video
@@ -123,8 +155,9 @@ def _video_stream(container: Any, path: str) -> Any:
     if not streams:
         sound = "has sound but no video" if container.streams.audio else "has no video"
         raise MediaError(path, sound)
+    moving = [s for s in streams if s.frames != 1]
     best = max(
-        streams,
+        moving or streams,
         key=lambda s: (s.width * s.height, bool(s.disposition & s.disposition.default), -s.index),
     )
     if best.width < 1 or best.height < 1:
@@ -178,9 +211,6 @@ def _frame_rate(index: FrameIndex, stream: Any) -> tuple[Fraction, bool]:
     """The average rate, and whether every frame lies on its grid (within the rounding of the ticks)."""
     frames = len(index)
     average = Fraction(frames) / index.duration_seconds
-    if frames < 3:
-        named = stream.guessed_rate or stream.average_rate
-        return (Fraction(named) if named else average.limit_denominator(1001)), True
     steps = np.arange(frames, dtype=np.float64)
     offsets = (index.pts - index.pts[0]).astype(np.float64)
     told = [r for r in (stream.guessed_rate, stream.average_rate, stream.base_rate) if r]
@@ -190,7 +220,9 @@ def _frame_rate(index: FrameIndex, stream: Any) -> tuple[Fraction, bool]:
         if not 1 <= named <= 1000:
             continue
         ticks = float(1 / (Fraction(named) * index.time_base))
-        if np.abs(offsets - steps * ticks).max() <= 1.0:
+        # A last picture that stays much longer than the others must not lose its time.
+        stays = index.last_duration > 1.5 * ticks + 1
+        if np.abs(offsets - steps * ticks).max() <= 1.0 and not stays:
             return Fraction(named), True
     return average.limit_denominator(100_000), False
 
@@ -209,18 +241,28 @@ def _promised_seconds(container: Any, stream: Any) -> Fraction | None:
     return None
 
 
-def _warnings(timing: Timing, promised: Fraction | None, promised_frames: int) -> tuple[str, ...]:
+def _warnings(
+    timing: Timing, promised: Fraction | None, stream: Any, source: Source
+) -> tuple[str, ...]:
     """Truncation: the header promises more than the packets hold."""
     if timing.restarted:
         return ("joined: its clock starts again on the way, so --keep-audio leaves its sound out",)
     there = timing.index.duration_seconds
-    lost_frames = promised_frames - timing.packets
-    if lost_frames > max(1, promised_frames // 100):
-        return (f"truncated: {timing.packets} of {promised_frames} frames can be used",)
+    lost_frames = stream.frames - timing.packets
+    if lost_frames > max(1, stream.frames // 100) and not _trimmed(stream, source):
+        return (f"truncated: {timing.packets} of {stream.frames} frames can be used",)
     # Only in files without a count of frames: an edit list makes the shown part shorter than the whole.
-    if not promised_frames and promised and promised - there > max(Fraction(1, 2), promised / 50):
+    lost = promised - there if promised and not stream.frames else Fraction(0)
+    if promised and lost > max(Fraction(1, 2), promised / 50):
         return (f"incomplete: {float(there):.1f} s of {float(promised):.1f} s can be used",)
     return (f"damaged: {timing.error}",) if timing.error else ()
+
+
+def _trimmed(stream: Any, source: Source) -> bool:
+    """Whether frames are missing because an edit list hides them: all that is shown lies in the file."""
+    if source.format_name != "mov":
+        return False
+    return all(e.pos + e.size <= source.size_bytes for e in stream.index_entries)
 
 
 def _source(
@@ -237,10 +279,12 @@ def _source(
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if not Fraction(1, 10) <= aspect <= 10:
         aspect = Fraction(1)
-    rotation = -round(first.rotation / 90) * 90 % 360
-    shown_width = max(2, round(first.width * aspect)) if aspect >= 1 else first.width
-    shown_height = first.height if aspect >= 1 else max(2, round(first.height / aspect))
-    if rotation in (90, 270):
+    turned = orientation_of(first)
+    crop = container_crop(path, format_name, stream.index, (first.width, first.height))
+    width, height = first.width - crop[0] - crop[2], first.height - crop[1] - crop[3]
+    shown_width = max(2, round(width * aspect)) if aspect >= 1 else width
+    shown_height = height if aspect >= 1 else max(2, round(height / aspect))
+    if turned.degrees in (90, 270):
         shown_width, shown_height = shown_height, shown_width
     return Source(
         path=path,
@@ -249,11 +293,11 @@ def _source(
         format_name=format_name,
         stream_index=stream.index,
         codec=stream.codec_context.codec.canonical_name,
-        coded_width=first.width,
-        coded_height=first.height,
+        coded_width=width,
+        coded_height=height,
         width=shown_width,
         height=shown_height,
-        rotation_degrees=rotation,
+        rotation_degrees=turned.degrees,
         sample_aspect=aspect,
         pixel_format=first.format.name,
         bit_depth=first.format.components[0].bits,
@@ -268,7 +312,9 @@ def _source(
         start_pts=int(index.pts[0]),
         duration_seconds=index.duration_seconds,
         audio=audio,
-        warnings=_warnings(timing, promised, stream.frames),
+        warnings=_skewed(turned),
+        mirrored=turned.mirrored,
+        crop=crop,
         x264_build=timing.x264_build,
         later_builds=_later_builds(timing),
         restarted=timing.restarted,
@@ -276,3 +322,10 @@ def _source(
         timecode=timecode,
         timecode_rate=timecode_rate,
     )
+
+
+def _skewed(turned: Orientation) -> tuple[str, ...]:
+    if not turned.skew_degrees:
+        return ()
+    angle = (turned.degrees + turned.skew_degrees) % 360
+    return (f"is to be turned by {angle:.0f}°: turned by {turned.degrees}°, without corners",)

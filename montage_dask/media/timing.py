@@ -74,7 +74,9 @@ class _Packets:
     key_pts: list[int] = field(default_factory=list)
     total: int = 0
     without_pts: int = 0
+    last_pts: int = -(1 << 63)
     last_duration: int = 0
+    """Of the packet that is shown last, which need not be the last one in the file."""
     error: str = ""
     x264_build: int | None = None
     later_builds: list[tuple[int, int, int]] = field(default_factory=list)
@@ -236,8 +238,8 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
                 continue
             found.pts.append(pts)
             torn = torn + 1 if packet.is_corrupt else 0
-            if packet.duration:
-                found.last_duration = packet.duration
+            if packet.duration and pts >= found.last_pts:
+                found.last_pts, found.last_duration = pts, packet.duration
     except av.FFmpegError as error:
         found.error = error.strerror or str(error)
     except IndexError:

@@ -208,7 +208,7 @@ def _poster(path: Path) -> str:
     from montage_dask.render.stills import pictures
 
     try:
-        source, index = probe(path)
+        source, index = probe(path, deinterlace=None)
         ((_, shown),) = pictures(source, index, [len(index) // 3], max_width=640, own=True)
     except (MontageError, ValueError):
         return ""

@@ -14,7 +14,7 @@ from montage_dask.render.running import make_file
 from montage_dask.render.source_sound import SAMPLE_RATE, lay_out
 from montage_dask.store.locks import work_folder
 
-VERSION = 2
+VERSION = 3
 
 SILENCE_LUFS = -60.0
 """What is quieter is taken for silence, and not made loud."""

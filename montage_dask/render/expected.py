@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from montage_dask.analysis.features import HEIGHT, WIDTH, Bytes
 from montage_dask.analysis.steady import Steady
+from montage_dask.media.tone import is_wide
 from montage_dask.records import CUT, Match, Source, Transition
-from montage_dask.render.filters import matrix_of, needs_conversion
+from montage_dask.render.filters import matrix_of
 from montage_dask.render.grade import PRESETS, Curves, check_grade
 from montage_dask.render.lut import look_up, matched, read_cube
 from montage_dask.render.segments import Segment
@@ -49,6 +50,9 @@ TURNS = {
     270: ((0, -1, 1), (1, 0, 0), (0, 0, 1)),
 }
 """From the unit square as shown to the unit square as coded."""
+
+MIRROR = ((1, 0, 0), (0, -1, 1), (0, 0, 1))
+"""The same of a source that is mirrored, behind turning back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ def steadied_area(source: Source, frame: int, moves: Sequence[Steadied]) -> Matr
     centre = np.array([[size[0], 0, -0.5], [0, size[1], -0.5], [0, 0, 1]], np.float64)
     coded = np.linalg.inv(centre) @ np.linalg.inv(pixels) @ centre
     turn = np.array(TURNS[source.rotation_degrees], np.float64)
+    if source.mirrored:
+        turn = np.array(MIRROR, np.float64) @ turn
     moved: Matrix = np.linalg.inv(turn) @ coded @ turn
     return moved
 
@@ -132,7 +138,7 @@ class Colouring:
     @property
     def known(self) -> bool:
         """Whether colours can be told: tone mapping and wide gamuts are not worked out here."""
-        return not needs_conversion(self.source)
+        return not is_wide(self.source)
 
     def __call__(self, thumbnails: Bytes) -> Cells:
         """Thumbnails [..., 27, 48, 3] as the montage has them: R'G'B' in Rec.709, 0 … 1."""

@@ -11,6 +11,9 @@ from montage_dask.media.container import checked_format
 from montage_dask.media.ffmpeg import graph_name
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.opening import decoder_options
+from montage_dask.media.orientation import turn_filters
+from montage_dask.media.tone import is_wide, primaries_of
+from montage_dask.media.whole import NEIGHBOURS, cropping, deinterlacer
 from montage_dask.records import Source
 from montage_dask.render.grade import Curves, Look
 from montage_dask.render.mapping import FrameMap
@@ -23,8 +26,6 @@ Colours = tuple[str, str]
 
 REC709: Colours = ("bt709", "tv")
 SCALER = "bicubic+accurate_rnd"
-
-WIDE_PRIMARIES = frozenset(["bt2020", "smpte431", "smpte432"])
 
 ZIMG_MATRICES = {
     "bt709": "709",
@@ -68,13 +69,15 @@ def open_input(
         "noautorotate": None,
         **decoder_options(source),
     }
-    key = index.key_before(shown.first)
+    # What is deinterlaced needs the picture before it.
+    begin = max(0, shown.first - NEIGHBOURS) if source.field_order else shown.first
+    key = index.key_before(begin)
     if further_back:
-        key = 0 if shown.first < FROM_START_FRAMES else max(0, key - KEYS_BACK)
+        key = 0 if begin < FROM_START_FRAMES else max(0, key - KEYS_BACK)
     back = 2 if source.format_name in UNINDEXED else 0
     if key - back > 0:
         # Absolute time stamps (-copyts), so that frames are told apart by their exact PTS below.
-        wanted = Fraction(int(index.pts[shown.first]))
+        wanted = Fraction(int(index.pts[begin]))
         if back or further_back:
             wanted = Fraction(int(index.key_pts[key - back]))
         elif source.format_name == "mov":
@@ -85,6 +88,43 @@ def open_input(
         options["seek_timestamp"] = 1
         options["noaccurate_seek"] = None
     return ffmpeg.input(graph_name(source.path), **options)[str(source.stream_index)]
+
+
+def frames_of(
+    stream: Any, source: Source, index: FrameIndex, start_frame: int, stop_frame: int
+) -> Any:
+    """Exactly frames [start_frame, stop_frame) of an input: whole pictures, as `media.decode.decode_frames` gives them.
+
+    Args:
+        stream: from `open_input`.
+        source: the source.
+        index: its frame index.
+        start_frame: first number.
+        stop_frame: end of the range.
+    """
+    if source.field_order:
+        around = max(0, start_frame - NEIGHBOURS), min(len(index), stop_frame + NEIGHBOURS)
+        stream = _trimmed(stream, index, *around).filter("bwdif", **deinterlacer(source))
+        # It counts in halves of a tick.
+        base = index.time_base
+        stream = stream.filter("settb", expr=f"{base.numerator}/{base.denominator}")
+    stream = _trimmed(stream, index, start_frame, stop_frame)
+    if any(source.crop):
+        stream = stream.filter("crop", **cropping(source))
+    # Pictures that only say that they are interlaced would be scaled field by field, and their file would say it again.
+    return stream.filter("setfield", mode="prog")
+
+
+def _trimmed(stream: Any, index: FrameIndex, start_frame: int, stop_frame: int) -> Any:
+    end = {"end_pts": int(index.pts[stop_frame])} if stop_frame < len(index) else {}
+    return stream.filter("trim", start_pts=int(index.pts[start_frame]), **end)
+
+
+def upright(stream: Any, source: Source) -> Any:
+    """Pictures turned and mirrored as they are to be shown."""
+    for name, argument in turn_filters(source):
+        stream = stream.filter(name, argument) if argument else stream.filter(name)
+    return stream
 
 
 def picture_of(
@@ -112,8 +152,7 @@ def picture_of(
         look: the grade; a lookup table must lie in ffmpeg's working folder under a safe name.
         pixel_format: of the output.
     """
-    end = {"end_pts": int(index.pts[shown.last + 1])} if shown.last + 1 < len(index) else {}
-    stream = stream.filter("trim", start_pts=int(index.pts[shown.first]), **end)
+    stream = frames_of(stream, source, index, shown.first, shown.last + 1)
     # Rotation, HDR metadata, captions: done here, or untrue of the result.
     stream = stream.filter("sidedata", mode="delete")
     stream = stream.filter("settb", expr="1/1000000000")
@@ -175,13 +214,7 @@ def _coloured(
     look: Look,
 ) -> Any:
     stream = _to_rec709(stream, source)
-    turns: dict[int, list[tuple[str, str | None]]] = {
-        90: [("transpose", "clock")],
-        180: [("hflip", None), ("vflip", None)],
-        270: [("transpose", "cclock")],
-    }
-    for name, argument in turns.get(source.rotation_degrees, []):
-        stream = stream.filter(name, argument) if argument else stream.filter(name)
+    stream = upright(stream, source)
     colours, depth = _colours_of(source), _planar_depth(source)
     even = (
         source.coded_width % 2 == source.coded_height % 2 == 0
@@ -209,7 +242,7 @@ def _depth(pixel_format: str) -> int:
 
 def _planar_depth(source: Source) -> int:
     """The bit depth behind `_to_rec709` where pictures are plain planar Y'CbCr, else 0."""
-    if _wide(source):
+    if is_wide(source):
         return 8
     plain = {f"yuv{s}p{d}": int(d[:2] or 8) for s in (420, 422, 444) for d in ("", "10le")}
     return plain.get(source.pixel_format, 0)
@@ -223,15 +256,9 @@ def _matrixed(stream: Any, matrix: str) -> Any:
     )
 
 
-def _wide(source: Source) -> bool:
-    """Whether the colours, and not only their coding, must be converted."""
-    untagged = source.color_primaries == "unspecified" and source.color_space.startswith("bt2020")
-    return source.hdr or untagged or source.color_primaries in WIDE_PRIMARIES
-
-
 def _to_rec709(stream: Any, source: Source) -> Any:
     """Wide-gamut and HDR pictures are brought to Rec.709 light first; for others the matrix is enough."""
-    if not _wide(source):
+    if not is_wide(source):
         return stream
     # What the file does not say is said here: zscale refuses to guess.
     matrix = "bt2020" if source.color_space == "unspecified" else matrix_of(source)
@@ -239,9 +266,7 @@ def _to_rec709(stream: Any, source: Source) -> Any:
     stream = stream.filter(
         "setparams",
         colorspace="gbr" if rgb else {"bt2020": "bt2020nc"}.get(matrix, matrix),
-        color_primaries=source.color_primaries
-        if source.color_primaries in WIDE_PRIMARIES
-        else "bt2020",
+        color_primaries=primaries_of(source),
         color_trc=source.color_transfer if source.hdr else "bt709",
         range="pc" if rgb or source.color_range == "pc" else "tv",
     )
@@ -256,14 +281,9 @@ def _to_rec709(stream: Any, source: Source) -> Any:
     return stream.filter("format", "yuv444p")
 
 
-def needs_conversion(source: Source) -> bool:
-    """Whether its pictures must be brought to Rec.709 light before they are graded: HDR and wide gamut."""
-    return _wide(source)
-
-
 def _colours_of(source: Source) -> Colours:
     """Matrix and range of the pictures behind `_to_rec709`."""
-    if _wide(source):
+    if is_wide(source):
         return REC709
     full = source.color_range == "pc" or source.pixel_format.startswith("yuvj")
     return matrix_of(source), "pc" if full else "tv"

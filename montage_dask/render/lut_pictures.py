@@ -9,9 +9,9 @@ from typing import Any
 
 from montage_dask.devices import hold_to_limit
 from montage_dask.errors import TargetFailed
+from montage_dask.media.tone import is_wide
 from montage_dask.records import Source
 from montage_dask.render.colour import Colour, from_rgb, to_rgb
-from montage_dask.render.filters import needs_conversion
 from montage_dask.render.grade import SIZE, graded, lattice
 from montage_dask.render.lut import Table, apply_lut, read_cube
 from montage_dask.render.pictures import Picture, Transform
@@ -58,7 +58,7 @@ def graded_pictures(source: Source, grade: str, *, device: str) -> Transform:
         TargetFailed: the source is no standard 4:2:0 video in standard range, whose conversion is ffmpeg's matter; or there is
             no such device.
     """
-    if needs_conversion(source) or not source.pixel_format.startswith("yuv"):
+    if is_wide(source) or not source.pixel_format.startswith("yuv"):
         raise TargetFailed("HDR, wide-gamut and RGB footage is graded by ffmpeg")
     hold_to_limit(device)
     table = table_of(grade)

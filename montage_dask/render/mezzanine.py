@@ -18,6 +18,7 @@ import numpy as np
 from montage_dask.errors import MediaError, VerificationError
 from montage_dask.media.container import open_media
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.orientation import is_transposed
 from montage_dask.records import Source, from_json
 from montage_dask.render.filters import matrix_of
 from montage_dask.render.pictures import UNSPECIFIED, colour_tags
@@ -100,7 +101,7 @@ def mezzanine_source(
     for k in (0, len(own) // 2, len(own)):
         if own.time_seconds(k) != index.time_seconds(start_frame + k) - begin:
             raise VerificationError(f"{path}: a mezzanine of {source.path} has other times")
-    turned = source.rotation_degrees in (90, 270)
+    turned = is_transposed(source)
     aspect = source.sample_aspect
     wide, high = (
         (width * aspect, Fraction(height)) if aspect >= 1 else (Fraction(width), height / aspect)
@@ -130,6 +131,9 @@ def mezzanine_source(
         start_pts=int(pts[0]),
         duration_seconds=own.duration_seconds,
         audio=None,
+        # The pictures in it are whole; they still lie as they were coded.
+        crop=(0, 0, 0, 0),
+        field_order="",
     )
     return record, own
 

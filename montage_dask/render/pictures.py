@@ -16,11 +16,12 @@ from montage_dask.errors import FFmpegError, VerificationError
 from montage_dask.media.decode import decode_frames
 from montage_dask.media.encoders import Encoding
 from montage_dask.media.index import FrameIndex
+from montage_dask.media.orientation import is_transposed, turn_picture
 from montage_dask.records import Source
 from montage_dask.render.filters import matrix_of
 from montage_dask.render.mapping import timescale
 
-VERSION = 1
+VERSION = 2
 """Raised when the same pictures give another file."""
 
 UNSPECIFIED = "unspecified"
@@ -166,7 +167,7 @@ def write_pictures(
         encoding: how to encode.
         threads: of the decoder.
         rate: where given, frames are exactly 1 / rate s apart instead of at the times of the source.
-        upright: turn the pictures as the source's rotation says.
+        upright: turn and mirror the pictures as they are to be shown.
 
     Returns:
         A small record: start_frame, frames, size_bytes, seconds_begin ("Fraction": source time of the first frame).
@@ -178,9 +179,10 @@ def write_pictures(
     """
     frames = stop_frame - start_frame
     pictures = transform(read_pictures(source, index, start_frame, stop_frame, threads=threads))
-    turns = source.rotation_degrees // 90 if upright else 0
     try:
-        with _Writer(source, index, start_frame, output, size, encoding, rate, turns) as writer:
+        with _Writer(
+            source, index, start_frame, stop_frame, output, size, encoding, rate, upright
+        ) as writer:
             for number, picture in enumerate(pictures, start_frame):
                 if picture.frame != number or picture.size != size or number >= stop_frame:
                     raise VerificationError(
@@ -211,13 +213,15 @@ class _Writer:
         source: Source,
         index: FrameIndex,
         start_frame: int,
+        stop_frame: int,
         output: Path,
         size: tuple[int, int],
         encoding: Encoding,
         rate: Fraction | None,
-        turns: int,
+        upright: bool,
     ) -> None:
-        self._index, self._start, self._rate, self._turns = index, start_frame, rate, turns
+        self._index, self._start, self._rate = index, start_frame, rate
+        self._turned = source if upright else None
         self.written = 0
         self._durations: dict[int, int] = {}
         # MP4 knows no other numerator than 1.
@@ -237,13 +241,17 @@ class _Writer:
             codec.pop("profile", None)
         codec |= colour_tags(source)
         stream = self._file.add_stream(encoding.encoder, options=codec)
-        shown = size if turns % 2 == 0 else (size[1], size[0])
+        transposed = upright and is_transposed(source)
+        shown = (size[1], size[0]) if transposed else size
         stream.width, stream.height = shown
         stream.pix_fmt = self._format = "yuv420p10le" if deep else encoding.pixel_format
         stream.time_base = stream.codec_context.time_base = Fraction(1, scale)
+        if rate is None and index.lingers(stop_frame - 1):
+            # MP4 keeps the time of the picture that comes last in the file, which must be the one that is shown last.
+            stream.codec_context.max_b_frames = 0
         stream.codec_context.framerate = rate or source.frame_rate
         aspect = source.sample_aspect
-        stream.codec_context.sample_aspect_ratio = aspect if turns % 2 == 0 else 1 / aspect
+        stream.codec_context.sample_aspect_ratio = 1 / aspect if transposed else aspect
         self._stream, self._scale = stream, scale
 
     def __enter__(self) -> _Writer:
@@ -267,8 +275,8 @@ class _Writer:
 
     def write(self, picture: Picture) -> None:
         planes = (picture.y, picture.u, picture.v)
-        if self._turns:
-            planes = tuple(np.rot90(p, -self._turns) for p in planes)  # type: ignore[assignment]
+        if self._turned is not None:
+            planes = tuple(turn_picture(p, self._turned) for p in planes)  # type: ignore[assignment]
         height, width = planes[0].shape
         frame = av.VideoFrame(width, height, "yuv420p" if picture.bits == 8 else "yuv420p10le")
         for target, plane in zip(frame.planes, planes, strict=True):

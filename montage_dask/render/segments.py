@@ -25,7 +25,7 @@ from montage_dask.render.pieces import encode_any_way, in_pieces
 from montage_dask.render.running import make_file
 from montage_dask.store.locks import work_folder
 
-VERSION = 5
+VERSION = 6
 
 MAXIMUM_EVENTS = 12
 """Inputs of one ffmpeg: each holds a decoder with its pictures."""

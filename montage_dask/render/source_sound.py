@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,11 @@ def _piece(source: Source, event: Event, samples: int) -> NDArray[np.float32]:
     try:
         with open_media(source.path, source.format_name) as container:
             stream = container.streams[source.audio.stream_index]
-            # A second early: codecs need a run-up until their output is right.
-            early = int(max(Fraction(0), wanted - 1) / stream.time_base)
-            container.seek(early, stream=stream, backward=True)
+            # A second early: codecs need a run-up until their output is right. Before time 0, too: clocks may begin there.
+            early = int((wanted - 1) // stream.time_base)
+            # A file that cannot be sought there is read from its start, where it stands.
+            with suppress(av.FFmpegError):
+                container.seek(early, stream=stream, backward=True)
             for time, block in _blocks(container, stream):
                 at = round((time - wanted) * SAMPLE_RATE)
                 if at >= samples:

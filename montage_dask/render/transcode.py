@@ -22,7 +22,13 @@ from montage_dask.media.ffmpeg import graph_arguments, graph_name, input_argumen
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source
 from montage_dask.render.assemble import MUXERS, concat_list
-from montage_dask.render.filters import UNINDEXED, graded_picture, open_input
+from montage_dask.render.filters import (
+    UNINDEXED,
+    frames_of,
+    graded_picture,
+    open_input,
+    upright,
+)
 from montage_dask.render.grade import look_of
 from montage_dask.render.mapping import FrameMap, timescale
 from montage_dask.render.pieces import all_there, is_elsewhere, make_piece, troubled
@@ -31,7 +37,7 @@ from montage_dask.render.segments import count_frames
 from montage_dask.store import writing
 from montage_dask.store.locks import work_folder
 
-VERSION = 3
+VERSION = 4
 
 UNSPECIFIED = "unspecified"
 
@@ -117,8 +123,7 @@ def _encode(
     """Encode frames of a source, or of a piece of it; `told` is the source itself. Gives what ffmpeg printed."""
     shown = FrameMap(start_frame, stop_frame - 1, stop_frame - start_frame, 0, 0.0, 1.0)
     stream = open_input(source, index, shown)
-    end = {"end_pts": int(index.pts[stop_frame])} if stop_frame < len(index) else {}
-    stream = stream.filter("trim", start_pts=int(index.pts[start_frame]), **end)
+    stream = frames_of(stream, source, index, start_frame, stop_frame)
     options = dict(encoding.options)
     if source.constant_frame_rate:
         rate = source.frame_rate
@@ -134,6 +139,9 @@ def _encode(
             "enc_time_base": f"{base.numerator}:{base.denominator}",
         }
         ticks = base.denominator if base.numerator == 1 else 90_000
+        if index.lingers(stop_frame - 1):
+            # MP4 keeps the time of the picture that comes last in the file: no other may follow the one that is shown last.
+            options["bf"] = "0"
     stream = _sized(stream, source, size)
     deep = source.bit_depth > 8 and not encoding.h264
     if deep:
@@ -182,9 +190,7 @@ def _tagged(options: dict[str, Any], source: Source) -> dict[str, Any]:
 def _sized(stream: Any, source: Source, size: tuple[int, int] | None) -> Any:
     # It is turned here; what says so must not stay, or players turn it again.
     stream = stream.filter("sidedata", mode="delete", type="DISPLAYMATRIX")
-    turns = {90: ["clock"], 180: ["clock", "clock"], 270: ["cclock"]}
-    for turn in turns.get(source.rotation_degrees, []):
-        stream = stream.filter("transpose", turn)
+    stream = upright(stream, source)
     if size is None:
         if source.coded_width % 2 or source.coded_height % 2:
             stream = stream.filter("scale", "ceil(iw/2)*2", "ceil(ih/2)*2", flags="bicubic")

@@ -64,7 +64,7 @@ def draw_run(
     from montage_dask.media.probe import probe
     from montage_dask.render.stills import pictures
 
-    source, index = probe(output)
+    source, index = probe(output, deinterlace=None)
     # A cut is a keyframe: the first clean picture of an event costs one decoded frame.
     moments = [
         min(e.start_frame + e.transition.frames // 2, e.stop_frame - 1, len(index) - 1)

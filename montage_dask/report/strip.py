@@ -86,7 +86,7 @@ def draw_strip(
     from montage_dask.media.probe import probe
     from montage_dask.render.stills import pictures
 
-    source, index = probe(output)
+    source, index = probe(output, deinterlace=None)
     tile = max(1, round(height * timeline.width / timeline.height))
     columns = strip_layout(timeline, width, tile)
     wanted = {f for f, _, _ in columns if f >= 0}

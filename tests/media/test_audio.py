@@ -160,3 +160,37 @@ def test_channels_that_nobody_can_mix_are_refused(folder):
     soundfile.write(path, np.full((22050, 9), 0.1), 22050)
     with pytest.raises(MediaError, match=r"nine\.wav.*channels"):
         decode_mono(path)
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "flac", "aac", "pcm_f32le"])
+def test_opposite_channels_are_heard(tmp_path, codec):
+    """A cable with two wires swapped: left is the negative of right, and their sum is silence."""
+    from montage_dask.media.ffmpeg import run_ffmpeg
+
+    suffix = {"aac": "m4a", "flac": "flac"}.get(codec, "wav")
+    heard = {}
+    for name, right in (("same", ""), ("opposite", "-"), ("quieter", "-0.9*")):
+        path = tmp_path / f"{name}.{suffix}"
+        tone = "0.5*sin(2000*t)*lt(mod(t\\,0.5)\\,0.1)"
+        source = f"aevalsrc={tone}|{right}{tone}:s=44100:d=3"
+        run_ffmpeg(["-f", "lavfi", "-i", source, "-c:a", codec, f"file:{path}"], about=path)
+        heard[name] = np.abs(decode_mono(path)).reshape(-1)[:60_000]
+    assert heard["same"].max() > 0.45
+    assert np.abs(heard["opposite"] - heard["same"]).max() < 0.1
+    assert heard["quieter"].max() > 0.4
+
+
+def test_ordinary_stereo_is_mixed_as_ever(tmp_path):
+    from montage_dask.media.ffmpeg import run_ffmpeg
+    from montage_dask.media.polarity import Polarity
+
+    path = tmp_path / "wide.wav"
+    source = (
+        "anoisesrc=seed=1:d=2[a];anoisesrc=seed=2:d=2[b];[a][b]join=inputs=2:channel_layout=stereo"
+    )
+    run_ffmpeg(["-filter_complex", source, f"file:{path}"], about=path)
+    import av
+
+    polarity = Polarity()
+    with av.open(str(path)) as container:
+        assert all(polarity.righted(frame) is frame for frame in container.decode(audio=0))

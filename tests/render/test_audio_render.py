@@ -315,3 +315,26 @@ def test_kept_sound_goes_on_where_its_format_changes(tmp_path):
     sound = np.abs(_kept(tmp_path, source, 1, 6))
     assert sound[: 2 * RATE].max() > 0.4
     assert sound[4 * RATE :].max() > 0.2
+
+
+def test_kept_sound_before_time_0_is_in_sync(tmp_path):
+    """A recording whose 33-bit clock begins again after 4 s, so that it starts before 0: beeps at 1 s, 3 s and 5 s."""
+    path = tmp_path / "wrap.ts"
+    beep = "between(mod(t,2),1,1.1)"
+    run_ffmpeg(
+        [
+            "-f", "lavfi", "-i", "color=gray:size=64x64:rate=25:duration=6",
+            "-f", "lavfi", "-i", f"aevalsrc='0.7*sin(2000*t)*{beep}':s=48000:d=6",
+            "-c:v", "mpeg2video", "-g", "5", "-c:a", "mp2", "-output_ts_offset", "95439.7", f"file:{path}",
+        ],
+        about=path,
+    )  # fmt: skip
+    source, _ = probe(path)
+    assert source.start_pts < 0
+    made = timeline(100, events=(Event(0, 100, source.identity, 0, Fraction(1, 2)),))
+    assert lay_out(made, {source.identity: source}, tmp_path / "kept.f32") == 1
+    heard = np.abs(np.fromfile(tmp_path / "kept.f32", np.float32).reshape(-1, 2)[:, 0])
+    for second in (0.5, 2.5):
+        at = round(second * RATE)
+        assert heard[at - RATE // 4 : at - RATE // 50].max() < 0.05
+        assert heard[at + RATE // 50 : at + RATE // 12].max() > 0.4
