@@ -103,9 +103,7 @@ def _edit(rng: random.Random, claims: Mapping[str, Claim], size: tuple[int, int]
                 (rng.randint(-300, 300), 0, rng.randint(-300, 300)),
             )
         identity = claim.source.identity
-        events.append(
-            Event(at, at + frames, identity, 0, begin, speed, transition, match=match)
-        )
+        events.append(Event(at, at + frames, identity, 0, begin, speed, transition, match=match))
         at += frames
     return Segment(tuple(events), FPS, *size, fade_out_frames=rng.choice([0, 10]))
 
@@ -137,9 +135,7 @@ def _measure(folder: Path, footage: Path, count: int, attacked: int, seed: int) 
         ) -> set[int]:
             nonlocal worst
             try:
-                record = check_segment(
-                    segment, path, claims, fit=fit, grade=grade, closely=closely
-                )
+                record = check_segment(segment, path, claims, fit=fit, grade=grade, closely=closely)
             except PictureMismatch as error:
                 return {m.number for m in error.found}
             worst = max(worst, record["worst"])
@@ -152,14 +148,18 @@ def _measure(folder: Path, footage: Path, count: int, attacked: int, seed: int) 
         suspected += len(first)
         if first and (last := wrong(segment, path)):
             alarms += len(last)
-            say(f"FALSE ALARM: segment {number}, {fit}, {grade}, {quality}, {size}: events {sorted(last)}")
+            say(
+                f"FALSE ALARM: segment {number}, {fit}, {grade}, {quality}, {size}: events {sorted(last)}"
+            )
         if number < attacked:
             say(f"segment {number}")
             _attack(segment, path, claims, wrong, grade, told)
         path.unlink()
     share = guard_seconds / encode_seconds
-    print(f"{events} events of {count} segments, seed {seed}: {suspected} looked at closely, {alarms} false alarms,")
-    print(f"worst residual {worst:.2f} of the limit. Encoding {encode_seconds:.1f} CPU s, guard {guard_seconds:.1f} ({share:.1%}).\n")
+    print(
+        f"{events} events of {count} segments, seed {seed}: {suspected} looked at closely, {alarms} false alarms,"
+    )
+    print(print(f"Encoding {encode_seconds:.1f} CPU s, guard {guard_seconds:.1f} ({share:.1%})."))
     rows = [[name, str(len(v)), f"{np.mean(v):.0%}"] for name, v in told.items()]
     print(table(["what is wrong", "events", "told"], rows))
 
@@ -176,15 +176,22 @@ def _attack(
     for frames in (1, 3, 10):
         for sign in (-1, 1):
             moved = [
-                replace(e, in_seconds=e.in_seconds + sign * frames / claims[e.source].source.frame_rate)
+                replace(
+                    e, in_seconds=e.in_seconds + sign * frames / claims[e.source].source.frame_rate
+                )
                 for e in segment.events
             ]
             named = wrong(replace(segment, events=tuple(moved)), path, False)
             for n in numbers:
                 can = _differs(segment, n, claims, sign * frames)
-                told[f"{frames} frames off, {'thumbnails differ' if can else 'thumbnails are alike'}"].append(n in named)
+                told[
+                    f"{frames} frames off, {'thumbnails differ' if can else 'thumbnails are alike'}"
+                ].append(n in named)
     names = list(claims)
-    other = [replace(e, source=names[(names.index(e.source) + 1) % len(names)], in_seconds=Fraction(1)) for e in segment.events]
+    other = [
+        replace(e, source=names[(names.index(e.source) + 1) % len(names)], in_seconds=Fraction(1))
+        for e in segment.events
+    ]
     named = wrong(replace(segment, events=tuple(other)), path, False)
     told["another clip"] += [n in named for n in numbers]
     if grade != "none":

@@ -56,8 +56,14 @@ def guard_request(
         closely: decode sources again where something seems wrong.
     """
     shown: dict[str, tuple[Any, str, int | None]] = {
-        **{k: (encoded.paths["sources"][k], encoded.paths["indexes"][k], None) for k in encoded.paths["sources"]},
-        **{k: (m["source"], m["index"], m["start_frame"]) for k, m in encoded.paths["stand_ins"].items()},
+        **{
+            k: (encoded.paths["sources"][k], encoded.paths["indexes"][k], None)
+            for k in encoded.paths["sources"]
+        },
+        **{
+            k: (m["source"], m["index"], m["start_frame"])
+            for k, m in encoded.paths["stand_ins"].items()
+        },
     }
     sources = {k: from_json(Source, json) for k, (json, _, _) in shown.items()}
     moved = {
@@ -71,7 +77,9 @@ def guard_request(
         "segment": to_json(segment),
         "fit": encoded.parameters["fit"],
         "grade": encoded.parameters["grade"],
-        "strips": {k: strip.strip_parameters(s, settings.window_frames) for k, s in sources.items()},
+        "strips": {
+            k: strip.strip_parameters(s, settings.window_frames) for k, s in sources.items()
+        },
         "strip_version": strip.VERSION,
         "redrawn": sorted(
             k for k, m in encoded.paths["stand_ins"].items() if m["operation"] == "upscale"
@@ -82,7 +90,8 @@ def guard_request(
         "segment": str(store.file("encode", encoded.key, ".mp4")),
         # Without their paths: the strip is enough, and nobody needs to fetch the footage.
         "sources": {
-            k: to_json(s if closely else replace(s, path=Path(s.path).name)) for k, s in sources.items()
+            k: to_json(s if closely else replace(s, path=Path(s.path).name))
+            for k, s in sources.items()
         },
         "indexes": {k: index for k, (_, index, _) in shown.items()},
         "start_frames": {k: start for k, (_, _, start) in shown.items()},
@@ -214,7 +223,8 @@ class Guards:
                     and self._wrong_alone(segment, encoded, one.number)
                 ):
                     raise MediaError(
-                        self.paths[identity], f"its pictures do not come out as they are: {one.what}"
+                        self.paths[identity],
+                        f"its pictures do not come out as they are: {one.what}",
                     ) from error
             raise error
 

@@ -80,7 +80,9 @@ def shown_area(source: Source, size: tuple[int, int], fit: str) -> Matrix:
         if fit == "cover":
             wide, high = max(wide, width), max(high, height)
     # Pictures of 4:2:0 begin on every other pixel.
-    left, top = (abs(a - b) // 2 // 2 * 2 * (1 if a > b else -1) for a, b in ((width, wide), (height, high)))
+    left, top = (
+        abs(a - b) // 2 // 2 * 2 * (1 if a > b else -1) for a, b in ((width, wide), (height, high))
+    )
     return np.array([[wide, 0, left], [0, high, top], [0, 0, 1]], np.float64)
 
 
@@ -112,7 +114,7 @@ class Colouring:
     source: Source
     grade: str
     match: Match | None = None
-    _look: Callable[[Cells], Cells] = field(init=False)
+    _look: Callable[[Any], Any] = field(init=False)
 
     def __post_init__(self) -> None:
         check_grade(self.grade)
@@ -157,7 +159,7 @@ class Colouring:
             mixed += share * self._graded(pure)
         return mixed - self._graded(colours)
 
-    def _graded(self, colours: Cells) -> Cells:
+    def _graded(self, colours: Any) -> Cells:
         if isinstance(self._look, Curves) and self.match is None:
             # Done plane by plane: colours may leave the range of R'G'B', chroma ends at its own limits.
             planes = self._look(colours) @ _TO_YCC.T
@@ -190,7 +192,7 @@ _TO_YCC = np.linalg.inv(_FROM_YCC)
 
 
 def to_ycc(colours: Cells) -> Cells:
-    """R'G'B' [..., 27, 48, 3] as luma and chroma × 255, chroma as coarse as the strip has it: it keeps one value for two cells."""
+    """R'G'B' [..., 27, 48, 3] as luma and chroma × 255; chroma as coarse as in the strip: one value for two cells."""
     planes = np.asarray(colours @ _TO_YCC.T * 255, np.float32)
     chroma = planes[..., 1:]
     for axis in (-3, -2):
@@ -247,9 +249,7 @@ def _sampled(picture: NDArray[np.float32], there: Matrix) -> NDArray[np.float32]
     inverse = np.linalg.inv(half) @ there @ half
     wide = (WIDTH * SAMPLES, HEIGHT * SAMPLES)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    fine = cv2.warpAffine(
-        picture, inverse[:2], wide, flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
+    fine = cv2.warpAffine(picture, inverse[:2], wide, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     shape = (HEIGHT, SAMPLES, WIDTH, SAMPLES, *picture.shape[2:])
     mean: NDArray[np.float32] = fine.reshape(shape).mean(axis=(1, 3))
     return mean
@@ -264,7 +264,9 @@ def _inside(there: Matrix, size: Sequence[int]) -> NDArray[np.bool_]:
         (at[0] >= -slack) & (at[0] <= size[0] + slack)
         & (at[1] >= -slack) & (at[1] <= size[1] + slack)
     ).reshape(x.shape)  # fmt: skip
-    corners: NDArray[np.bool_] = inside[1:, 1:] & inside[1:, :-1] & inside[:-1, 1:] & inside[:-1, :-1]
+    corners: NDArray[np.bool_] = (
+        inside[1:, 1:] & inside[1:, :-1] & inside[:-1, 1:] & inside[:-1, :-1]
+    )
     return corners
 
 

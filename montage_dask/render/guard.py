@@ -10,10 +10,11 @@ A few frames of each event are decoded from our own file, brought to the strip's
 
 The frames are those whose thumbnails differ most from their neighbours three frames away, one in each quarter of the event.
 
-What it cannot tell: frames whose thumbnails are alike (a still picture, motion finer than a 48th of the picture); a
-shift of less than half a cell, 1 % of the width; details of colour of HDR and wide-gamut footage, whose tone mapping is not
-worked out here (only what no colour correction explains counts there); what lies outside the picture of the source (bars, the blurred background);
-frames between the ones that are looked at; an error that the strip shares, as its decoder made it too.
+What it cannot tell: frames whose thumbnails are alike (a still picture, motion finer than a 48th of the picture); a shift of
+less than half a cell, 1 % of the width; small changes of hue, saturation and grade, and any on grey pictures; colours of HDR,
+wide-gamut and upscaled footage, which are not worked out here (only what no smooth change of colours explains counts there);
+what lies outside the picture of the source (bars, the blurred background); frames between the ones that are looked at; an
+error that the strip shares, as its decoder made it too.
 """
 
 from __future__ import annotations
@@ -201,9 +202,7 @@ def check_segment(
 class _Guard:
     """What must be seen in one segment."""
 
-    def __init__(
-        self, segment: Segment, claims: Mapping[str, Claim], fit: str, grade: str
-    ) -> None:
+    def __init__(self, segment: Segment, claims: Mapping[str, Claim], fit: str, grade: str) -> None:
         self._segment, self._fit = segment, fit
         self._size = (segment.width, segment.height)
         self._claims = [claims[e.source] for e in segment.events]
@@ -241,19 +240,29 @@ class _Guard:
             return looks, verdict
         claim = self._claims[number]
         frames = self._shown[number]
-        low, high = max(0, min(frames) - STEPS[-1]), min(claim.strip.frames, max(frames) + STEPS[-1] + 1)
+        low, high = (
+            max(0, min(frames) - STEPS[-1]),
+            min(claim.strip.frames, max(frames) + STEPS[-1] + 1),
+        )
         known = claim.strip.thumbnails(low, high)
         plain, true = (
             decode_thumbnails(claim.source, claim.index, low, high, skip_loop_filter=skip)
             for skip in (True, False)
         )
         if min(_worst_difference(known, plain), _worst_difference(known, true)) > SAME:
-            return looks, (verdict[0], f"{verdict[1]}; and the file decodes otherwise than when it was analysed")
+            return looks, (
+                verdict[0],
+                f"{verdict[1]}; and the file decodes otherwise than when it was analysed",
+            )
         looks = list(self._looks(container, stream, number, (low, true)))
         return looks, _judge(looks)
 
     def _looks(
-        self, container: Any, stream: Any, number: int, decoded: tuple[int, NDArray[np.uint8]] | None
+        self,
+        container: Any,
+        stream: Any,
+        number: int,
+        decoded: tuple[int, NDArray[np.uint8]] | None,
     ) -> Iterator[_Look]:
         """The frames of an event that are looked at, with what they must show."""
         event = self._segment.events[number]
@@ -311,11 +320,21 @@ class _Guard:
                 self._colours[part.number](thumbnail), self._area(part.number, there), area
             )
             rest += part.weight * mixed
-        offsets = [s for d in STEPS for s in (-d, d) if low <= source_frame + s < low + len(thumbnails)]
+        offsets = [
+            s for d in STEPS for s in (-d, d) if low <= source_frame + s < low + len(thumbnails)
+        ]
         own = thumbnails[source_frame - low]
-        colours = colouring(thumbnails[[source_frame - low, *(source_frame - low + s for s in offsets)]])
+        colours = colouring(
+            thumbnails[[source_frame - low, *(source_frame - low + s for s in offsets)]]
+        )
         names = [f"{abs(s)} frames {'earlier' if s < 0 else 'later'}" for s in offsets]
-        pictures = [*colours, colours[0, :, ::-1], colours[0, ::-1, ::-1], colours[0, ::-1], *_moved(colours[0])]
+        pictures = [
+            *colours,
+            colours[0, :, ::-1],
+            colours[0, ::-1, ::-1],
+            colours[0, ::-1],
+            *_moved(colours[0]),
+        ]
         names += ["mirrored", "upside down", "flipped", *(m[0] for m in MOVES)]
         known = colouring.known and not self._claims[number].redrawn
         if not colouring.plain and known:
@@ -373,7 +392,13 @@ def _told_apart(thumbnails: NDArray[np.uint8], rows: NDArray[np.intp]) -> list[f
 
 
 def _best(
-    container: Any, stream: Any, fps: Fraction, start: int, worth: Mapping[int, float], *, every: bool
+    container: Any,
+    stream: Any,
+    fps: Fraction,
+    start: int,
+    worth: Mapping[int, float],
+    *,
+    every: bool,
 ) -> dict[int, Any]:
     """The decoded frame of most worth of each part of an event: by its number.
 

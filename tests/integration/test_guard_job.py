@@ -110,4 +110,6 @@ def test_nobody_is_blamed_where_all_is_wrong(moving, tmp_path, trapped):
     assert "mismatch-" in done.stderr
     assert not (tmp_path / "m.mp4").exists()
     records = list(tmp_path.rglob("records/encode/*/*.json"))
-    assert not [r for r in records if json.loads(r.read_text())["frames"] and "guard" in os.fspath(r)]
+    assert not [
+        r for r in records if json.loads(r.read_text())["frames"] and "guard" in os.fspath(r)
+    ]

@@ -38,7 +38,10 @@ def scene(seed: int, number: int, size=(320, 180)) -> np.ndarray:
     for _ in range(6):
         x, y, dx, dy = rng.uniform(0, 1, 4)
         colour = [int(c) for c in rng.integers(0, 256, 3)]
-        at = (int((x + (dx - 0.5) * number / 30) % 1 * width), int((y + (dy - 0.5) * number / 30) % 1 * height))
+        at = (
+            int((x + (dx - 0.5) * number / 30) % 1 * width),
+            int((y + (dy - 0.5) * number / 30) % 1 * height),
+        )
         cv2.circle(picture, at, width // 12, colour, -1)
     return picture
 
@@ -110,7 +113,19 @@ def filtered(path: Path, filters: str) -> Path:
     """A rendered segment with something done to its pictures."""
     changed = path.with_stem("changed")
     run_ffmpeg(
-        ["-i", str(path), "-vf", filters, "-c:v", "libx264", "-crf", "16", "-preset", "ultrafast", str(changed)],
+        [
+            "-i",
+            str(path),
+            "-vf",
+            filters,
+            "-c:v",
+            "libx264",
+            "-crf",
+            "16",
+            "-preset",
+            "ultrafast",
+            str(changed),
+        ],
         about=path,
     )
     return changed
@@ -133,8 +148,14 @@ def varied(claims, seed, size) -> Segment:
         one = rng.choice(list(claims.values()))
         kind = kinds[number] if number else "cut"
         transition = Transition(kind, 2 * rng.randint(1, 3)) if kind != "cut" else CUT
-        match = Match((9000, 600, 0, 200, 10200, 0, 0, 0, 10800), (120, -90, 40)) if number == 2 else None
-        events.append(event(at, frames, one, rng.randint(12, 40), speeds[number], transition, match))
+        match = (
+            Match((9000, 600, 0, 200, 10200, 0, 0, 0, 10800), (120, -90, 40))
+            if number == 2
+            else None
+        )
+        events.append(
+            event(at, frames, one, rng.randint(12, 40), speeds[number], transition, match)
+        )
         at += frames
     return Segment(tuple(events), FPS, *size, fade_out_frames=6)
 
@@ -151,7 +172,12 @@ def test_no_false_alarm(claims, tmp_path, grade):
     quality = ("preview", "standard")[number % 2]
     segment = varied(claims, number, size)
     path = render(
-        segment, claims, tmp_path / "s.mp4", fit=fit, grade=grade, encoding=encoding("h264", quality)
+        segment,
+        claims,
+        tmp_path / "s.mp4",
+        fit=fit,
+        grade=grade,
+        encoding=encoding("h264", quality),
     )
     record = check(segment, path, claims, fit=fit, grade=grade)
     assert record["events"] == 4
@@ -229,7 +255,9 @@ def test_wrong_pictures_are_told(claims, tmp_path, filters):
         check(segment, path, claims)
 
 
-@pytest.mark.parametrize(("fit", "other"), [("cover", "contain"), ("contain", "blur"), ("cover", "blur")])
+@pytest.mark.parametrize(
+    ("fit", "other"), [("cover", "contain"), ("contain", "blur"), ("cover", "blur")]
+)
 def test_another_fit_is_told_where_the_picture_is_another(claims, tmp_path, fit, other):
     segment = plain(claims, size=(180, 320))
     path = render(segment, claims, tmp_path / "s.mp4", fit=other)
@@ -254,7 +282,12 @@ def test_steadied_pictures_are_known(claims, tmp_path):
     one = next(iter(claims.values()))
     rng = np.random.default_rng(5)
     corrections = np.concatenate(
-        [rng.uniform(-0.03, 0.03, (FRAMES, 2)), rng.uniform(-0.02, 0.02, (FRAMES, 1)), np.zeros((FRAMES, 1))], axis=1
+        [
+            rng.uniform(-0.03, 0.03, (FRAMES, 2)),
+            rng.uniform(-0.02, 0.02, (FRAMES, 1)),
+            np.zeros((FRAMES, 1)),
+        ],
+        axis=1,
     )
     steady = Steady(corrections, 1.1)
     mezzanine = tmp_path / "m.mp4"
