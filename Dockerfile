@@ -2,14 +2,14 @@
 #   docker build -t montage-dask:latest .
 #   docker build -t montage-dask:latest-gpu  --build-arg VARIANT=gpu .
 #   docker build -t montage-dask:latest-cgpu --build-arg VARIANT=cgpu --build-arg CGPU_PACKAGE=./cgpu-0.1.4.tgz .
-# Nothing of the variants that are not built is run (BuildKit).
+# Nothing of the variants that are not built is run (BuildKit). `python specs/pin_images.py` writes the digests of the base images that a
+# registry has now behind their names; then a build takes these and no others.
 ARG VARIANT=cpu
 
 FROM python:3.11-slim-bookworm AS python
 # tini: ends with its child, and buries the ffmpeg children of workers that were killed.
-# hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends tini \
+    && apt-get install --yes --no-install-recommends "tini=0.19.*" \
     && rm -rf /var/lib/apt/lists/*
 
 FROM python AS build
@@ -53,7 +53,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
 
 FROM node:20-bookworm-slim AS node
 # The name of an npm package, the address of a tarball, or the path of one that lies beside this file: ./cgpu-0.1.4.tgz.
-ARG CGPU_PACKAGE=cgpu
+ARG CGPU_PACKAGE=cgpu@0.1.4
 WORKDIR /package
 COPY pyproject.toml cgpu*.tgz ./
 # hadolint ignore=DL3016

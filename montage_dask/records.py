@@ -90,6 +90,8 @@ class Source:
     uniform: bool = True
     """Whether all pictures have the same size, shape, format and colours, and the clock runs on. Only then can ffmpeg's filters
     read it; what reads frames by number (`media.decode`) gets them as this record says in any case."""
+    restarted: bool = False
+    """Whether the file's clock starts again or leaps: the times of its frames are made up, its sound cannot be placed by them."""
     timecode: str | None = None
     """Of frame 0, HH:MM:SS:FF (";" before the frames: drop-frame); None when the file carries none."""
     timecode_rate: Fraction | None = None

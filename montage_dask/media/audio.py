@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from montage_dask.errors import MediaError
 from montage_dask.media.container import open_media
+from montage_dask.media.limits import within_length
 from montage_dask.media.ogg_chain import Link, links
 from montage_dask.media.probe import fingerprint
 
@@ -165,6 +166,7 @@ def raw_sound(
             return
 
 
+@within_length
 def _pieces(
     full: str, sample_rate: int, layout: str, troubles: list[str] | None = None
 ) -> Iterator[Samples]:

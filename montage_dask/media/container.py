@@ -58,6 +58,22 @@ def demuxers() -> str:
     return ",".join(names)
 
 
+def checked_format(path: str, format_name: str) -> str:
+    """A demuxer that a record names, if probing could have named it: records lie in folders that others may have filled.
+
+    Raises:
+        MediaError: it is none that may open a file.
+    """
+    if format_name not in _demuxer_names():
+        raise MediaError(path, f"is to be opened as {printable(format_name)!r}, which is not done")
+    return format_name
+
+
+@cache
+def _demuxer_names() -> frozenset[str]:
+    return frozenset(demuxers().split(","))
+
+
 def open_media(path: str | Path, format_name: str | None = None, *, device: str = "cpu") -> Any:
     """Open one file for demuxing.
 
@@ -72,6 +88,8 @@ def open_media(path: str | Path, format_name: str | None = None, *, device: str 
     """
     text = os.fspath(path)
     check_file(text)
+    if format_name is not None:
+        checked_format(text, format_name)
     if _is_playlist(_head(text)):
         raise MediaError(text, PLAYLIST)
     options = {"protocol_whitelist": "file", "format_whitelist": demuxers()}

@@ -34,6 +34,7 @@ def decode_frames(
     skip_loop_filter: bool = False,
     container: Any = None,
     device: str = "cpu",
+    met: list[int] | None = None,
 ) -> Iterator[tuple[int, Any]]:
     """Every frame of [start_frame, stop_frame), once, in order.
 
@@ -49,6 +50,8 @@ def decode_frames(
         skip_loop_filter: decode about 20 % faster, for analysis only: blocks show a little.
         container: the source, opened by the caller for several calls one after the other. For files of our own only: undamaged,
             one packet per picture; then nothing behind the last picture is decoded either.
+        met: takes the keyframes (counted from 0) of groups whose decoder met errors, or did not give all pictures;
+            `groups.IN_VAIN` for errors of pictures that are not shown.
         device: "cuda": decoded by a GPU's decoder, into system memory; never without the loop filter.
 
     Yields:
@@ -64,7 +67,9 @@ def decode_frames(
     stamps = Stamps(index)
     key, back = stamps.key_before(start_frame), 1
     while True:
-        opening = Opening(source, threads, skip_loop_filter, container, device)
+        opening = Opening(
+            source, threads, skip_loop_filter, container, device, [] if met is None else met
+        )
         frames = frames_from(opening, stamps, key, stop_frame)
         held = next(frames, None)
         # Where this group is damaged at its start, the picture to hold comes from an earlier one.

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from montage_dask.children import DIE_WITH_PARENT
 from montage_dask.errors import FFmpegError, FFmpegKilled, InputChanged, UsageError
+from montage_dask.media.container import checked_format
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def input_arguments(path: str | Path, format_name: str) -> list[str]:
     """
     return [
         "-protocol_whitelist", "file",
-        "-f", format_name,
+        "-f", checked_format(str(path), format_name),
         "-i", "file:" + os.path.abspath(path),
     ]  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from math import inf
 from typing import Any
@@ -16,6 +16,9 @@ from montage_dask.media.fitting import Fitter
 from montage_dask.media.opening import decoded, decoder_options
 from montage_dask.media.stamps import Placed, Stamps
 from montage_dask.records import Source
+
+IN_VAIN = -1
+"""Among the groups in which errors were met: of pictures that were decoded in vain."""
 
 AGAIN_FRAMES = 1500
 """A group that meets errors is decoded again from the start of the file where that is no further away; else from the keyframe
@@ -75,6 +78,8 @@ class Opening:
     skip_loop_filter: bool
     container: Any
     device: str
+    met: list[int] = field(default_factory=list)
+    """Keyframes of groups in which errors were met."""
 
     def open(self) -> AbstractContextManager[Any]:
         """The container, closed on exit unless it is the caller's."""
@@ -114,6 +119,7 @@ def _mended(opening: Opening, stamps: Stamps, group: int, stop_frame: int) -> An
 
     What is tried depends on nothing but the group, so that everybody gets the same pictures.
     """
+    opening.met.append(group)
     if opening.source.excerpt:
         raise Uncuttable(opening.source.path, "is damaged, and what is before it is not here")
     behind = group + 1 if group + 1 < len(stamps.keys) else None
@@ -233,9 +239,13 @@ def _groups_from(
             strict = excerpt or (group > 0 and low > tolerated and not opening.container)
             pictures, wrong = decoded(context, packet)
             # What precedes the keyframe on screen is decoded with the group before; here it is decoded in vain.
-            if wrong and stamps.precedes(packet, low):
+            # In an excerpt what is before it may belong to another range.
+            if wrong and (stamps.precedes(packet, low) or (excerpt and end < inf)):
                 wrong = False
+                opening.met.append(IN_VAIN)
             damaged |= wrong
+            if wrong and not strict:
+                opening.met.append(group)
             if strict and wrong:
                 yield None, _mended(opening, stamps, group, stop_frame)
                 return
@@ -250,6 +260,8 @@ def _groups_from(
                     return
                 brought, expected = brought + 1, number + 1
                 damaged |= picture.is_corrupt
+                if picture.is_corrupt:
+                    opening.met.append(group)
                 picture.pts = int(stamps.pts[number])
                 yield number, fit(picture)
             if packet is None:

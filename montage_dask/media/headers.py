@@ -12,7 +12,8 @@ from typing import Any
 
 import av
 
-from montage_dask.media.nal import nal_length, units
+from montage_dask.media.limits import decoder_limit
+from montage_dask.media.nal import nal_length, restarts, units
 
 LONGEST = 512
 """More bytes of one header do not matter."""
@@ -33,6 +34,26 @@ def shape_of(frame: Any, aspect: Any) -> Shape:
     )  # fmt: skip
 
 
+def unit_length(context: Any) -> int:
+    """Bytes of the length in front of every NAL unit of a stream; 0 where start codes part them."""
+    data = bytes(context.extradata or b"")
+    if context.codec.canonical_name in ("hevc", "vvc"):
+        return (data[21] & 3) + 1 if len(data) > 22 and data[0] == 1 else 0
+    return nal_length(data)
+
+
+def is_whole(packet: Any, context: Any, length: int) -> bool:
+    """Whether decoding can start at a packet that its container calls a keyframe.
+
+    Args:
+        packet: the packet.
+        context: of its decoder.
+        length: from `unit_length`.
+    """
+    whole = WHOLE.get(context.codec.canonical_name)
+    return whole is None or whole(bytes(packet), length)
+
+
 class Shapes:
     """The shapes of the pictures of a stream.
 
@@ -44,10 +65,7 @@ class Shapes:
         context = stream.codec_context
         self._codec, self._extradata = context.codec.name, context.extradata
         self._header = HEADERS.get(context.codec.canonical_name)
-        data = bytes(context.extradata or b"")
-        self._length = nal_length(data)
-        if context.codec.canonical_name in ("hevc", "vvc") and len(data) > 22 and data[0] == 1:
-            self._length = (data[21] & 3) + 1
+        self._length = unit_length(context)
         self._seen: dict[bytes, Shape | None] = {}
         self._last = b""
 
@@ -77,6 +95,7 @@ class Shapes:
         context: Any = av.CodecContext.create(self._codec, "r")
         context.extradata = self._extradata
         context.thread_count = 1
+        context.options = decoder_limit()
         try:
             for frame in (*context.decode(packet), *context.decode(None)):
                 return shape_of(frame, context.sample_aspect_ratio)
@@ -182,6 +201,32 @@ def _dv(data: bytes, _: int) -> bytes:
 def _prores(data: bytes, _: int) -> bytes:
     return data[16:25]
 
+
+def _whole_hevc(data: bytes, length: int) -> bool:
+    kinds = (u[0] >> 1 & 63 for u in units(data, length))
+    return 16 <= next((k for k in kinds if k < 32), 0) <= 23
+
+
+def _whole_mpeg4(data: bytes, _: int) -> bool:
+    first = next((u for u in units(data, 0) if u[0] == 0xB6 and len(u) > 1), b"\xb6\xff")
+    return first[1] >> 6 == 0
+
+
+def _whole_mpeg2(data: bytes, _: int) -> bool:
+    first = next((u for u in units(data, 0) if u[0] == 0 and len(u) > 2), b"\x00\xff\xff")
+    return first[2] >> 3 & 7 == 1
+
+
+WHOLE: dict[str, Callable[[bytes, int], bool]] = {
+    "h264": restarts,
+    "hevc": _whole_hevc,
+    "mpeg4": _whole_mpeg4,
+    "mpeg1video": _whole_mpeg2,
+    "mpeg2video": _whole_mpeg2,
+    "vp8": lambda data, _: not data[0] & 1,
+    "vp9": lambda data, _: not data[0] & 4,
+}
+"""By codec: whether a packet begins with a picture that needs no other. Containers call more than these keyframes."""
 
 HEADERS: dict[str, Callable[[bytes, int], bytes]] = {
     "h264": _h264, "hevc": _hevc, "vvc": _vvc, "mpeg1video": _mpeg2, "mpeg2video": _mpeg2,

@@ -5,13 +5,18 @@ Settings of the machine that decodes, like the size of its cache: a worker of li
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from montage_dask.config import resolve
 from montage_dask.errors import MediaError
+
+Samples: TypeAlias = npt.NDArray[np.float32]
+F = TypeVar("F", bound=Callable[..., Iterator[Samples]])
 
 
 def picture_limit_pixels() -> int:
@@ -30,32 +35,28 @@ def too_large(width: int, height: int) -> str | None:
     )
 
 
-def check_length(path: str, seconds: float) -> None:
-    """Make sure that so much sound may be decoded.
+def decoder_limit() -> dict[str, str]:
+    """The option by which a decoder refuses larger pictures itself: a stream may change its size behind the header."""
+    return {"max_pixels": str(picture_limit_pixels())}
 
-    Raises:
-        MediaError: it is too long.
+
+def within_length(pieces: F) -> F:
+    """Bounds a decoder of sound, a generator that gets a file and a sample rate: what a file says of its length need not be true.
+
+    The decoder raises `MediaError` then.
     """
-    hours = resolve()["music-limit-hours"].value
-    if seconds > hours * 3600:
-        raise MediaError(
-            path,
-            f"has more than {hours:g} hours of sound; cut it, or raise DASK_MONTAGE__MUSIC_LIMIT_HOURS",
-        )
 
+    @wraps(pieces)
+    def bounded(path: str, sample_rate: int, *args: Any, **more: Any) -> Iterator[Samples]:
+        hours = resolve()["music-limit-hours"].value
+        samples = 0
+        for piece in pieces(path, sample_rate, *args, **more):
+            samples += len(piece)
+            if samples > hours * 3600 * sample_rate:
+                raise MediaError(
+                    path,
+                    f"has more than {hours:g} hours of sound; cut it, or raise DASK_MONTAGE__MUSIC_LIMIT_HOURS",
+                )
+            yield piece
 
-def within_length(
-    blocks: Iterator[npt.NDArray[np.float32]], path: str, sample_rate: int
-) -> Iterator[npt.NDArray[np.float32]]:
-    """Blocks of samples as they come, until there are too many: what a file says of its length need not be true.
-
-    Raises:
-        MediaError: there are too many.
-    """
-    limit = resolve()["music-limit-hours"].value * 3600 * sample_rate
-    samples = 0
-    for block in blocks:
-        samples += len(block)
-        if samples > limit:
-            check_length(path, samples / sample_rate)
-        yield block
+    return cast(F, bounded)

@@ -13,6 +13,7 @@ from typing import Any
 import av
 import av.logging
 
+from montage_dask.media.limits import decoder_limit
 from montage_dask.records import Source
 
 HARMLESS = re.compile(
@@ -36,6 +37,7 @@ def decoder_options(
     for first, later in source.later_builds:
         build = later if frame >= first else build
     return {
+        **decoder_limit(),
         **told_build(build),
         **({"skip_loop_filter": "all"} if skip_loop_filter else {}),
     }

@@ -211,6 +211,8 @@ def _promised_seconds(container: Any, stream: Any) -> Fraction | None:
 
 def _warnings(timing: Timing, promised: Fraction | None, promised_frames: int) -> tuple[str, ...]:
     """Truncation: the header promises more than the packets hold."""
+    if timing.restarted:
+        return ("joined: its clock starts again on the way, so --keep-audio leaves its sound out",)
     there = timing.index.duration_seconds
     lost_frames = promised_frames - timing.packets
     if lost_frames > max(1, promised_frames // 100):
@@ -269,6 +271,7 @@ def _source(
         warnings=_warnings(timing, promised, stream.frames),
         x264_build=timing.x264_build,
         later_builds=_later_builds(timing),
+        restarted=timing.restarted,
         uniform=timing.shapes.constant and not (timing.restarted or timing.later_builds),
         timecode=timecode,
         timecode_rate=timecode_rate,

@@ -18,9 +18,10 @@ import numpy as np
 from montage_dask.errors import FFmpegError, MediaError
 from montage_dask.media.container import open_media
 from montage_dask.media.ffmpeg import input_arguments, run_ffmpeg
-from montage_dask.media.headers import Shapes
+from montage_dask.media.headers import Shapes, is_whole, unit_length
 from montage_dask.media.index import FrameIndex, Ticks
-from montage_dask.media.nal import nal_length, restarts, x264_build
+from montage_dask.media.limits import decoder_limit
+from montage_dask.media.nal import x264_build
 from montage_dask.media.opening import told_build
 
 NO_TIMESTAMPS = 0x80
@@ -150,7 +151,7 @@ class _Told:
         with open_media(self.path, self.format_name) as container:
             stream = container.streams[self.stream_index]
             stream.codec_context.thread_count = 1
-            stream.codec_context.options = told_build(self.x264_build)
+            stream.codec_context.options = {**decoder_limit(), **told_build(self.x264_build)}
             yield container, stream
 
 
@@ -202,7 +203,7 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
     """PTS of all packets that are shown, in decoding order up to the end or the first damage."""
     found = _Packets()
     vp8, h264 = (stream.codec_context.name == n for n in ("vp8", "h264"))
-    length = nal_length(stream.codec_context.extradata or b"")
+    length = unit_length(stream.codec_context)
     torn = 0
     if h264:
         found.x264_build = x264_build(bytes(stream.codec_context.extradata or b""), 0)
@@ -222,7 +223,7 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
             if (
                 pts is not None
                 and packet.is_keyframe
-                and (not h264 or not found.key_pts or restarts(bytes(packet), length))
+                and (not found.key_pts or is_whole(packet, stream.codec_context, length))
             ):
                 found.key_pts.append(pts)
             if not found.key_pts:
@@ -351,12 +352,13 @@ def _key_packets(told: _Told) -> list[int]:
     found: list[int] = []
     number = 0
     with told.open() as (container, stream):
-        length = nal_length(stream.codec_context.extradata or b"")
+        length = unit_length(stream.codec_context)
         try:
             for packet in container.demux(stream):
                 if packet.size:
-                    whole = stream.codec_context.name != "h264" or restarts(bytes(packet), length)
-                    if packet.is_keyframe and (whole or not found):
+                    if packet.is_keyframe and (
+                        not found or is_whole(packet, stream.codec_context, length)
+                    ):
                         found.append(number)
                     number += 1
         except (av.FFmpegError, IndexError):

@@ -8,6 +8,7 @@ from typing import Any
 
 import ffmpeg
 
+from montage_dask.media.container import checked_format
 from montage_dask.media.index import FrameIndex
 from montage_dask.media.opening import decoder_options
 from montage_dask.records import Source
@@ -62,7 +63,7 @@ def open_input(
     options: dict[str, Any] = {
         "protocol_whitelist": "file",
         "thread_queue_size": 8 + number,  # any option that may differ; 8 is ffmpeg's default
-        "f": source.format_name,
+        "f": checked_format(source.path, source.format_name),
         "threads": 1,
         "noautorotate": None,
         **decoder_options(source),

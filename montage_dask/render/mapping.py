@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from montage_dask.errors import MediaError
 from montage_dask.media.index import FrameIndex
+from montage_dask.records import CUT
+
+if TYPE_CHECKING:
+    from montage_dask.render.segments import Segment
 
 NANOSECOND = Fraction(1, 1_000_000_000)
 
@@ -120,3 +125,35 @@ def _played(found: FrameMap, index: FrameIndex) -> list[int]:
             at += 1
         shown.append(found.first + at)
     return shown
+
+
+def event_map(
+    segment: Segment, number: int, index: FrameIndex, path: str
+) -> tuple[FrameMap, int, int]:
+    """What an event of a segment shows of its source, with its part of the crossfades.
+
+    Args:
+        segment: the segment.
+        number: of the event.
+        index: the frame index of its source.
+        path: of the source, for errors.
+
+    Returns:
+        Its map; output frames before and behind the event itself, in crossfades.
+
+    Raises:
+        MediaError: as `make_map`.
+    """
+    event, fps = segment.events[number], segment.fps
+    after = segment.events[number + 1].transition if number + 1 < len(segment.events) else CUT
+    lead = event.transition.frames // 2 if event.transition.kind == "crossfade" and number else 0
+    tail = after.frames // 2 if after.kind == "crossfade" else 0
+    shown = make_map(
+        index,
+        event.in_seconds - lead / fps * event.speed,
+        event.speed,
+        fps,
+        event.frames + lead + tail,
+        path,
+    )
+    return shown, lead, tail

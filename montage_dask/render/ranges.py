@@ -14,7 +14,8 @@ from typing import Any
 from montage_dask.media.cutting import Cut
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import Source, from_json, to_json
-from montage_dask.render.segments import Segment, event_map
+from montage_dask.render.mapping import event_map
+from montage_dask.render.segments import Segment
 
 WINDOWED = ("transcode", "grade", "stabilise", "upscale", "motion")
 """Operations that read frames [start_frame, stop_frame) of one source."""

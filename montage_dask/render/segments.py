@@ -12,16 +12,16 @@ from typing import Any
 import av
 import ffmpeg
 
-from montage_dask.errors import FFmpegError, InputChanged, RenderError, VerificationError
+from montage_dask.errors import FFmpegError, RenderError, VerificationError
 from montage_dask.media.encoders import Encoding
 from montage_dask.media.ffmpeg import output_argument
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Event, Match, Source, Timeline
 from montage_dask.render.blame import blame
-from montage_dask.render.filters import UNINDEXED, open_input, picture_of
+from montage_dask.render.filters import open_input, picture_of
 from montage_dask.render.grade import Look, look_of
-from montage_dask.render.mapping import FrameMap, make_map, timescale
-from montage_dask.render.pieces import all_there, make_piece, troubled
+from montage_dask.render.mapping import event_map, timescale
+from montage_dask.render.pieces import encode_any_way, in_pieces
 from montage_dask.render.running import make_file
 from montage_dask.store.locks import work_folder
 
@@ -142,7 +142,8 @@ def render_segment(
         StoreError: the output cannot be written.
     """
     encode = partial(
-        _encode_any_way,
+        encode_any_way,
+        _encode,
         output=output,
         fit=fit,
         grade=grade,
@@ -164,75 +165,6 @@ def render_segment(
     return {"frames": segment.frames, "size_bytes": output.stat().st_size}
 
 
-def _encode_any_way(
-    segment: Segment,
-    *,
-    sources: Mapping[str, Source],
-    indexes: Mapping[str, FrameIndex],
-    **options: Any,
-) -> None:
-    """Encode a segment; by pieces when ffmpeg does not get all frames, or pictures change on the way."""
-    encode = partial(_encode_checked, segment, sources=sources, indexes=indexes, **options)
-    try:
-        encode()
-    except (InputChanged, VerificationError) as error:
-        if isinstance(error, VerificationError) and not _all_there(segment, sources, indexes):
-            raise
-        # Nobody knew of it when they were probed: no file is read by ffmpeg's filters then. What reads frames by number gets all.
-        encode(by_pieces=frozenset(sources))
-
-
-def _all_there(
-    segment: Segment, sources: Mapping[str, Source], indexes: Mapping[str, FrameIndex]
-) -> bool:
-    """Whether all frames of a segment decode when they are read by number."""
-    for number, event in enumerate(segment.events):
-        source, index = sources[event.source], indexes[event.source]
-        shown, _, _ = event_map(segment, number, index, source.path)
-        if not all_there(source, index, shown.first, shown.last + 1):
-            return False
-    return True
-
-
-def _encode_checked(
-    segment: Segment,
-    *,
-    sources: Mapping[str, Source],
-    by_pieces: frozenset[str] = frozenset(),
-    **options: Any,
-) -> None:
-    """Encode a segment; again by pieces of those sources whose decoders met errors on the way."""
-    by_pieces |= {e.source for e in segment.events if not sources[e.source].uniform}
-    lines = _encode(segment, sources=sources, by_pieces=by_pieces, **options)
-    direct = {k: s for k, s in sources.items() if k not in by_pieces}
-    wrong = troubled(lines, direct, UNINDEXED)
-    if wrong:
-        _encode(segment, sources=sources, by_pieces=by_pieces | wrong, **options)
-
-
-def _by_pieces(
-    segment: Segment,
-    sources: Mapping[str, Source],
-    indexes: Mapping[str, FrameIndex],
-    wanted: frozenset[str],
-    folder: Path,
-) -> tuple[Segment, Mapping[str, Source], Mapping[str, FrameIndex]]:
-    """The segment with a piece of its own for every event of the wanted sources."""
-    events, records, own = list(segment.events), dict(sources), dict(indexes)
-    for number, event in enumerate(segment.events):
-        if event.source not in wanted:
-            continue
-        source, index = sources[event.source], indexes[event.source]
-        shown, _, _ = event_map(segment, number, index, source.path)
-        piece, pictures = make_piece(
-            source, index, shown.first, shown.last + 1, folder / f"piece{number}.mp4"
-        )
-        records[piece.identity], own[piece.identity] = piece, pictures
-        begins = event.in_seconds - index.time_seconds(shown.first)
-        events[number] = replace(event, source=piece.identity, in_seconds=begins)
-    return replace(segment, events=tuple(events)), records, own
-
-
 def _encode(
     segment: Segment,
     *,
@@ -252,7 +184,7 @@ def _encode(
     about = sources[segment.events[0].source].path
     # A folder of its own: others may render into the same work folder at the same time.
     with work_folder("encode", work) as folder:
-        segment, sources, indexes = _by_pieces(segment, sources, indexes, by_pieces, folder)
+        segment, sources, indexes = in_pieces(segment, sources, indexes, by_pieces, folder)
         pictures = _joined(
             segment,
             sources,
@@ -305,38 +237,6 @@ def count_frames(path: Path) -> int:
             return sum(1 for packet in packets if packet.size)
     except (av.FFmpegError, IndexError):
         return 0
-
-
-def event_map(
-    segment: Segment, number: int, index: FrameIndex, path: str
-) -> tuple[FrameMap, int, int]:
-    """What an event of a segment shows of its source, with its part of the crossfades.
-
-    Args:
-        segment: the segment.
-        number: of the event.
-        index: the frame index of its source.
-        path: of the source, for errors.
-
-    Returns:
-        Its map; output frames before and behind the event itself, in crossfades.
-
-    Raises:
-        MediaError: as `make_map`.
-    """
-    event, fps = segment.events[number], segment.fps
-    after = segment.events[number + 1].transition if number + 1 < len(segment.events) else CUT
-    lead = event.transition.frames // 2 if event.transition.kind == "crossfade" and number else 0
-    tail = after.frames // 2 if after.kind == "crossfade" else 0
-    shown = make_map(
-        index,
-        event.in_seconds - lead / fps * event.speed,
-        event.speed,
-        fps,
-        event.frames + lead + tail,
-        path,
-    )
-    return shown, lead, tail
 
 
 def _joined(

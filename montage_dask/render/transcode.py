@@ -25,7 +25,7 @@ from montage_dask.render.assemble import MUXERS, concat_list
 from montage_dask.render.filters import UNINDEXED, graded_picture, open_input
 from montage_dask.render.grade import look_of
 from montage_dask.render.mapping import FrameMap, timescale
-from montage_dask.render.pieces import all_there, make_piece, troubled
+from montage_dask.render.pieces import all_there, is_elsewhere, make_piece, troubled
 from montage_dask.render.running import make_file
 from montage_dask.render.segments import count_frames
 from montage_dask.store import writing
@@ -79,9 +79,12 @@ def transcode_window(
     )
     try:
         # Else it is decoded by number, as everywhere where ffmpeg alone does not get it right.
-        right = source.uniform and not troubled(
-            encode(source, index, start_frame, stop_frame), {"": source}, UNINDEXED
-        )
+        right = source.uniform
+        if right:
+            said = encode(source, index, start_frame, stop_frame)
+            right = not troubled(said, {"": source}, UNINDEXED) or is_elsewhere(
+                source, index, start_frame, stop_frame
+            )
         missing = count_frames(output) != stop_frame - start_frame
         right = right and not (missing and all_there(source, index, start_frame, stop_frame))
     except InputChanged:

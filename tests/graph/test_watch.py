@@ -149,8 +149,9 @@ def test_workers_that_die_of_memory_end_the_job_with_that_word(tmp_path):
     assert any("ended at its memory limit of 300.00 MiB" in n for n in heard.notes)
 
 
-def test_a_worker_too_small_for_anything_is_a_matter_of_memory(tmp_path):
+def test_a_worker_too_small_for_anything_is_a_matter_of_memory(tmp_path, monkeypatch):
     """It does not live long enough to take a task: nobody offers CPU, but that is not the news."""
+    monkeypatch.setattr(watch, "MEMORY_DEATHS", 2)
     with several(1, memory_limit="40MiB") as (client, _):
         driver = Driver(client, Store(tmp_path), Silent())
         with pytest.raises(ClusterError, match="out of memory"):

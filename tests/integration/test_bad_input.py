@@ -137,7 +137,7 @@ def test_the_montage_is_made_and_right(bad_job):
 
 REASONS = {
     "text.mp4": "text", "noise.mp4": "not media", "zero.mp4": "empty", "sound only.mp4": "sound", "picture.png": "image",
-    "picture.mp4": "image", "folder.mp4": "folder", "broken link.mp4": "No such file", "moov missing.mp4": "truncated",
+    "picture.mp4": "image", "folder.mp4": "folder", "broken link.mp4": "leads out of its folder", "moov missing.mp4": "truncated",
     "list.m3u8": "playlist", "list.mp4": "playlist", "web.mp4": "playlist", "web.m3u8": "playlist", "concat.mp4": "playlist",
     "sdp.mp4": "playlist",
 }  # fmt: skip

@@ -19,6 +19,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("faults"))
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(sys.platform != "linux", reason="finds and stops processes by /proc")
 @pytest.mark.parametrize("seed", range(1, ROUNDS + 1))
 @pytest.mark.parametrize("name", FAULTS)

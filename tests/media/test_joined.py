@@ -55,6 +55,7 @@ def test_both_films_are_there(tmp_path, kind):
     assert hashes(source, index, 30, 41) == (own[0] + own[1])[30:41]
     assert source.duration_seconds == len(index) / source.frame_rate
     assert source.frame_rate == 25
+    assert [w.split(":")[0] for w in source.warnings] == (["joined"] if source.restarted else [])
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -28,6 +28,7 @@ AV1 = ("-c:v", "libsvtav1", "-preset", "13", "-g", "12", "-svtav1-params", "lp=1
 MPEG2 = ("-c:v", "mpeg2video", "-q:v", "2", "-g", "12")
 H264 = (*X264, "-crf", "12", "-g", "12")
 HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:pools=1:keyint=12")  # fmt: skip
+MPEG4 = ("-c:v", "mpeg4", "-q:v", "2", "-g", "12")
 MJPEG = ("-c:v", "mjpeg", "-q:v", "2")
 
 BT709 = ("-colorspace", "bt709", "-color_range", "tv")
@@ -50,6 +51,10 @@ CHANGES = {
     ),
     "format.ts": (H264, "format=yuv420p", (*H264, "-profile:v", "high422"), "format=yuv422p"),
     "jpeg.avi": (MJPEG, "null", MJPEG, "scale=80:46"),
+    "size264.mkv": (H264, "null", H264, "scale=120:120"),
+    "size264.flv": (H264, "null", H264, "scale=120:120"),
+    "size4.avi": (MPEG4, "null", MPEG4, "scale=128:72"),
+    "depth.ts": (HEVC, "format=yuv420p", HEVC, "format=yuv420p10le"),
     "descriptions.mp4": (H264, "null", H264, "scale=120:120"),
 }
 
