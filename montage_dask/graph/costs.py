@@ -20,6 +20,9 @@ class Work:
     """Of video; None: nobody counted."""
 
 
+GUARD_SECONDS_PER_PIXEL = 0.003 / (1920 * 1080)
+"""To look at a few frames of each event: every other frame of the result is decoded, without the source."""
+
 CPU_SECONDS_PER_FRAME: Mapping[str, float] = {
     "strip": 0.0068, "scores": 0.021, "shots": 0.0002, "encode": 0.06, "motion": 0.016,
     "stabilise": 0.04,

@@ -10,6 +10,7 @@ from montage_dask.errors import MontageError, NothingToDoError
 from montage_dask.graph.analysing import OPERATIONS, analysis_todo, recall
 from montage_dask.graph.costs import (
     CPU_SECONDS_PER_FRAME,
+    GUARD_SECONDS_PER_PIXEL,
     PIXELS_1080P,
     STRIP_BYTES_PER_FRAME,
     Work,
@@ -104,6 +105,7 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         *_effects(job, survey, length),
         *_upscales(job, driver, survey, length),
         ("encode", segments, encode),
+        ("guard", segments, Work(frames * width * height * GUARD_SECONDS_PER_PIXEL)),
         ("audio", 1, Work(3.0 + length / 30)),
         ("assemble", 1, Work(0.5 + length / 100)),
     ]

@@ -120,7 +120,7 @@ class Colouring:
     source: Source
     grade: str
     match: Match | None = None
-    _look: Callable[[Cells], Cells] = field(init=False)
+    _look: Callable[[Any], Any] = field(init=False)
 
     def __post_init__(self) -> None:
         check_grade(self.grade)
@@ -165,7 +165,7 @@ class Colouring:
             mixed += share * self._graded(pure)
         return mixed - self._graded(colours)
 
-    def _graded(self, colours: Cells) -> Cells:
+    def _graded(self, colours: Any) -> Cells:
         if isinstance(self._look, Curves) and self.match is None:
             # Done plane by plane: colours may leave the range of R'G'B', chroma ends at its own limits.
             planes = self._look(colours) @ _TO_YCC.T
@@ -198,7 +198,7 @@ _TO_YCC = np.linalg.inv(_FROM_YCC)
 
 
 def to_ycc(colours: Cells) -> Cells:
-    """R'G'B' [..., 27, 48, 3] as luma and chroma × 255, chroma as coarse as the strip has it: it keeps one value for two cells."""
+    """R'G'B' [..., 27, 48, 3] as luma and chroma × 255; chroma as coarse as in the strip: one value for two cells."""
     planes = np.asarray(colours @ _TO_YCC.T * 255, np.float32)
     chroma = planes[..., 1:]
     for axis in (-3, -2):

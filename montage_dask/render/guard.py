@@ -10,15 +10,16 @@ A few frames of each event are decoded from our own file, brought to the strip's
 
 The frames are those whose thumbnails differ most from their neighbours three frames away, one in each quarter of the event.
 
-What it cannot tell: frames whose thumbnails are alike (a still picture, motion finer than a 48th of the picture); a
-shift of less than half a cell, 1 % of the width; details of colour of HDR and wide-gamut footage, whose tone mapping is not
-worked out here (only what no colour correction explains counts there); what lies outside the picture of the source (bars, the blurred background);
-frames between the ones that are looked at; an error that the strip shares, as its decoder made it too.
+What it cannot tell: frames whose thumbnails are alike (a still picture, motion finer than a 48th of the picture); a shift of
+less than half a cell, 1 % of the width; small changes of hue, saturation and grade, and any on grey pictures; colours of HDR,
+wide-gamut and upscaled footage, which are not worked out here (only what no smooth change of colours explains counts there);
+what lies outside the picture of the source (bars, the blurred background); frames between the ones that are looked at; an
+error that the strip shares, as its decoder made it too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -37,7 +38,6 @@ from montage_dask.records import CUT, Source
 from montage_dask.render.expected import (
     Cells,
     Colouring,
-    Floats,
     Matrix,
     Steadied,
     cells_of,
@@ -51,6 +51,7 @@ from montage_dask.render.expected import (
 )
 from montage_dask.render.mapping import shown_frames
 from montage_dask.render.segments import Segment
+from montage_dask.render.verdict import LEAST_STEP, LIMIT, UNGRADED, Look, Verdict, judge
 
 VERSION = 1
 """Raised when the same pictures are judged otherwise."""
@@ -58,13 +59,8 @@ VERSION = 1
 LOOKS = 4
 """Frames of an event that are looked at."""
 
-UNGRADED = "its colours without the grade"
-
 STEPS = (1, 2, 3, 4, 6, 9, 14, 25)
 """Source frames earlier and later that a picture is told from."""
-
-LIMIT = 2.2
-"""Residual, in deviations of what is uncertain, from which on a picture is another one. Measured: below 1.3."""
 
 NOISE = 3.0
 """Code values (of 255) by which encoders change the mean of a cell."""
@@ -83,12 +79,6 @@ BEYOND = 15.0
 
 VIVID = 60
 """Least difference of the largest and the smallest of R, G and B of such a colour."""
-
-LEAST_STEP = 0.7
-"""What must be left of that step to be told, in code values (root mean square over all cells); twice that in a single frame."""
-
-SURE = 0.6
-"""Projection of the residual on the step to an alternative from which on that one is shown. Measured noise: below 0.3."""
 
 GAIN = 0.25
 """Part of the residual (squared) that an alternative must explain."""
@@ -119,33 +109,6 @@ class Claim:
     """How it was steadied."""
     redrawn: bool = False
     """By a network, which may change colours and detail."""
-
-
-Verdict = tuple["_Look", str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """One frame that is looked at. Pictures are Y'CbCr × 255, [27, 48, 3]."""
-
-    frame: int
-    source_frame: int
-    shown: Cells
-    expected: Cells
-    residual: float
-    """Root mean square of what differs, in deviations of what is uncertain."""
-    values: int
-    """How many are compared."""
-    names: tuple[str, ...]
-    """Of the alternatives."""
-    steps: Floats
-    """Length² of the step to each, in code values."""
-    lengths: Floats
-    """Likewise, in deviations."""
-    along: Floats
-    """Scalar product of that step and the residual, in deviations."""
-    gain: float
-    """Part of the residual (squared) that an alternative must explain."""
 
 
 def check_segment(
@@ -231,10 +194,10 @@ class _Guard:
 
     def judged(
         self, container: Any, stream: Any, number: int, *, closely: bool = False
-    ) -> tuple[list[_Look], Verdict | None]:
+    ) -> tuple[list[Look], Verdict | None]:
         """The frames of an event that were looked at; the one that shows best that something is wrong, and what."""
         looks = list(self._looks(container, stream, number, None))
-        verdict = _judge(looks)
+        verdict = judge(looks)
         if verdict is None or not closely:
             return looks, verdict
         claim = self._claims[number]
@@ -254,7 +217,7 @@ class _Guard:
                 f"{verdict[1]}; and the file decodes otherwise than when it was analysed",
             )
         looks = list(self._looks(container, stream, number, (low, true)))
-        return looks, _judge(looks)
+        return looks, judge(looks)
 
     def _looks(
         self,
@@ -262,7 +225,7 @@ class _Guard:
         stream: Any,
         number: int,
         decoded: tuple[int, NDArray[np.uint8]] | None,
-    ) -> Iterator[_Look]:
+    ) -> Iterator[Look]:
         """The frames of an event that are looked at, with what they must show."""
         event = self._segment.events[number]
         lead = crossed_frames(event.transition) if number else 0
@@ -304,7 +267,7 @@ class _Guard:
         source_frame: int,
         thumbnails: NDArray[np.uint8],
         low: int,
-    ) -> _Look:
+    ) -> Look:
         area, colouring = self._area(number, source_frame), self._colours[number]
         shown, seen = cells_of(picture, area)
         parts, white = parts_at(self._segment, frame)
@@ -354,13 +317,13 @@ class _Guard:
             # What a grade bends looks like less of it where the picture is finer than a cell.
             bent = (bend / uncertain)[seen]
             relative[-1] -= bent * ((relative[-1] * bent).sum() / ((bent**2).sum() or 1))
-        return _Look(
+        return Look(
             frame, source_frame, observed, expected, float(np.sqrt(np.mean(apart**2))), apart.size,
             tuple(names), np.square(steps).sum(axis=(1, 2)), np.square(relative).sum(axis=(1, 2)),
             np.einsum("npc,pc->n", relative, apart), GAIN if known else GAIN_UNKNOWN,
         )  # fmt: skip
 
-    def misshown(self, number: int, look: _Look, what: str) -> Misshown:
+    def misshown(self, number: int, look: Look, what: str) -> Misshown:
         """What is said of an event that shows something else."""
         event, claim = self._segment.events[number], self._claims[number]
         return Misshown(
@@ -454,37 +417,7 @@ def _adjusted(pictures: Cells, shown: Cells, seen: NDArray[np.bool_]) -> Cells:
     return np.asarray(basis @ change, np.float32)
 
 
-def _judge(looks: Sequence[_Look]) -> Verdict | None:
-    """The frame that shows best that something is wrong, and what; None where all is as claimed."""
-    worst = max(looks, key=lambda k: k.residual)
-    alone = ((look, _likelier([look], 2 * LEAST_STEP)) for look in looks)
-    for look, told in ((worst, _likelier(looks, LEAST_STEP)), *alone):
-        if told is not None:
-            return look, f"it looks like {told}"
-    if worst.residual > LIMIT:
-        return worst, f"another picture: {worst.residual:.1f} deviations off, {LIMIT} are allowed"
-    return None
-
-
-def _likelier(looks: Sequence[_Look], least: float) -> str | None:
-    """The alternative that frames show rather than what they claim, if there is one."""
-    names = [n for n in looks[0].names if all(n in k.names for k in looks)]
-    rows = [[k.names.index(n) for n in names] for k in looks]
-    values = sum(k.values for k in looks)
-    steps, lengths, along = (
-        sum(getattr(k, what)[r] for k, r in zip(looks, rows, strict=True))
-        for what in ("steps", "lengths", "along")
-    )
-    gain = 2 * along - lengths
-    told = (steps >= least**2 * values) & (along > SURE * lengths)
-    told &= gain > sum(k.gain * k.residual**2 * k.values for k in looks)
-    if not told.any():
-        return None
-    name = names[int(np.argmax(np.where(told, gain, -np.inf)))]
-    return f"the picture {name}" if name != UNGRADED else name
-
-
-def _drawn(look: _Look) -> bytes:
+def _drawn(look: Look) -> bytes:
     """What was to be seen, beside what is: a PNG."""
     pictures = []
     for cells in (look.expected, look.shown):

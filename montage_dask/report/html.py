@@ -27,7 +27,7 @@ PICTURE_BYTES = {"timeline": 700_000, "contact_sheet": 900_000}
 SUMMARY_BYTES = 256 << 20
 """The largest summary that is read: that of 100,000 cuts has half of it."""
 MAY_LACK = (
-    "skipped", "fallbacks", "troubles", "notes", "director", "effects", "operations", "stages", "workers", "placement",
+    "skipped", "fallbacks", "troubles", "notes", "director", "effects", "guard", "operations", "stages", "workers", "placement",
     "settings",
 )  # fmt: skip
 """Keys that a run that failed, or an older version, has not written."""
