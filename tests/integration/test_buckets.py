@@ -216,8 +216,10 @@ def test_batch_jobs_read_and_write_buckets(bucket, cluster):
 
 
 def test_what_is_wrong_is_said_before_anything_runs(bucket, tmp_path):
+    track = tmp_path / "track.wav"
+    track.write_bytes(b"RIFF")
     with pytest.raises(StoreError, match="there is no bucket nowhere"):
-        api.run(f"{bucket.url}/raw", music="track.wav", output="s3://nowhere/film.mp4")
+        api.run(f"{bucket.url}/raw", music=str(track), output="s3://nowhere/film.mp4")
     with pytest.raises(UsageError, match="credentials do not belong"):
         api.run("s3://me:hunter2@films/raw", music="track.wav")
     job = tmp_path / "job.yaml"
@@ -230,4 +232,4 @@ def test_what_is_wrong_is_said_before_anything_runs(bucket, tmp_path):
     with dask.config.set({"montage.roots": [bucket.url]}):
         assert read_job(job, {}).footage == (f"{bucket.url}/raw",)
     with pytest.raises(MontageError, match="must be a file or folder of this machine"):
-        api.run(f"{bucket.url}/raw", music="t.wav", beats_file=f"{bucket.url}/beats.txt")
+        api.run(f"{bucket.url}/raw", music=str(track), beats_file=f"{bucket.url}/beats.txt")

@@ -86,7 +86,6 @@ def test_a_model_directs_and_its_words_stay_words(material, tmp_path):
     text = {
         **paths,
         "director": "sporty, ends on the test card",
-        "director-model": "m",
         "size": "192x108",
     }
     job.write_text(yaml.safe_dump({**text, "fps": 25, "quality": "preview"}))
@@ -95,6 +94,7 @@ def test_a_model_directs_and_its_words_stay_words(material, tmp_path):
         here = {
             "DASK_MONTAGE__ROOTS": roots,
             "DASK_MONTAGE__DIRECTOR_URL": state.url,
+            "DASK_MONTAGE__DIRECTOR_MODEL": "m",
             "cwd": tmp_path,
         }
 
@@ -128,7 +128,7 @@ def test_a_model_directs_and_its_words_stay_words(material, tmp_path):
     store.rename(tmp_path / "again/.montage/records/director")
     again = montage(
         "run", job, "-o", tmp_path / "again/two.mp4", "--n-workers", "1", "--json",
-        DASK_MONTAGE__ROOTS=roots, DASK_MONTAGE__DIRECTOR_URL=state.url,
+        DASK_MONTAGE__ROOTS=roots, DASK_MONTAGE__DIRECTOR_URL=state.url, DASK_MONTAGE__DIRECTOR_MODEL="m",
     )  # fmt: skip
     assert again.code == 0, again.stderr
     assert again.json["director"] == plan

@@ -26,6 +26,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def outside() -> dict[str, str]:
+    """An environment as users have it: a command that ran within these tests has left its own protection behind."""
+    return {k: v for k, v in environment().items() if k != "PYTHONSAFEPATH"}
+
+
 def imported(folder: Path) -> set[str]:
     return {p.name.removeprefix("imported-") for p in folder.glob("imported-*")}
 
@@ -33,7 +38,7 @@ def imported(folder: Path) -> set[str]:
 def test_modules_in_the_current_folder_are_found_without_us(folder: Path):
     """The test could not fail otherwise."""
     command = [sys.executable, "-c", "import click, typing"]
-    subprocess.run(command, cwd=folder, env=environment(), check=False)
+    subprocess.run(command, cwd=folder, env=outside(), check=False)
     assert "click" in imported(folder)
 
 
@@ -45,7 +50,7 @@ def test_commands_import_nothing_from_it(folder: Path, start: list[str], command
     script = Path(sys.executable).with_name("montage-dask")
     begin = [str(script)] if start == ["script"] else [sys.executable, *start]
     done = subprocess.run(
-        [*begin, *command], cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False,
+        [*begin, *command], cwd=folder, env=outside(), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stderr
     assert "Traceback" not in done.stderr
@@ -61,7 +66,7 @@ def test_a_whole_job_and_its_workers_import_nothing_from_it(
     done = subprocess.run(
         [*begin, "run", str(material.footage / "a stars.mp4"), "--music", str(material.music), "--duration", "2",
          "--size", "160x90", "--quality", "preview", "--n-workers", "1", "-q"],
-        cwd=folder, env=environment(), capture_output=True, text=True, timeout=200, check=False,
+        cwd=folder, env=outside(), capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not imported(folder)
@@ -74,7 +79,7 @@ def test_a_worker_and_its_nanny_import_nothing_from_it(folder: Path):
     ):
         process = subprocess.Popen(
             [sys.executable, "-m", "montage_dask", "worker", "--scheduler", cluster.scheduler_address, "--slots", "1"],
-            cwd=folder, env=environment(), stderr=subprocess.DEVNULL,
+            cwd=folder, env=outside(), stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             client.wait_for_workers(1, timeout=90)
@@ -100,7 +105,7 @@ def test_the_api_starts_workers_that_do_not_look_there(folder: Path):
         "        print(cluster.client.submit(lambda: __import__('sys').flags.safe_path).result())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", code], cwd=folder, env=outside(), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.stdout.strip() == "True", done.stderr
     assert not imported(folder)
@@ -114,7 +119,7 @@ def test_sources_that_are_not_installed_still_run(tmp_path: Path):
     (tmp_path / "click.py").write_text("raise SystemExit('planted')")
     done = subprocess.run(
         [sys.executable, "-m", "montage_dask", "--version"],
-        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env=outside(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "montage-dask, version" in done.stdout
