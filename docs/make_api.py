@@ -56,6 +56,7 @@ VERBS = (
     "grade",
     "stabilise",
     "upscale",
+    "judge",
     "styles",
     "train",
     "start_all",

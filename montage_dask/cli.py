@@ -13,6 +13,7 @@ from montage_dask import __version__
 from montage_dask.commands.cgpu import cgpu
 from montage_dask.commands.cluster import cluster
 from montage_dask.commands.converting import grade, stabilise, transcode, upscale
+from montage_dask.commands.judge import judge
 from montage_dask.commands.looking import analyse, frames
 from montage_dask.commands.machine import config, doctor
 from montage_dask.commands.montage import plan, run, styles
@@ -30,7 +31,7 @@ def cli() -> None:
 
 
 for _command in (
-    run, plan, styles, analyse, frames, transcode, stabilise, upscale, grade, report, status, doctor,
+    run, plan, styles, analyse, frames, transcode, stabilise, upscale, grade, report, judge, status, doctor,
     config, cluster, worker, cgpu, op, train,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -147,6 +147,20 @@ class Boundary:
 
 
 @dataclass(frozen=True, slots=True)
+class Unusable:
+    """Frames [start_frame, stop_frame) of a shot that are no footage to show."""
+
+    kind: str
+    """text, card, black, white, empty, frozen, fade or blur; see `analysis.usability`."""
+    start_frame: int
+    stop_frame: int
+    start_seconds: Fraction
+    """Time of start_frame, from the first frame of the source."""
+    stop_seconds: Fraction
+    """End of the last frame."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shot:
     """Frames [start_frame, stop_frame) of one source between two cuts, and what is in them.
 
@@ -192,6 +206,8 @@ class Shot:
     """Time of the boundary's first frame."""
     duplicate_group: int = -1
     """Shots of one group (over all sources) look alike; -1 when nothing looks like it."""
+    unusable: tuple[Unusable, ...] = ()
+    """Where nothing is to be seen that is worth showing, by kind and time; they may overlap."""
 
     @property
     def duration_seconds(self) -> Fraction:

@@ -192,9 +192,10 @@ def test_only_one_clip_can_be_first(folder):
 
 
 MONTAGE = {
-    "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade", "match",
-    "transition", "director", "keep-audio", "deinterlace", "stabilise", "upscale", "upscale-model", "bpm", "beats-file",
-    "beats-per-bar", "detector", "threshold", "embedding", "tracker", "loudness-lufs", "true-peak-db",
+    "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade",
+    "match", "transition", "director", "keep-audio", "allow", "exact", "deinterlace", "stabilise", "upscale",
+    "upscale-model", "bpm", "beats-file", "beats-per-bar", "detector", "threshold", "embedding", "tracker",
+    "loudness-lufs", "true-peak-db",
 }  # fmt: skip
 """What a montage is. A setting that is added here can be set by whoever sends a file: may it?"""
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from montage_dask.analysis import embedding, features
 from montage_dask.analysis.features import Floats
 from montage_dask.analysis.strip import SHARPNESS_STEP, Strip
+from montage_dask.analysis.usability import find_unusable
 from montage_dask.records import Boundary, Shot, Source
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def _describe(
         profile_step_frames=step,
         motion_profile=tuple(_round(v) for v in _motion_scale(_profile(moving, step))),
         quality_profile=tuple(_round(v) for v in _profile(quality, step)),
+        unusable=find_unusable(source, index, strip, start, stop, columns),
     )
 
 

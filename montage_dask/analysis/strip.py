@@ -1,8 +1,9 @@
 """The strip: what one decode of a window leaves behind, and all that the analysis reads afterwards.
 
 Per frame a 48×27 RGB thumbnail (3.9 kB), five scalar features, a colour histogram and a perceptual
-hash, each in a Zarr array whose chunk is the window. Everything depends on the frame and its
-number only, never on how the source was divided.
+hash, each in a Zarr array whose chunk is the window; about twice a second what networks that need a
+larger still say of it (`analysis.looks`). Everything depends on the frame and its number only, never
+on how the source was divided.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montage_dask.analysis import features
+from montage_dask.analysis import features, looks
 from montage_dask.analysis.features import HEIGHT, WIDTH, Bytes, Floats
 from montage_dask.media.orientation import is_transposed, turn_picture
 from montage_dask.media.tone import is_wide
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from montage_dask.media.index import FrameIndex
 
-VERSION = 3
+VERSION = 4
 """Raised when the same frames give another strip."""
 
 SHARPNESS_STEP = 5
@@ -70,7 +71,9 @@ def strip_parameters(source: Source, window_frames: int) -> dict[str, Any]:
     }
 
 
-def create_strip(folder: Place, frames: int, window_frames: int) -> None:
+def create_strip(
+    folder: Place, frames: int, window_frames: int, look_step: int = looks.STEPS[-1]
+) -> None:
     """Make the arrays of a strip unless they are there. Any number of processes may do it at once.
 
     Raises:
@@ -78,6 +81,11 @@ def create_strip(folder: Place, frames: int, window_frames: int) -> None:
     """
     for name, (tail, dtype) in ARRAYS.items():
         create_array(folder, name, ArraySpec((frames, *tail), dtype, window_frames))
+    create_array(
+        folder,
+        "looks",
+        ArraySpec((-(-frames // look_step), looks.BYTES), "uint8", -(-window_frames // look_step)),
+    )
     windows = -(-frames // window_frames)
     create_array(folder, EDGES, ArraySpec((windows, *EDGES_TAIL), "uint8", 1))
 
@@ -117,14 +125,21 @@ def write_window(
         MediaError: the file is gone, or nothing of it decodes.
         StoreError: the strip cannot be written.
     """
-    create_strip(folder, len(index), window_frames)
-    thumbnails, sharpness = _decode(source, index, window, threads, device)
-    write_frames(folder, window.start_frame, thumbnails, sharpness, window_frames)
+    step = looks.step(source.frame_rate)
+    create_strip(folder, len(index), window_frames, step)
+    thumbnails, sharpness, seen = _decode(source, index, window, threads, device)
+    write_frames(folder, window.start_frame, thumbnails, sharpness, window_frames, seen, step)
     return {"window": window.index, "frames": window.frames}
 
 
 def write_frames(
-    folder: Place, start: int, thumbnails: Bytes, sharpness: Floats, window_frames: int
+    folder: Place,
+    start: int,
+    thumbnails: Bytes,
+    sharpness: Floats,
+    window_frames: int,
+    seen: Bytes | None = None,
+    look_step: int = looks.STEPS[-1],
 ) -> None:
     """Work out the features of one window and write it.
 
@@ -134,11 +149,16 @@ def write_frames(
         thumbnails: uint8 [n, 27, 48, 3].
         sharpness: float32 [n], 0 … 1.
         window_frames: frames per window.
+        seen: uint8 [ceil(n / look_step), looks.BYTES]; None: nothing.
+        look_step: frames from one look to the next.
 
     Raises:
         StoreError: the strip cannot be written.
     """
     frames = len(thumbnails)
+    if seen is None:
+        seen = np.zeros((-(-frames // look_step), looks.BYTES), np.uint8)
+    write_rows(folder, "looks", start // look_step, seen)
     scalars = np.empty((frames, len(features.COLUMNS)), np.float32)
     histogram = np.empty((frames, features.BINS**3), np.uint16)
     hashes = np.empty(frames, np.uint64)
@@ -164,14 +184,15 @@ def write_frames(
 
 def _decode(
     source: Source, index: FrameIndex, window: Window, threads: int, device: str
-) -> tuple[Bytes, Floats]:
-    """Thumbnails and sharpness of a window; windows start on multiples of SHARPNESS_STEP."""
+) -> tuple[Bytes, Floats, Bytes]:
+    """Thumbnails, sharpness and looks of a window; windows start on multiples of SHARPNESS_STEP and of `looks.step`."""
     from montage_dask.media.decode import decode_frames
 
     scale = _Scaler(source)
     start, stop = window.start_frame, window.stop_frame
     thumbnails = np.empty((window.frames, HEIGHT, WIDTH, 3), np.uint8)
     sharpness = np.empty(window.frames, np.float32)
+    step, seen = looks.step(source.frame_rate), []
     for number, frame in decode_frames(
         source, index, start, stop, threads=threads, skip_loop_filter=True, device=device,
         one_field=True,
@@ -180,7 +201,9 @@ def _decode(
         thumbnails[position] = scale.thumbnail(frame)
         if number % SHARPNESS_STEP == 0:
             sharpness[position : position + SHARPNESS_STEP] = scale.sharpness(frame)
-    return thumbnails, sharpness
+        if number % step == 0:
+            seen.append(looks.look(scale.still(frame)))
+    return thumbnails, sharpness, np.stack(seen)
 
 
 def decode_thumbnails(
@@ -221,25 +244,39 @@ class _Scaler:
 
         self._wide_rgb = wide_rgb
         self._source = source
-        self._small, self._grey = VideoReformatter(), VideoReformatter()
+        self._small, self._grey, self._still = (VideoReformatter() for _ in range(3))
         # Bit-exact: the same picture on processors with other instruction sets.
         self._method = Interpolation.AREA | Interpolation.BITEXACT | Interpolation.ACCURATE_RND
 
     def thumbnail(self, frame: av.VideoFrame) -> Bytes:
         """The whole picture, as shown (upright, in Rec.709), squeezed to 48×27 RGB."""
-        size = (HEIGHT, WIDTH) if is_transposed(self._source) else (WIDTH, HEIGHT)
+        return self._shown(self._small, frame, WIDTH, HEIGHT)
+
+    def still(self, frame: av.VideoFrame) -> Bytes:
+        """The whole picture, as shown, in its shape between black bars: uint8 [144, 256, 3]."""
+        source = self._source
+        scale = min(looks.WIDTH / source.width, looks.HEIGHT / source.height)
+        wide = min(looks.WIDTH, max(1, round(source.width * scale)))
+        high = min(looks.HEIGHT, max(1, round(source.height * scale)))
+        still = np.zeros((looks.HEIGHT, looks.WIDTH, 3), np.uint8)
+        top, left = (looks.HEIGHT - high) // 2, (looks.WIDTH - wide) // 2
+        shown = self._shown(self._still, frame, wide, high)
+        still[top : top + high, left : left + wide] = shown
+        return still
+
+    def _shown(self, scaler: Any, frame: av.VideoFrame, width: int, height: int) -> Bytes:
+        size = (height, width) if is_transposed(self._source) else (width, height)
         if is_wide(self._source):
-            return turn_picture(
-                self._wide_rgb(frame, self._source, *size, self._method), self._source
-            )
-        small: Bytes = self._small.reformat(
+            wide = self._wide_rgb(frame, self._source, *size, self._method)
+            return turn_picture(wide, self._source)
+        small: Bytes = scaler.reformat(
             frame,
             width=size[0],
             height=size[1],
             format="rgb24",
             interpolation=self._method,
             threads=1,
-        ).to_ndarray()  # type: ignore[assignment]
+        ).to_ndarray()
         return turn_picture(small, self._source)
 
     def sharpness(self, frame: av.VideoFrame) -> float:
@@ -289,6 +326,23 @@ class Strip:
         """Thumbnails of frames [start, stop) in order, at most one chunk at a time."""
         return self._thumbnails.pieces(start, self.frames if stop is None else stop)
 
+    @property
+    def look_step(self) -> int:
+        """Frames from one look to the next."""
+        return self.window_frames // self._array("looks").chunk
+
+    def looks(self, start: int, stop: int) -> Bytes:
+        """What was seen in the stills of frames [start, stop): uint8 [n, looks.BYTES].
+
+        Args:
+            start: first frame.
+            stop: behind the last frame.
+
+        Raises:
+            StoreError: a window was never written.
+        """
+        return self._read("looks", -(-start // self.look_step), -(-stop // self.look_step))
+
     def feature(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """One feature of frames [start, stop).
 
@@ -323,7 +377,10 @@ class Strip:
         result[first * size - start :: size] = features.difference(edges[:-1, 1], edges[1:, 0])
         return result
 
+    def _array(self, name: str) -> Rows:
+        if name not in self._rows:
+            self._rows[name] = Rows(self.folder, name)
+        return self._rows[name]
+
     def _read(self, array: str, start: int, stop: int) -> NDArray[Any]:
-        if array not in self._rows:
-            self._rows[array] = Rows(self.folder, array)
-        return self._rows[array].read(start, stop)
+        return self._array(array).read(start, stop)

@@ -10,6 +10,7 @@ from montage_dask.api.cluster import Cluster
 from montage_dask.api.footage import Clip, Footage
 from montage_dask.api.gallery import styles
 from montage_dask.api.job import Job, plan, run, start_all
+from montage_dask.api.judging import judge
 from montage_dask.api.music import Music
 from montage_dask.api.result import Batch, Montage, Plan
 from montage_dask.api.running import Run, Runs
@@ -33,6 +34,7 @@ __all__ = [
     "analyse",
     "frames",
     "grade",
+    "judge",
     "plan",
     "run",
     "stabilise",

@@ -18,6 +18,7 @@ from montage_dask.edit.choose import filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.pacing import slots_between
 from montage_dask.edit.styles import GRADES, load_style
 from montage_dask.edit.styles import Style as StyleRecord
+from montage_dask.edit.usable import choose_usable
 from montage_dask.errors import UsageError
 from montage_dask.graph.telling import Progress
 from montage_dask.records import Event, Shot
@@ -215,8 +216,9 @@ class Timeline(Sequence[Event]):
         numbers = [k for k, e in enumerate(self.events) if (e.source, e.shot) in keys]
         edited = self.record
         if numbers:
+            usable = choose_usable(left, sources, self._options.get("allow", ()))
             edited = hand.refill(
-                edited, numbers, left, self._shots(), sources, self.music.record, self.style
+                edited, numbers, usable.shots, self._shots(), sources, self.music.record, self.style
             )
         return self._edited(edited, replace(self.material, shots=left))
 

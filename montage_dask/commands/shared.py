@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from montage_dask.commands.cluster import kubernetes_options
-from montage_dask.errors import printable
+from montage_dask.config import KINDS
+from montage_dask.errors import UsageError, printable
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -35,7 +36,12 @@ def _weights(context: click.Context, _: click.Parameter, files: tuple[str, ...])
     from montage_dask.training import recipe_of_weights
 
     for file in files:
-        context.params[f"{recipe_of_weights(file)}_weights"] = os.path.abspath(file)
+        name = recipe_of_weights(file)
+        if f"{name}-weights" not in KINDS:
+            raise UsageError(
+                f"--weights {printable(file)}: other weights of the network {name!r} than the package's cannot be used here"
+            )
+        context.params[f"{name}_weights"] = os.path.abspath(file)
 
 
 shared = grouped(
@@ -113,6 +119,12 @@ montage_options = grouped(
     click.option("--demo", is_flag=True, help="Make footage and music to try it with."),
     click.option("--style", metavar="NAME|FILE", help="A style; `config styles` lists them."),
     click.option("--duration", metavar="TIME", help="Length; default: to the end of the music."),
+    click.option(
+        "--exact",
+        is_flag=True,
+        default=None,
+        help="Keep --duration, whatever the music does there.",
+    ),
     click.option("--start", metavar="TIME", help="Where in the music to begin."),
     click.option("--size", metavar="WxH", help="Default 1920x1080."),
     click.option("--fps", metavar="RATE", help="Default 30; 29.97 and 30000/1001 are the same."),
@@ -129,6 +141,12 @@ montage_options = grouped(
     click.option("--pin", multiple=True, metavar="CLIP[@t]", help="These must be in it."),
     click.option("--first", metavar="CLIP[@t]", help="This opens the montage."),
     click.option("--last", metavar="CLIP[@t]", help="This ends it."),
+    click.option(
+        "--allow",
+        multiple=True,
+        metavar="KIND",
+        help="Show it all the same: text, card, black, white, empty, frozen, fade, blur, all.",
+    ),
     click.option("--grade", metavar="NAME|FILE.cube", help="Colour grade."),
     click.option(
         "--match", metavar="auto|on|off", help="Bring the shots of one scene to one look."

@@ -30,6 +30,7 @@ from montage_dask.config.values import (
     received,
     seconds,
     size,
+    some_of,
     switch,
     text,
     texts,
@@ -60,6 +61,7 @@ PLACEMENT_VARIABLE = "DASK_MONTAGE__PLACEMENT"
 KINDS: Mapping[str, Kind[Any]] = {
     "style": received(text),
     "duration": received(optional(positive_seconds)),
+    "exact": received(switch),
     "start": received(seconds),
     "size": received(size),
     "fps": received(rate),
@@ -78,6 +80,9 @@ KINDS: Mapping[str, Kind[Any]] = {
     "director-api": one_of("auto", "responses", "chat"),
     "director-seconds": number(1, 3600),
     "keep-audio": received(switch),
+    "allow": received(
+        some_of("text", "card", "black", "white", "empty", "frozen", "fade", "blur", "all")
+    ),
     "deinterlace": received(on_off_or_auto),
     "stabilise": received(on_off_or_auto),
     "upscale": received(on_off_or_auto),

@@ -281,6 +281,20 @@ def texts(value: Any) -> tuple[str, ...]:
     return tuple(text(v) for v in value)
 
 
+def some_of(*names: str) -> Kind[tuple[str, ...]]:
+    """A list of some of several words; a text holds them between commas."""
+
+    def read(value: Any) -> tuple[str, ...]:
+        given = value if isinstance(value, list | tuple) else str(value).split(",")
+        words = [w.strip() for v in given for w in str(v).split(",") if w.strip()]
+        for word in words:
+            if word not in names:
+                raise ValueError(f"{word!r}: must be some of " + ", ".join(names))
+        return tuple(dict.fromkeys(words))
+
+    return Kind(read, "some of " + " ".join(f"`{n}`" for n in names))
+
+
 def optional(of: Kind[T]) -> Kind[T | None]:
     """Null, or what the other kind reads."""
     return Kind(lambda value: None if value is None else of(value), f"{of.form}; or null")

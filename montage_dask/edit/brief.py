@@ -41,6 +41,7 @@ def read_brief(brief: str, catalogue: Catalogue) -> tuple[Decision, tuple[str, .
     reading = Reading(catalogue, " " + re.sub(r"[ \t]+", " ", words.fold(brief)) + " ")
     fade = _fade(reading)
     duration = _duration(reading)
+    junk = _flag(reading, words.JUNK)
     read_ends(reading)
     read_sections(reading)
     read_left_out(reading)
@@ -64,11 +65,43 @@ def read_brief(brief: str, catalogue: Catalogue) -> tuple[Decision, tuple[str, .
         leave_out=tuple(sorted(reading.leave_out))[: max(0, len(catalogue.clips) - 1)],
     )
     notes = [f"nothing in the footage is known as {printable(m)!r}" for m in reading.missing]
+    if junk is not None:
+        notes.append(
+            "titles, captions and cards are asked for: --allow text or card takes them"
+            if junk
+            else "titles, captions and cards are left out, as always"
+        )
     lines = described(decision, catalogue)
-    if not lines:
+    strange = _not_understood(text, [*reading.missing, *reading.named])
+    if strange and lines:
+        notes.append("not understood: " + ", ".join(repr(printable(w)) for w in strange[:8]))
+    if not lines and junk is None:
         notes.append("no word of the brief is known to the rules: the style stays as it is")
     reason = "what the words of the brief stand for" if lines else "no word was understood"
     return replace(decision, reason=reason), tuple(notes)
+
+
+_READ = "\0"
+"""Stands for words that a rule reads."""
+
+
+def _not_understood(text: str, named: list[str]) -> list[str]:
+    """Parts of a brief that no rule reads any word of; `named` are phrases that were read, or told as missing, already."""
+    tables = (
+        words.PACE, words.STYLES, words.ARCS, words.GRADES, words.MOODS, words.TRANSITIONS, words.ORDERS, words.EMPHASES,
+        words.SECTIONS, words.LOOKS,
+    )  # fmt: skip
+    patterns = [*(p for table in tables for p in table), words.TO_THE_MUSIC, words.SLOW_MOTION]
+    said = {w for phrase in named for w in words.words_of(phrase)}
+    for pattern in patterns:
+        text = compiled(pattern).sub(f" {_READ} ", text)
+    text = compiled(words.NEGATION).sub(" ", text)
+    found = []
+    for part in re.split(r"[,.;:!?\n]|\b(?:and|und|but|aber|then|dann)\b", text):
+        strange = [w for w in words.words_of(part) if len(w) > 3 and w not in words.FILLERS | said]
+        if strange and _READ not in part:
+            found.append(" ".join(part.split()))
+    return list(dict.fromkeys(found))
 
 
 def _style(text: str, catalogue: Catalogue) -> str | None:

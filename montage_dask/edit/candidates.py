@@ -1,7 +1,7 @@
 """The parts of shots that an edit may choose from, as arrays.
 
-A short shot is one candidate, a long one offers several parts. All shots lie behind one another on
-one axis of ticks, so that "do these two parts overlap" is a comparison of two intervals.
+A short shot is one candidate, a long one offers several parts. All contents lie behind one another on
+one axis of ticks, so that "do these two parts show the same" is a comparison of two intervals.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask.edit.choose import Pin
+from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
 from montage_dask.records import Shot, Source
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.intp]
 Flags: TypeAlias = NDArray[np.bool_]
 
-TICKS_PER_SECOND = 20
 VIEW_SECONDS = 5.0
 """A shot this long still looks like one picture; a longer one is worth several."""
 MAXIMUM_PARTS = 48
@@ -61,12 +61,14 @@ class Candidates:
     """[S, D] unit vectors."""
     group: Ints
     """[S] duplicate group, −1 for none."""
+    content: Ints
+    """[S] number of what the shot shows: parts of one take share it, and duplicates."""
     source: Ints
     """[S] number of the source."""
     good: Flags
     """[S] whether the shot is worth showing before any other is shown twice."""
     views: Floats
-    """[S] how many different pictures the shot holds, at least 1."""
+    """[S] how many different pictures its content holds, at least 1."""
     order: Ints
     """[S] place of the shot in the order of filming."""
 
@@ -123,8 +125,8 @@ def find_candidates(
     duration = np.array([float(s.duration_seconds) for s in table])
     quality, motion, peak = _measured(table, shot_of, anchor, usual)
     look = np.array([0.5 * s.colourfulness + 0.5 * min(1.0, 3 * s.contrast) for s in table])
-    moving = _ranks(motion)
-    lengths = np.ceil(duration * TICKS_PER_SECOND).astype(np.intp) + 2
+    moving = ranks(motion)
+    contents = find_contents(table)
     identities = sorted({s.source for s in table}, key=lambda i: (sources[i].path, i))
     source_number = {identity: k for k, identity in enumerate(identities)}
     filmed = sorted(range(len(table)), key=lambda k: _filmed(table[k], source_number))
@@ -137,26 +139,45 @@ def find_candidates(
         anchor=anchor,
         quality=quality,
         motion=moving,
-        intensity=_ranks(0.6 * moving + 0.4 * look[shot_of]),
-        action=_ranks(peak),
+        intensity=ranks(0.6 * moving + 0.4 * look[shot_of]),
+        action=ranks(peak),
         pin=pin_of,
         free=(pin_of < 0) & (shot_of < allowed),
         duration=duration,
-        base=np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.intp),
-        ticks=int(lengths.sum()),
+        base=contents.base,
+        ticks=contents.ticks,
         embedding=_embeddings(table),
         group=np.array([s.duplicate_group for s in table], np.intp),
+        content=contents.number,
         source=np.array([source_number[s.source] for s in table], np.intp),
         good=good_shots(table) & (np.arange(len(table)) < allowed),
-        views=np.maximum(1.0, duration / VIEW_SECONDS),
+        views=_views(contents.number, table),
         order=order,
     )
 
 
 def good_shots(shots: Sequence[Shot]) -> Flags:
-    """[S] whether a shot is no worse than half as good as what the better ones are."""
+    """[S] whether a shot is no worse than half as good as what the better ones are, or the best that its clip has."""
     quality = np.array([s.quality for s in shots])
-    return quality >= 0.5 * np.quantile(quality, 0.75) - 1e-12
+    best: dict[str, float] = {}
+    for shot in shots:
+        best[shot.source] = max(best.get(shot.source, 0.0), shot.quality)
+    own = np.array([s.quality >= best[s.source] for s in shots])
+    flags: Flags = (quality >= 0.5 * np.quantile(quality, 0.75) - 1e-12) | own
+    return flags
+
+
+def _views(content: Ints, shots: Sequence[Shot]) -> Floats:
+    """[S] seconds of the longest take of each content, in views."""
+    seconds: dict[tuple[int, str, int], float] = {}
+    for number, shot in zip(content.tolist(), shots, strict=True):
+        take = (number, shot.source, shot.index)
+        seconds[take] = seconds.get(take, 0.0) + float(shot.duration_seconds)
+    longest = np.zeros(int(content.max(initial=-1)) + 1)
+    for (number, _, _), length in seconds.items():
+        longest[number] = max(longest[number], length)
+    views: Floats = np.maximum(1.0, longest[content] / VIEW_SECONDS)
+    return views
 
 
 def _filmed(shot: Shot, source_number: Mapping[str, int]) -> tuple[int, int]:
@@ -201,7 +222,7 @@ def _measured(
     return quality, motion, peak
 
 
-def _ranks(values: Floats) -> Floats:
+def ranks(values: Floats) -> Floats:
     """0 … 1: the share of values below each one; equal values get equal ranks."""
     ordered = np.sort(values)
     low = np.searchsorted(ordered, values, "left")

@@ -15,6 +15,7 @@ from montage_dask.edit.inpoints import Use, settle
 from montage_dask.edit.layout import handles, lay_out, make_room, place_pins, place_transitions
 from montage_dask.edit.match import match_events
 from montage_dask.edit.pacing import Slot, beats_within, nearest_frame
+from montage_dask.edit.phrases import phrase_end
 from montage_dask.edit.placing import make_places, misplaced
 from montage_dask.edit.reasons import explain, notes_on, scores_of
 from montage_dask.edit.selection import Problem, make_problem, select
@@ -22,7 +23,7 @@ from montage_dask.edit.styles import TRANSITIONS, Style
 from montage_dask.errors import NothingToDoError, UsageError
 from montage_dask.records import CUT, Event, Music, Shot, Source, Timeline, Transition
 
-VERSION = 2
+VERSION = 3
 """Rises when equal arguments give another timeline."""
 CALM = 0.4
 """Intensity below which a style with slow motion slows down."""
@@ -41,6 +42,7 @@ def edit(
     height: int,
     start_seconds: Fraction | float = 0,
     duration_seconds: Fraction | float | None = None,
+    exact: bool = False,
     seed: int = 0,
     pins: Sequence[Pin] = (),
     transition: str | None = None,
@@ -59,6 +61,7 @@ def edit(
         height: of the output, pixels.
         start_seconds: music time of the first frame.
         duration_seconds: length; None for up to the end of the music, which it never passes.
+        exact: the length is kept to the frame; else it ends where a phrase of the music does, if one does nearby.
         seed: another seed gives another montage, about as good.
         pins: what must be in it.
         transition: a kind, in place of the style's.
@@ -70,7 +73,7 @@ def edit(
         NothingToDoError: no shot to choose from.
     """
     fps, start = Fraction(fps), Fraction(start_seconds)
-    frames, notes = _length(music, fps, start, duration_seconds)
+    frames, notes = length_of(music, fps, start, duration_seconds, exact=exact)
     if transition is not None and transition not in TRANSITIONS:
         raise UsageError(f"no transition {transition!r}: expected {', '.join(TRANSITIONS)}")
     free = [s for s in shots if s.duration_seconds > 0]
@@ -138,7 +141,8 @@ def edit(
         grade=grade if grade is not None else style.grade,
         notes=tuple(notes),
     )
-    fade = min(round(Fraction(style.fade_out_seconds) * fps), frames // 2)
+    # Half of the last shot is seen in full light.
+    fade = min(round(Fraction(style.fade_out_seconds) * fps), events[-1].frames // 2)
     return replace(timeline, fade_out_frames=fade)
 
 
@@ -193,10 +197,26 @@ def _room(pin: Pin, anywhere: tuple[Fraction, Fraction]) -> tuple[Fraction, Frac
     return anywhere if at is None else (at - shot.start_seconds, shot.stop_seconds - at)
 
 
-def _length(
-    music: Music, fps: Fraction, start: Fraction, duration: Fraction | float | None
+def length_of(
+    music: Music,
+    fps: Fraction,
+    start: Fraction,
+    duration: Fraction | float | None,
+    *,
+    exact: bool,
 ) -> tuple[int, list[str]]:
-    """Output frames of the montage, and what there is to say about it."""
+    """Output frames of a montage, and what there is to say about it.
+
+    Args:
+        music: bars and sections.
+        fps: output frames per second.
+        start: music time of the first frame.
+        duration: the wish; None for up to the end of the music.
+        exact: whether the wish is kept to the frame.
+
+    Raises:
+        UsageError: it lies outside the music.
+    """
     if fps <= 0:
         raise UsageError(f"fps must be positive, got {fps}")
     rest = music.duration_seconds - start
@@ -205,16 +225,22 @@ def _length(
             f"start {float(start):g} s lies outside the music, which lasts "
             f"{float(music.duration_seconds):.2f} s: give a smaller start"
         )
-    notes = []
-    length = rest
-    if duration is not None:
-        length = Fraction(duration)
-        if length <= 0:
-            raise UsageError(f"duration must be positive, got {float(length):g} s")
-        if length > rest + Fraction(1, 2) / fps:
-            notes.append(f"the music ends after {float(rest):.2f} s, and the montage with it")
-            length = rest
-    return max(1, nearest_frame(length, fps)), notes
+    if duration is None:
+        return max(1, nearest_frame(rest, fps)), []
+    length = Fraction(duration)
+    if length <= 0:
+        raise UsageError(f"duration must be positive, got {float(length):g} s")
+    if length > rest + Fraction(1, 2) / fps:
+        ends = f"the music ends after {float(rest):.2f} s, and the montage with it"
+        return max(1, nearest_frame(rest, fps)), [ends]
+    end = None if exact else phrase_end(music, start, length)
+    if end is None or nearest_frame(end - start, fps) == nearest_frame(length, fps):
+        return max(1, nearest_frame(length, fps)), []
+    note = (
+        f"{float(end - start):.2f} s instead of {float(length):.2f}: a phrase of the music ends there "
+        "(--exact keeps the length)"
+    )
+    return max(1, nearest_frame(end - start, fps)), [note]
 
 
 def needs_of(slots: Sequence[Slot], transitions: Sequence[Transition], fps: Fraction) -> Floats:

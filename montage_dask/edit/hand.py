@@ -173,16 +173,17 @@ def refill(
     table = list(dict.fromkeys([*allowed, *kept]))
     candidates = find_candidates(table, sources, needs)
     problem = make_problem(slots, candidates, needs, style, [-1] * len(slots))
-    number_of = {(s.source, s.index): k for k, s in enumerate(candidates.shots)}
+    number_of = {s: k for k, s in enumerate(candidates.shots)}
     filling = Filling(problem, problem.lack)
     for k, event in enumerate(events):
         if k in wanted:
             continue
         shot = shots[event.source, event.shot]
-        rows = np.flatnonzero(candidates.shot == number_of[event.source, event.shot])
+        rows = np.flatnonzero(candidates.shot == number_of[shot])
         begins = float(event.in_seconds - shot.start_seconds)
         filling.put(k, int(rows[np.argmin(np.abs(candidates.anchor[rows] - begins))]))
-    free = np.isin(candidates.shot, [number_of[s.source, s.index] for s in allowed])
+    choosable = set(allowed)
+    free = np.array([candidates.shots[k] in choosable for k in candidates.shot])
     for k in wanted:
         costs = np.where(free, filling.costs(k), np.inf)
         best = int(np.argmin(costs))

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from montage_dask.edit.candidates import Floats
+from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
 from montage_dask.records import Shot
 
 PLACES_TRIED = 160
@@ -42,30 +43,45 @@ class Use:
 def settle(uses: Sequence[Use], weights: Mapping[str, float]) -> dict[int, Fraction]:
     """In-points by slot: the source time that the first frame after the cut shows.
 
-    Parts of one shot do not overlap where selection did not make them overlap.
+    Parts of one content do not overlap where selection did not make them overlap.
     """
-    by_shot: dict[Shot, list[Use]] = {}
+    shots = list(dict.fromkeys(use.shot for use in uses))
+    contents = find_contents(shots)
+    content = dict(zip(shots, contents.number.tolist(), strict=True))
+    # What is to be added to a time of the source for the time of the content.
+    offset = {
+        shot: Fraction(int(base), TICKS_PER_SECOND) - shot.start_seconds
+        for shot, base in zip(shots, contents.base, strict=True)
+    }
+    by_content: dict[int, list[Use]] = {}
     for use in uses:
-        by_shot.setdefault(use.shot, []).append(use)
+        by_content.setdefault(content[use.shot], []).append(use)
     found: dict[int, Fraction] = {}
-    for shot, parts in by_shot.items():
-        parts.sort(key=lambda u: (u.position_seconds, u.slot))
-        free_from = shot.start_seconds
+    for parts in by_content.values():
+        begins = {u.slot: _begin(u) + offset[u.shot] for u in parts}
+        parts.sort(key=lambda u: (begins[u.slot], u.slot))
+        free_from = begins[parts[0].slot] - 10**6
         for number, use in enumerate(parts):
+            shot, free = use.shot, free_from - offset[use.shot]
             first = shot.start_seconds + use.lead_seconds
             last = shot.stop_seconds - use.length_seconds
-            low, high = max(first, free_from + use.lead_seconds), last
+            low, high = max(first, free + use.lead_seconds), last
             if number + 1 < len(parts):
-                following = Fraction(parts[number + 1].position_seconds).limit_denominator(10**6)
-                high = min(high, shot.start_seconds + following - use.length_seconds)
+                following = begins[parts[number + 1].slot] - offset[shot]
+                high = min(high, following - use.length_seconds)
             if low > high:
                 # Footage is short, or there is no room to choose: as selection said.
-                wish = Fraction(use.position_seconds).limit_denominator(10**6) + first
-                crowded = free_from + use.lead_seconds > last
+                crowded = free + use.lead_seconds > last
+                wish = _begin(use) + use.lead_seconds
                 low = high = min(max(first, wish if crowded else low), last)
             found[use.slot] = _best(use, low, high, weights)
-            free_from = max(free_from, found[use.slot] + use.length_seconds)
+            free_from = max(free_from, found[use.slot] + use.length_seconds + offset[shot])
     return found
+
+
+def _begin(use: Use) -> Fraction:
+    """Source time from which selection shows the shot, with the lead."""
+    return use.shot.start_seconds + Fraction(use.position_seconds).limit_denominator(10**6)
 
 
 def _best(use: Use, low: Fraction, high: Fraction, weights: Mapping[str, float]) -> Fraction:

@@ -1,4 +1,4 @@
-"""The order of first sights: as long as a good shot has not been seen, no shot is seen a second time.
+"""The order of first sights: as long as a good shot has not been seen, no content is seen a second time.
 
 The optimisation counts uses over the whole timeline; where in it the second use falls is decided here, by swapping it with the
 first use of a shot that comes later.
@@ -18,7 +18,7 @@ POSSIBLE = 1e6
 
 
 def introduce(filling: Filling) -> None:
-    """Swap parts until no shot returns before every good one was seen.
+    """Swap parts until no content returns before every good shot was seen.
 
     Only where the parts fit their slots, and neither brings alike pictures together.
     """
@@ -26,20 +26,21 @@ def introduce(filling: Filling) -> None:
     slots = range(len(filling.choice))
     for slot in slots:
         shots = candidates.shot[filling.choice]
-        seen = set(shots[:slot].tolist())
-        if int(shots[slot]) not in seen or problem.pinned[slot] >= 0:
+        shown = candidates.content[shots]
+        seen = set(shown[:slot].tolist())
+        if int(shown[slot]) not in seen or problem.pinned[slot] >= 0:
             continue
         later = [
             other
             for other in slots[slot + 1 :]
             if candidates.good[shots[other]]
-            and int(shots[other]) not in seen
+            and int(shown[other]) not in seen
             and problem.pinned[other] < 0
             and problem.lack[slot, filling.choice[other]] < POSSIBLE
             and problem.lack[other, filling.choice[slot]] < POSSIBLE
         ]
-        # One slot of each unseen shot is enough to look at: its first.
-        firsts = {int(shots[other]): other for other in reversed(later)}
+        # One slot of each unseen content is enough to look at: its first.
+        firsts = {int(shown[other]): other for other in reversed(later)}
         if firsts:
             best = min(firsts.values(), key=lambda other: (_gain(filling, slot, other), other))
             if _gain(filling, slot, best) <= TOLERATED:

@@ -49,7 +49,13 @@ def lay_out(
     views = float(np.maximum(1.0, durations / VIEW_SECONDS).sum())
     longest = max(s.duration_seconds for s in shots)
     fade = _fade_seconds(style, music)
-    limit = min(float(longest), _limit(durations, style, float(frames / fps), fade))
+    length = float(frames / fps)
+    limit = min(float(longest), _limit(durations, style, length, fade))
+    whole = _in_bars(limit, music)
+    filled = _fillable(durations, whole, fade)
+    # Half a bar of four is still two beats; of a bar of three nothing is left that dancers would count.
+    if music.beats_per_bar % 2 or filled >= min(length, _fillable(durations, limit, fade)):
+        limit = whole
     plans: list[Layout] = []
     for stretch in STRETCHES:
         slots = plan_slots(
@@ -75,6 +81,26 @@ def lay_out(
     return Layout(_split(slots, allowed), stretch)
 
 
+def _fillable(durations: Floats, limit: float, spent: float) -> float:
+    """Seconds of montage that shots of these lengths fill without repeating, in slots of one length."""
+    return float(np.floor(durations / (limit + spent) + 1e-9).sum() * limit)
+
+
+def _in_bars(limit: float, music: Music) -> float:
+    """A limit as a whole number of bars, or of beats where it is less than one: a waltz is cut in threes."""
+    beats = music.beats_seconds
+    if len(beats) < 2 or music.confidence <= 0:
+        return limit
+    beat = float(beats[-1] - beats[0]) / (len(beats) - 1)
+    bar = beat * (music.beats_per_bar or 4)
+    # Beats wander a little, and a limit must hold for the slower ones.
+    for unit in (bar, beat):
+        whole = math.floor(limit / unit + 0.02)
+        if whole:
+            return min(limit, whole * unit * 1.02)
+    return limit
+
+
 def _fade_seconds(style: Style, music: Music) -> float:
     """What crossfades take from a shot on top of its slot."""
     if style.transition != "crossfade" or style.transition_at != "all":
@@ -92,7 +118,7 @@ def _limit(durations: Floats, style: Style, length: float, fade: float) -> float
         for limit in sorted({min(most, float(d) - spent) for d in durations}, reverse=True):
             if spent and limit < style.minimum_shot_seconds:
                 break
-            if np.floor(durations / (limit + spent) + 1e-9).sum() * limit >= length:
+            if _fillable(durations, limit, spent) >= length:
                 return max(limit, LEAST_LIMIT_SECONDS)
     # Short footage: leave room to begin elsewhere when a shot comes again.
     upper = float(np.quantile(durations, 0.75))

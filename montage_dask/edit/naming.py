@@ -47,6 +47,8 @@ class Reading:
     ends: dict[str, float] = field(default_factory=dict)
     """Pace that the start and the end ask for: "starts slow"."""
     missing: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
+    """Phrases that named clips and still stand in the text."""
 
     def take(self, match: re.Match[str]) -> None:
         """Remove what was read; a comma keeps what stood around it apart."""
@@ -145,6 +147,7 @@ def read_left_out(reading: Reading) -> None:
         subject = find_subject(match["x"], reading.catalogue, named=True)
         if subject is None:
             continue
+        reading.named.append(match[0])
         pinned = {p.clip for p in reading.pins}
         if len(reading.leave_out | set(subject.clips)) < len(reading.catalogue.clips):
             reading.leave_out |= set(subject.clips) - pinned
@@ -155,4 +158,5 @@ def read_wanted(reading: Reading) -> None:
     for match in re.finditer(rf"(?<!\w){_SHOW} (?P<x>[^,.;:!?\n]{{2,40}}?){_UNTIL}", reading.text):
         subject = find_subject(match["x"], reading.catalogue, named=True)
         if subject is not None and subject.first not in reading.leave_out:
+            reading.named.append(match[0])
             reading.pin("anywhere", subject)

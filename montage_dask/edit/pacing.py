@@ -27,6 +27,10 @@ LENGTH_COST = 200.0
 """Per stretch that is too short or too long for the style."""
 LIMIT_COST = 1000.0
 """Per stretch that no footage can fill: the path avoids it wherever a beat allows."""
+ROLE_COST = 12.0
+"""Of an opening or an ending that lasts less than a bar."""
+LEAST_BARS = 6
+"""A montage that is shorter has no room for these."""
 LOOK_AHEAD_BEATS = 192
 PHRASE_BARS = 4
 HELD_BEATS = 2
@@ -293,6 +297,12 @@ def _path(
     shortest = min(style.minimum_shot_seconds, longest / 2)
     cost = np.full(count, np.inf)
     cost[0] = 0.0
+    bars = [
+        min((music.beats_per_bar or 4) * _period(music, points[k].beat), longest) for k in (0, -1)
+    ]
+    held = seconds[-1] >= LEAST_BARS * max(bars)
+    # A hook is over before the first bar is.
+    opens = held and style.arc != "hook"
     before = np.zeros(count, np.intp)
     for a, point in enumerate(points[:-1]):
         label = music.sections[point.section].label if point.section >= 0 else "high"
@@ -301,7 +311,12 @@ def _path(
         wanted = wanted_beats(style, label, intensity, music.beats_per_bar) * stretch
         if point.opens_phrase and wanted <= HELD_BEATS:
             wanted *= 2
-        ideal = min(max(wanted * _period(music, point.beat), shortest), longest)
+        period = _period(music, point.beat)
+        while (
+            music.beats_per_bar % 2 and music.beats_per_bar <= wanted and wanted * period < shortest
+        ):
+            wanted *= 2  # a waltz that is too quick for the style is cut every other bar, not every fourth beat
+        ideal = min(max(wanted * period, shortest), longest)
         b = slice(a + 1, min(count, a + 1 + LOOK_AHEAD_BEATS))
         length = seconds[b] - seconds[a]
         step = np.log2(np.maximum(length, 1e-6) / ideal) ** 2 + ends[b]
@@ -310,6 +325,11 @@ def _path(
         step += np.where(short, LENGTH_COST * (1 + shortest - length), 0)
         step += np.where(length > longest + 1e-9, LENGTH_COST * (length - longest + 1), 0)
         step += np.where(length > limit_seconds + 1e-9, LIMIT_COST * (length - limit_seconds), 0)
+        # Half a beat less is still a bar: beats wander.
+        if opens and a == 0:
+            step += np.where(length < 0.88 * bars[0], ROLE_COST, 0)
+        if held and b.stop == count and length[-1] < 0.88 * bars[1]:
+            step[-1] += ROLE_COST
         total = cost[a] + step
         better = total < cost[b]
         cost[b][better] = total[better]

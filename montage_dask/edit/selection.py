@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from montage_dask.edit.candidates import TICKS_PER_SECOND, Candidates, Floats, Ints
+from montage_dask.edit.candidates import Candidates, Floats, Ints
+from montage_dask.edit.contents import TICKS_PER_SECOND
 from montage_dask.edit.introduce import introduce
 from montage_dask.edit.pacing import Slot
+from montage_dask.edit.roles import lack_of, roles_of
 from montage_dask.edit.search import improve
 from montage_dask.edit.styles import WEIGHTS, Style
 
@@ -26,9 +28,13 @@ SIMILAR_COST = 4.0
 SECOND_NEIGHBOUR = 0.4
 """Share of the cost of neighbours that also holds for the neighbour's neighbour."""
 REUSE_COST = 60.0
-"""More than a part can lack and share: no shot comes twice before each good one came once."""
+"""More than a part can lack and share: no content comes twice before each good shot, and each clip, came once."""
 REUSE_GROWTH = 6.0
 BAD_COST = 70.0
+ALIKE_COST = 2.0
+"""Of a shot that looks like one that is shown elsewhere."""
+CLIP_COST = 3.0
+"""Of a clip that was shown when another one was not: every clip is wanted once."""
 OVERLAP_COST = 400.0
 """Per second shown twice."""
 IMPOSSIBLE = 1e7
@@ -79,6 +85,8 @@ def make_problem(
     lack = np.zeros(shape)
     for name, term in terms.items():
         lack += weights[name] * (1 - term)
+    for row, role in enumerate(roles_of(slots)):
+        lack[row] += lack_of(role, candidates)
     pin = np.array(pinned, np.intp)
     possible = np.where(pin[:, None] < 0, candidates.free, candidates.pin == pin[:, None])
     for row, need in enumerate(needs):
@@ -97,7 +105,13 @@ class Filling:
         self.choice = np.full(slots, -1, np.intp)
         self.begin = np.zeros(slots, np.intp)
         self.end = np.zeros(slots, np.intp)
-        self.uses = np.zeros(len(problem.candidates.shots), np.intp)
+        candidates = problem.candidates
+        self.uses = np.zeros(int(candidates.content.max(initial=-1)) + 1, np.intp)
+        """[contents] how often each is shown."""
+        self.clips = np.zeros(int(candidates.source.max(initial=-1)) + 1, np.intp)
+        """[sources] how often each is shown."""
+        self.groups = np.zeros(int(candidates.group.max(initial=-1)) + 2, np.intp)
+        """[duplicate groups] how often each is shown; the last one, which −1 means, never counts."""
         self.cover = np.zeros(problem.candidates.ticks + 1, np.int32)
         self._rows: dict[int, Floats] = {}
 
@@ -130,16 +144,23 @@ class Filling:
         """Fill an empty slot."""
         self.choice[slot] = candidate
         self.begin[slot], self.end[slot] = self.interval(slot, candidate)
-        self.uses[self.problem.candidates.shot[candidate]] += 1
+        self._count(candidate, 1)
         self.cover[self.begin[slot] : self.end[slot]] += 1
 
     def take(self, slot: int) -> int:
         """Empty a slot; returns what was in it."""
         candidate = int(self.choice[slot])
-        self.uses[self.problem.candidates.shot[candidate]] -= 1
+        self._count(candidate, -1)
         self.cover[self.begin[slot] : self.end[slot]] -= 1
         self.choice[slot] = -1
         return candidate
+
+    def _count(self, candidate: int, times: int) -> None:
+        c = self.problem.candidates
+        shot = c.shot[candidate]
+        self.uses[c.content[shot]] += times
+        self.clips[c.source[shot]] += times
+        self.groups[c.group[shot]] += times if c.group[shot] >= 0 else 0
 
     def around(self, slot: int) -> Floats:
         """[shots] cost of each shot next to what is around a slot."""
@@ -156,12 +177,12 @@ class Filling:
         c, need = self.problem.candidates, self.problem.needs[slot]
         per_shot = self.around(slot)
         per_shot += np.where(c.good, 0.0, BAD_COST)
-        per_shot += np.where(
-            self.uses > 0, REUSE_COST + REUSE_GROWTH * (self.uses - 1) / c.views, 0.0
-        )
+        uses = self.uses[c.content]
+        per_shot += np.where(uses > 0, REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views, 0.0)
+        per_shot += CLIP_COST * (self.clips[c.source] > 0) + ALIKE_COST * (self.groups[c.group] > 0)
         total = self.lack[slot] + per_shot[c.shot]
-        # Only candidates of shots in use can overlap.
-        rows = np.flatnonzero(self.uses[c.shot] > 0)
+        # Only candidates of contents in use can overlap.
+        rows = np.flatnonzero(uses[c.shot] > 0)
         if len(rows):
             seen = np.concatenate([[0], np.cumsum(self.cover)])
             start, stop = c.interval(c.positions(need), need)
@@ -178,8 +199,11 @@ class Filling:
             other = slot + offset
             if 0 <= other < len(self.choice) and self.choice[other] >= 0:
                 total += share * self.likeness(int(c.shot[self.choice[other]]))[shot]
-        if self.uses[shot]:
-            total += REUSE_COST + REUSE_GROWTH * (self.uses[shot] - 1) / c.views[shot]
+        total += CLIP_COST * bool(self.clips[c.source[shot]])
+        total += ALIKE_COST * bool(self.groups[c.group[shot]])
+        uses = self.uses[c.content[shot]]
+        if uses:
+            total += REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views[shot]
             start, stop = self.interval(slot, candidate)
             total += OVERLAP_COST / TICKS_PER_SECOND * float(self.cover[start:stop].sum())
         return float(total)

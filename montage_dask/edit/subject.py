@@ -83,7 +83,7 @@ def _same(word: str, name: str) -> bool:
         return True
     stems = _stems(word)
     return any(
-        stems & group and (name in group or _begins(name, group)) for group, _ in words.CONCEPTS
+        stems & group and (name in group or _compound(name, group)) for group, _ in words.CONCEPTS
     )
 
 
@@ -93,9 +93,12 @@ def _stems(word: str) -> set[str]:
     return {word, *(word[: -len(end)] for end in endings if len(word) - len(end) >= LEAST_STEM)}
 
 
-def _begins(name: str, group: frozenset[str]) -> bool:
-    """Whether a compound such as "Gruppenfoto" begins with a word of a group; short words begin too much."""
-    return any(len(member) > LEAST_STEM and name.startswith(member) for member in group)
+def _compound(name: str, group: frozenset[str]) -> bool:
+    """Whether a compound ("Gruppenfoto", "bigbuckbunny") begins or ends with a word of a group; short ones would too often."""
+    return any(
+        len(member) > LEAST_STEM and (name.startswith(member) or name.endswith(member))
+        for member in group
+    )
 
 
 def _look(asked: list[str], catalogue: Catalogue) -> str | None:

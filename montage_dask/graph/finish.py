@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask.errors import MontageError
+from montage_dask.evaluation.figures import figures_of, told
+from montage_dask.evaluation.score import parts_of, score_of
 from montage_dask.graph.converting import Written
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import Made
@@ -21,7 +23,7 @@ from montage_dask.report.fcpxml import write_fcpxml
 from montage_dask.report.html import write_report
 from montage_dask.report.otio import write_otio
 from montage_dask.report.rerun import described
-from montage_dask.report.summary import heard, run_summary
+from montage_dask.report.summary import heard, left_out, run_summary
 from montage_dask.report.xmeml import write_xmeml
 from montage_dask.store import Place, Url, objects, write_json
 from montage_dask.store.locks import FOLDER_LOCK
@@ -68,6 +70,13 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     summary["placement"] = [
         {"operation": p.operation, "target": p.target, "reason": p.reason} for p in made.placements
     ]
+    figures = figures_of(timeline, survey.shots, sources, survey.music)
+    summary["judge"] = {
+        "score": score_of(figures),
+        "parts": parts_of(figures),
+        "figures": told(figures),
+    }
+    summary["left_out"] = left_out(survey.shots, sources, job["allow"])
     summary["heard"] = heard(timeline, survey.music, waveform)
     summary.update(described(job))
     write_json(folder / "summary.json", summary)

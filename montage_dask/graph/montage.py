@@ -13,6 +13,7 @@ from typing import Any
 from montage_dask.edit.choose import FIRST, LAST, Pin, filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.edit import edit
 from montage_dask.edit.styles import load_style
+from montage_dask.edit.usable import choose_usable
 from montage_dask.errors import (
     MediaError,
     MontageError,
@@ -139,7 +140,9 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
     if not shots:
         raise NothingToDoError("--include and --exclude leave no shot")
     pins = _pins(job, survey)
-    wanted = directed(survey.direction, shots, load_style(job["style"]))
+    usable = choose_usable(shots, survey.sources, job["allow"])
+    wanted = directed(survey.direction, usable.shots, load_style(job["style"]))
+    wanted = replace(wanted, notes=(*usable.notes, *wanted.notes))
     return edited(
         wanted,
         pins,
@@ -154,6 +157,7 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
             height=job.height,
             start_seconds=job["start"],
             duration_seconds=job["duration"],
+            exact=job["exact"],
             seed=seed,
             transition=job["transition"],
             grade=job["grade"],

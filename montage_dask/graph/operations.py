@@ -41,13 +41,14 @@ def _probe(request: Request, context: Context) -> dict[str, Any]:
 
 
 def _strip(request: Request, context: Context) -> dict[str, Any]:
+    from montage_dask.analysis.looks import step
     from montage_dask.analysis.strip import create_strip, strip_folder, write_window
     from montage_dask.media.index import FrameIndex
 
     source, p = source_of(request), request.parameters
     window = Window(p["window"], p["start_frame"], p["stop_frame"])
     folder = strip_folder(context.store, source, p["window_frames"])
-    create_strip(folder, source.frames, p["window_frames"])
+    create_strip(folder, source.frames, p["window_frames"], step(source.frame_rate))
     index = FrameIndex.load(Path(request.paths["index"]))
     return write_window(
         source,

@@ -28,7 +28,7 @@ SUMMARY_BYTES = 256 << 20
 """The largest summary that is read: that of 100,000 cuts has half of it."""
 MAY_LACK = (
     "skipped", "fallbacks", "troubles", "notes", "director", "effects", "guard", "operations", "stages", "workers", "placement",
-    "settings",
+    "settings", "left_out", "judge",
 )  # fmt: skip
 """Keys that a run that failed, or an older version, has not written."""
 LINKED = (

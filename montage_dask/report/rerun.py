@@ -29,8 +29,8 @@ FLAGS: Mapping[str, str] = {
         for name in (
             "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade",
             "match", "transition", "deinterlace", "stabilise", "upscale", "upscale-model", "director", "director-url",
-            "director-model", "director-api", "keep-audio", "detector", "threshold", "tracker", "bpm", "beats-per-bar",
-            "cluster", "n-workers", "store", "beat-this-checkpoint", "tls-ca-file", "tls-cert", "tls-key",
+            "director-model", "director-api", "keep-audio", "allow", "exact", "detector", "threshold", "tracker", "bpm",
+            "beats-per-bar", "cluster", "n-workers", "store", "beat-this-checkpoint", "tls-ca-file", "tls-cert", "tls-key",
             "insecure",
         )
     },
@@ -75,6 +75,8 @@ def command(job: JobSpec) -> str:
             environment.append(_variable(setting, value))
         elif value is True:
             words.append(f"--{FLAGS[setting.name]}")
+        elif isinstance(value, list):
+            words += [f"--{FLAGS[setting.name]}={','.join(value)}"] if value else []
         elif value is not False and value is not None:
             words.append(f"--{FLAGS[setting.name]}={value}")
     # Quoted as a whole, an assignment would be the name of a command.

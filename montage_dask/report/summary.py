@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from montage_dask.records import Event, Music, Shot, Source, Timeline, to_json
@@ -80,6 +80,35 @@ def heard(timeline: Timeline, music: Music, waveform: Sequence[float]) -> dict[s
             if s.stop_seconds > start and s.start_seconds < start + length
         ],
     }
+
+
+MOST_LEFT_OUT = 500
+"""Stretches that a summary lists."""
+
+
+def left_out(
+    shots: Sequence[Shot], sources: Mapping[str, Source], allow: Collection[str]
+) -> list[dict[str, Any]]:
+    """Stretches of the footage that are none, and why, in the order of the clips.
+
+    Args:
+        shots: of the footage.
+        sources: by identity.
+        allow: kinds that may be shown all the same.
+    """
+    found = [
+        {
+            "path": sources[shot.source].path,
+            "kind": span.kind,
+            "start_seconds": round(float(span.start_seconds), 3),
+            "stop_seconds": round(float(span.stop_seconds), 3),
+        }
+        for shot in shots
+        if shot.source in sources
+        for span in shot.unusable
+        if span.kind not in allow and "all" not in allow
+    ]
+    return found[:MOST_LEFT_OUT]
 
 
 def run_summary(
@@ -163,6 +192,16 @@ def _footage(source: Source, shots: Sequence[Shot]) -> dict[str, Any]:
                 "motion": s.motion,
                 "perceptual_hash": s.perceptual_hash,
                 "duplicate_group": s.duplicate_group,
+                "unusable": [
+                    {
+                        "kind": u.kind,
+                        "start_frame": u.start_frame,
+                        "stop_frame": u.stop_frame,
+                        "start_seconds": float(u.start_seconds),
+                        "stop_seconds": float(u.stop_seconds),
+                    }
+                    for u in s.unusable
+                ],
                 "begins": "start" if s.boundary is None else s.boundary.kind,
             }
             for s in shots

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 RECIPES: Mapping[str, str] = {
     "scenes": "montage_dask.training.scenes",
     "beats": "montage_dask.training.beats",
+    "graphics": "montage_dask.training.graphics",
 }
 """Module of each recipe; the recipe itself is its `RECIPE`."""
 

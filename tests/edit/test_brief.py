@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,3 +167,31 @@ def test_long_briefs_take_no_long_time():
         "no the " * 280,
     ):
         read_brief(brief[:2000], catalogue())
+
+
+@pytest.mark.parametrize(
+    "brief", ["kein Text, schnell", "fast, without titles", "schnell, ohne Untertitel"]
+)
+def test_what_is_left_out_anyway_is_said(brief):
+    decision, notes = read_brief(brief, catalogue())
+    assert decision.pace == FASTER
+    assert notes == ("titles, captions and cards are left out, as always",)
+
+
+def test_titles_that_are_wanted_need_a_setting():
+    _, notes = read_brief("mit Titeln", catalogue())
+    assert "--allow text" in notes[0]
+
+
+def test_each_part_of_a_brief_is_used_or_named():
+    decision, notes = read_brief("schnell und warm, mit viel Wumms, endet ruhig", catalogue())
+    assert (decision.pace, decision.grade, decision.arc) == (FASTER, "warm", "three-act")
+    assert notes == ("not understood: 'mit viel wumms'",)
+
+
+def test_a_thing_in_a_compound_name():
+    """Three clips were bunnies, and "Hase" was unknown."""
+    clips = (replace(catalogue().clips[0], name="bigbuckbunny.mp4"), *catalogue().clips[1:])
+    decision, notes = read_brief("beginnt mit dem Hasen", replace(catalogue(), clips=clips))
+    assert [(p.place, p.clip) for p in decision.pins] == [("first", 0)]
+    assert notes == ()

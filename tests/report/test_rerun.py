@@ -53,7 +53,7 @@ def test_options_of_all_kinds(tmp_path):
         "footage": ["a b/*.mp4", "it's $HOME; rm -rf.mp4", "-x.mp4"], "music": "m's.ogg", "output": "out.mp4",
         "run-dir": "elsewhere", "pin": ["-dash.mp4@3", "b@1:02"], "first": ["c"], "include": ["*"], "fps": "29.97",
         "duration": "1:30", "keep-audio": True, "beats-file": "beats.txt", "director": "fast, \"hopeful\"\nends on the sea",
-        "seed": 7, "upscale-limit-minutes": 3,
+        "seed": 7, "upscale-limit-minutes": 3, "allow": ["text", "card"], "exact": True,
     })  # fmt: skip
     told = described(job)
     with pytest.MonkeyPatch.context() as patched:

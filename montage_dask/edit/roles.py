@@ -1,0 +1,66 @@
+"""Places of a montage with a part of their own: what opens it, what a drop lands on, what begins a section, what it ends on.
+
+What they ask of a shot is added to what every slot asks for: an opening is strong and readable, a drop's shot has the action and
+the one before it the calm, an ending is calm and clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from montage_dask.edit.candidates import Candidates, Floats, ranks
+
+if TYPE_CHECKING:
+    from montage_dask.edit.pacing import Slot
+
+OPENING, DROP, SECTION, ENDING, CALM_BEFORE = (
+    "opening",
+    "drop",
+    "section",
+    "ending",
+    "before a drop",
+)
+
+RISE = 0.25
+"""A section that begins with so much more energy than the one before it is a drop, whatever it is called."""
+
+
+def roles_of(slots: Sequence[Slot]) -> tuple[str, ...]:
+    """[S] the role of each slot, "" for none."""
+    roles = [""] * len(slots)
+    for k, slot in enumerate(slots):
+        if not slot.opens_section:
+            continue
+        before = slots[k - 1] if k else None
+        rises = before is not None and slot.energy - before.energy >= RISE
+        new = before is None or before.label != slot.label
+        roles[k] = DROP if (slot.label == "drop" and new) or rises else SECTION
+        if roles[k] == DROP and k > 1 and not roles[k - 1]:
+            roles[k - 1] = CALM_BEFORE
+    if len(slots) > 2:
+        roles[0], roles[-1] = OPENING, ENDING
+    return tuple(roles)
+
+
+def strength(candidates: Candidates) -> Floats:
+    """[C] how much action a part has, as a rank among all, 0 … 1: its strongest moment, and all of it."""
+    return ranks(0.6 * candidates.action + 0.4 * candidates.motion)
+
+
+def lack_of(role: str, candidates: Candidates) -> Floats | float:
+    """[C] what each part lacks for a role, in units of the whole weight of a style."""
+    c = candidates
+    if role == OPENING:
+        return 1.2 * (1 - c.quality) + 0.6 * (1 - c.intensity)
+    if role == DROP:
+        return 4.0 * (1 - strength(c)) + 0.5 * (1 - c.quality)
+    if role == CALM_BEFORE:
+        return 0.8 * np.asarray(c.motion)
+    if role == SECTION:
+        return 0.6 * (1 - c.quality)
+    if role == ENDING:
+        return 1.2 * np.asarray(c.motion) + 1.0 * (1 - c.quality)
+    return 0.0
