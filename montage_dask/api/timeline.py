@@ -274,7 +274,7 @@ class Timeline(Sequence[Event]):
         self, record: records.Timeline, material: Material, fit: str | None
     ) -> records.Timeline:
         """A montage with the windows that crop its pictures where they belong now."""
-        chosen = resolve({"fit": fit})["fit"].value
+        chosen = resolve({} if fit is None else {"fit": fit})["fit"].value
         given = self._options.get("focus", ())
         by_hand = [parse_focus(f) for f in ([given] if isinstance(given, str) else given)]
         return reframed(record, material.shots, material.sources, fit=chosen, by_hand=by_hand)
