@@ -3,10 +3,11 @@
 A few frames of each event are decoded from our own file, brought to the strip's grid (`render.expected`) and judged twice:
 
 * absolutely: what is left between them, relative to what texture and grade leave uncertain, must stay small. This tells green
-  and torn frames, another file, another crop, another hue or grade.
+  and torn frames, another file, another crop, another hue.
 * against alternatives: the residual must not look like the step to another picture: the same source some frames earlier or
-  later, shifted or zoomed, mirrored or upside down, without its grade. A projection on that step is 0 where the claim is true
-  and 1 where the alternative is, whatever else differs; so small steps are told, too.
+  later, shifted or zoomed, mirrored or upside down. A projection on that step is 0 where the claim is true and 1 where the
+  alternative is, whatever else differs; so small steps are told, too. (A missing grade is no such alternative: on vivid footage
+  the grade of a cell's mean is too far from the mean of its graded pixels, and a healthy clip was left out for it.)
 
 The frames are those whose thumbnails differ most from their neighbours three frames away, one in each quarter of the event.
 
@@ -51,7 +52,7 @@ from montage_dask.render.expected import (
 )
 from montage_dask.render.mapping import shown_frames
 from montage_dask.render.segments import Segment
-from montage_dask.render.verdict import LEAST_STEP, LIMIT, UNGRADED, Look, Verdict, judge
+from montage_dask.render.verdict import LEAST_STEP, LIMIT, Look, Verdict, judge
 
 VERSION = 1
 """Raised when the same pictures are judged otherwise."""
@@ -313,9 +314,6 @@ class _Guard:
         ]
         names += ["mirrored", "upside down", "flipped", *(m[0] for m in MOVES)]
         known = colouring.known and not self._claims[number].redrawn
-        if not colouring.plain and known:
-            pictures.append(colouring.ungraded(own))
-            names.append(UNGRADED)
         # The strip knows no colours beyond R'G'B'.
         planes = to_ycc(np.clip(weight * np.stack(pictures) + rest, 0, 1))
         observed = to_ycc(np.clip(shown, 0, 1))
@@ -327,10 +325,6 @@ class _Guard:
         steps[np.abs(steps) < DEAD] = 0
         apart = ((observed - expected) / uncertain)[seen]
         relative = steps / uncertain[seen]
-        if names[-1] == UNGRADED:
-            # What a grade bends looks like less of it where the picture is finer than a cell.
-            bent = (bend / uncertain)[seen]
-            relative[-1] -= bent * ((relative[-1] * bent).sum() / ((bent**2).sum() or 1))
         return Look(
             frame, source_frame, observed, expected, float(np.sqrt(np.mean(apart**2))), apart.size,
             tuple(names), np.square(steps).sum(axis=(1, 2)), np.square(relative).sum(axis=(1, 2)),

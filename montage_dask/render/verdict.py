@@ -9,8 +9,6 @@ import numpy as np
 
 from montage_dask.render.expected import Cells, Floats
 
-UNGRADED = "its colours without the grade"
-
 LIMIT = 2.2
 """Residual, in deviations of what is uncertain, from which on a picture is another one. Measured: below 1.3."""
 
@@ -54,7 +52,7 @@ def judge(looks: Sequence[Look]) -> Verdict | None:
     alone = ((look, _likelier([look], 2 * LEAST_STEP)) for look in looks)
     for look, told in ((worst, _likelier(looks, LEAST_STEP)), *alone):
         if told is not None:
-            return look, f"it looks like {told}"
+            return look, f"it looks like the picture {told}"
     if worst.residual > LIMIT:
         return worst, f"another picture: {worst.residual:.1f} deviations off, {LIMIT} are allowed"
     return None
@@ -74,5 +72,4 @@ def _likelier(looks: Sequence[Look], least: float) -> str | None:
     told &= gain > sum(k.gain * k.residual**2 * k.values for k in looks)
     if not told.any():
         return None
-    name = names[int(np.argmax(np.where(told, gain, -np.inf)))]
-    return f"the picture {name}" if name != UNGRADED else name
+    return names[int(np.argmax(np.where(told, gain, -np.inf)))]

@@ -194,7 +194,12 @@ def test_names_that_are_no_utf8(tiny, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_answered_at_once_and_the_second_one_quits(tiny, tmp_path, slow, number):
-    job = start(*command(tiny, tmp_path / "out.mp4", "--run-dir", tmp_path / "run"), **slow)
+    # Whoever started these tests may ignore hangups; what a child ignores from birth, it goes on ignoring.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        job = start(*command(tiny, tmp_path / "out.mp4", "--run-dir", tmp_path / "run"), **slow)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert job.stderr is not None
     for line in job.stderr:  # until the analysis is under way
         if line.startswith("strip"):

@@ -269,14 +269,6 @@ def test_another_fit_is_told_where_the_picture_is_another(claims, tmp_path, fit,
         check(segment, path, claims, fit=fit)
 
 
-@pytest.mark.parametrize("grade", ["noir", "bleach", "vintage", "desaturated"])
-def test_a_missing_grade_is_told(claims, tmp_path, grade):
-    segment = plain(claims)
-    path = render(segment, claims, tmp_path / "s.mp4")
-    with pytest.raises(PictureMismatch):
-        check(segment, path, claims, grade=grade)
-
-
 def test_steadied_pictures_are_known(claims, tmp_path):
     """The guard knows how the pictures were moved: with the right path all is well, without it the crop is wrong."""
     one = next(iter(claims.values()))
