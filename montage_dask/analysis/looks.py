@@ -36,6 +36,9 @@ BYTES = SEEN_BYTES + FACES * FACE_BYTES
 ALIKE = 2.0
 """Mean difference of two thumbnails, in grey levels, below which no new face is looked for where there was none."""
 
+OTHER = 12.0
+"""Likewise, above which it is another picture: a face is looked for at once. Between the two, at every other look."""
+
 DARK, LIGHT = 24, 246
 """Code values of cells that do not count as flat colour: bars beside the picture, night, blown-out skies."""
 
@@ -76,6 +79,8 @@ class Looks:
         self._find = finder() if faces else None
         self._before: Bytes | None = None
         """The last thumbnail in which a face was looked for in vain."""
+        self._waited = False
+        """Whether a look has passed since then."""
 
     def __call__(self, number: int, still: Bytes, thumbnail: Bytes) -> Bytes:
         """What the networks say of one still.
@@ -102,11 +107,13 @@ class Looks:
             self._before = None
         if self._before is not None:
             change = np.abs(thumbnail.astype(np.int16) - self._before).mean()
-            if change < ALIKE:
+            wait = change < ALIKE or (change < OTHER and not self._waited)
+            self._waited = True
+            if wait:
                 return made.ravel()
         left, top, wide, high = self._inside
         boxes = self._find(still[top : top + high, left : left + wide])[:FACES]
-        self._before = None if len(boxes) else thumbnail
+        self._before, self._waited = None if len(boxes) else thumbnail, False
         if len(boxes):
             corner = np.clip(boxes[:, :2], 0, (wide, high))
             corners = np.clip(boxes[:, :2] + boxes[:, 2:4], 0, (wide, high))
