@@ -7,7 +7,6 @@ the subject, where it is now. All of it depends on the frames of the shot only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from montage_dask.analysis import looks
 from montage_dask.analysis.features import HEIGHT, WIDTH, Bytes
+from montage_dask.analysis.overlay import Fit, fit_camera, lay_over, slopes_of
 from montage_dask.analysis.tremor import rough_shake_percent
 from montage_dask.records import Camera, Source, Subject
 
@@ -29,13 +29,6 @@ VERSION = 1
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-
-SCALES, SCALES_BACK = (25.0, 12.0, 6.0, 4.0), (6.0, 4.0)
-"""Grey levels that count half, round by round of the fit of the camera from one thumbnail to the next, and back, where it is
-nearly known: first all edges have their say, then those that agree."""
-
-CUT_OFF = 25.0
-"""Grey levels: what differs by more moves on its own, however much."""
 
 SLACK_PIXELS = 0.3
 """The camera is not known better than that: edges may differ by as much as they change over so far."""
@@ -68,28 +61,6 @@ STATIC, ZOOM, SHAKE_PERCENT = 0.012, 0.02, 0.12
 """Picture widths a second; growth a second (natural logarithm); of the width: below these a camera stands still."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """How one thumbnail lies over another."""
-
-    dx: float
-    dy: float
-    zoom: float
-    over: Floats
-    """The other thumbnail laid over the first."""
-    seen: NDArray[np.bool_]
-    """Where it has a pixel."""
-    levels: float
-    """Median difference, in grey levels."""
-    misfit: float
-    """Mean difference, large ones cut off: mostly of edges, which flat ground does not outvote."""
-
-    @property
-    def moved(self) -> Doubles:
-        """dx, dy, zoom."""
-        return np.array([self.dx, self.dy, self.zoom])
-
-
 def find_subjects(
     source: Source, index: FrameIndex, strip: Strip, start: int, stop: int
 ) -> tuple[tuple[Subject, ...], Camera]:
@@ -109,12 +80,14 @@ def find_subjects(
     first = -(-start // step) * step
     numbers = np.arange(first, stop, step)
     frames = _lumas(strip, start, stop, numbers)
-    slopes = [_slopes(frame) for frame in frames]
-    fits: list[tuple[_Fit, _Fit]] = []
+    slopes = [slopes_of(frame) for frame in frames]
+    fits: list[tuple[Fit, Fit]] = []
     for k, here in enumerate(frames[:-1]):
         before = [fits[-1][0].moved] if fits else []
-        there = _fit(here, frames[k + 1], slopes[k], before)
-        fits.append((there, _fit(frames[k + 1], here, slopes[k + 1], [-there.moved], back=True)))
+        there = fit_camera(here, frames[k + 1], slopes[k], before)
+        fits.append(
+            (there, fit_camera(frames[k + 1], here, slopes[k + 1], [-there.moved], back=True))
+        )
     moving = [_moving(frames, fits, slopes, k) for k in range(len(frames))]
     seen = strip.looks(first, stop) if len(numbers) else np.zeros((0, looks.BYTES), np.uint8)
     faces = looks.faces_of(seen[: len(numbers)])
@@ -144,83 +117,8 @@ def _luma(thumbnail: Bytes) -> Floats:
     )
 
 
-_ROW, _COLUMN = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
-_X, _Y = _COLUMN - (WIDTH - 1) / 2, _ROW - (HEIGHT - 1) / 2
-_WINDOW = cv2.createHanningWindow((WIDTH, HEIGHT), cv2.CV_32F)
-
-
-def _slopes(luma: Floats) -> Floats:
-    """How luma changes to the right and down: float32 [27, 48, 2]."""
-    across = cv2.Sobel(luma, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
-    return np.stack([across, cv2.Sobel(luma, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)], -1)
-
-
-def _fit(
-    here: Floats, other: Floats, slopes: Floats, about: list[Doubles], *, back: bool = False
-) -> _Fit:
-    """How the camera moved from one thumbnail to another, outvoting what moves on its own.
-
-    Args:
-        here: luma.
-        other: luma of the other one.
-        slopes: of `here`.
-        about: how it may have moved.
-        back: whether that is nearly known.
-    """
-    begins = list(about)
-    if not back:
-        begins.append(np.zeros(3))
-        # Never the thumbnails themselves: OpenCV may lay the window over its inputs in place.
-        (dx, dy), _ = cv2.phaseCorrelate(here - here.mean(), other - other.mean(), _WINDOW)
-        if max(abs(dx), abs(dy)) > 0.25 and abs(dx) < WIDTH / 3 and abs(dy) < HEIGHT / 3:
-            begins.append(np.array([dx, dy, 0.0]))
-    fits = [_laid(here, other, b) for b in begins]
-    best = min(range(len(begins)), key=lambda k: fits[k].misfit)
-    growth = slopes[..., 0] * _X + slopes[..., 1] * _Y
-    a = np.concatenate([slopes, growth[..., None]], -1).reshape(-1, 3).astype(np.float64)
-    moved, fit = begins[best], fits[best]
-    for least in SCALES_BACK if back else SCALES:
-        difference = (here - fit.over).astype(np.float64)
-        scale = max(least, 1.5 * fit.levels)
-        weight = fit.seen / (1 + (difference / scale) ** 2) ** 2
-        wa = a * weight.reshape(-1, 1)
-        change = np.linalg.solve(a.T @ wa + np.diag([1.0, 1.0, 100.0]), wa.T @ difference.ravel())
-        moved = moved + change
-        if abs(moved[2]) > 0.2 or abs(moved[0]) > WIDTH / 2 or abs(moved[1]) > HEIGHT / 2:
-            break
-        tried = _laid(here, other, moved)
-        if tried.misfit > fit.misfit:
-            break
-        fit = tried
-    return fit
-
-
-def _laid(here: Floats, other: Floats, moved: Doubles) -> _Fit:
-    """The other thumbnail under a shift and a zoom about the centre."""
-    dx, dy, zoom = (float(v) for v in moved)
-    grown = float(np.exp(zoom))
-    matrix = np.array(
-        [
-            [grown, 0, dx + (1 - grown) * (WIDTH - 1) / 2],
-            [0, grown, dy + (1 - grown) * (HEIGHT - 1) / 2],
-        ]
-    )
-    over = cv2.warpAffine(
-        other, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    x = _COLUMN * grown + matrix[0, 2]
-    y = _ROW * grown + matrix[1, 2]
-    seen = (x > -0.5) & (x < WIDTH - 0.5) & (y > -0.5) & (y < HEIGHT - 0.5)
-    difference = np.abs(here - over)[seen]
-    if not len(difference):
-        return _Fit(dx, dy, zoom, over, seen, 255.0, 255.0)
-    misfit = float(np.minimum(difference, CUT_OFF).mean())
-    return _Fit(dx, dy, zoom, over, seen, float(np.median(difference)), misfit)
-
-
 def _moving(
-    frames: list[Floats], fits: list[tuple[_Fit, _Fit]], slopes: list[Floats], number: int
+    frames: list[Floats], fits: list[tuple[Fit, Fit]], slopes: list[Floats], number: int
 ) -> Doubles | None:
     """The box of what differs from the look before and from the one behind; None where nothing does.
 
@@ -237,7 +135,7 @@ def _moving(
             one, two = near
             moved = np.array([one.dx + two.dx, one.dy + two.dy, one.zoom + two.zoom])
             beyond = frames[number - 2] if near is back else frames[number + 2]
-            pair = (one, _laid(here, beyond, moved))
+            pair = (one, lay_over(here, beyond, moved))
         elif near and far:
             pair = (near[0], far[0])
         else:
@@ -267,7 +165,7 @@ def _part(low: Doubles, high: Doubles) -> tuple[slice, slice]:
     return rows, slice(int(low[0] * WIDTH), int(np.ceil(high[0] * WIDTH)))
 
 
-def _apart(here: Floats, slopes: Floats, others: tuple[_Fit, _Fit]) -> Doubles | None:
+def _apart(here: Floats, slopes: Floats, others: tuple[Fit, Fit]) -> Doubles | None:
     """The box of what differs from two others."""
     if max(f.levels for f in others) > FIT_LEVELS:
         return None
@@ -330,7 +228,7 @@ def _along(moving: list[Doubles | None]) -> list[Doubles | None]:
 
 def _held(
     frames: list[Floats],
-    fits: list[tuple[_Fit, _Fit]],
+    fits: list[tuple[Fit, Fit]],
     slopes: list[Floats],
     moving: list[Doubles | None],
 ) -> list[Doubles | None]:
@@ -393,7 +291,7 @@ def _camera(
     start: int,
     stop: int,
     numbers: NDArray[np.int_],
-    fits: list[_Fit],
+    fits: list[Fit],
 ) -> Camera:
     """The kind of a camera's motion in a shot, and how strong it is."""
     at = [float(index.time_seconds(n)) for n in numbers.tolist()]
