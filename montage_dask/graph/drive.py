@@ -119,7 +119,7 @@ class Driver:
         where: str = "",
     ) -> None:
         self.client = client
-        self.where = where or str(client.scheduler.address)
+        self.where = where or (str(client.scheduler.address) if client is not None else "")
         self.store = store
         self.progress = Telling(progress)
         self.tally = self.progress.tally

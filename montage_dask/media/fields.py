@@ -23,7 +23,7 @@ from montage_dask.records import Source
 RUNS, RUN_FRAMES, LOOKED_AT_FRAMES = 5, 5, 30
 """Runs spread over the source, each from a keyframe on; longer ones where there are fewer keyframes."""
 
-LEAST_LINES, HIGHEST_LINES, HIGHEST_RATE = 64, 1152, 31
+LEAST_LINES, HIGHEST_LINES, HIGHEST_RATE = 180, 1152, 31
 """No video of fewer or more lines, or of more frames per second, is interlaced; there only what pictures say counts."""
 
 COLUMNS = 160
@@ -39,6 +39,9 @@ SAME, OTHER, WHOLE = 0.7, 1.8, 0.6
 """Fields that follow each other: at least SAME, and OTHER times as much in the other field. Whole pictures: at most WHOLE."""
 
 LEAST_VOTES = 3
+
+LEAST_SILENT = 0.3
+"""Share of the pictures that must be woven where they do not say so: of film on video two of five are."""
 
 Luma = NDArray[np.int16]
 
@@ -60,7 +63,8 @@ class Votes:
         """tff or bff where the pictures leave no doubt; whole where they are progressive; else empty."""
         most, least = max(self.tff, self.bff), min(self.tff, self.bff)
         # Of film on video only some pictures are woven.
-        if most >= LEAST_VOTES and most > self.whole / 4 and most >= 4 * least:
+        needed = LEAST_VOTES if self.flagged else max(LEAST_VOTES, LEAST_SILENT * self.pictures)
+        if most >= needed and most > self.whole / 2 and most >= 4 * least:
             return "tff" if self.tff > self.bff else "bff"
         if self.whole >= LEAST_VOTES and self.whole > 10 * most:
             return "whole"
