@@ -18,6 +18,7 @@ from montage_dask.media.whole import NEIGHBOURS, cropping, deinterlacer
 from montage_dask.records import Focus, Source
 from montage_dask.render.grade import Curves, Look
 from montage_dask.render.mapping import FrameMap
+from montage_dask.render.window import window_expressions
 
 UNINDEXED = frozenset(["mpegts", "mpeg", "mpegvideo", "asf", "flv", "ogg", "nsv", "rm", "vob"])
 """Formats in which a seek may land behind the wanted keyframe: seek two keyframes earlier."""
@@ -389,28 +390,6 @@ def _fitted(
     pixels = "yuv420p10" if pixel_format.endswith("10le") else "yuv420"
     joined = ffmpeg.overlay(behind, before, x="(W-w)/2", y="(H-h)/2", format=pixels, shortest=1)
     return joined.filter("format", pixel_format)
-
-
-def window_expressions(focus: Sequence[Focus], fps: Fraction, lead: int) -> tuple[str, str] | None:
-    """Left and upper edge of the window for ffmpeg's crop, by the time of each output frame; None: the middle."""
-    if not focus:
-        return None
-    frame = f"(round(t*{fps.numerator}/{fps.denominator})-{lead})"
-
-    def along(values: Sequence[int]) -> str:
-        terms = [str(values[0])]
-        for a, b, low, high in zip(focus, focus[1:], values, values[1:], strict=False):
-            if high != low:
-                share = f"clip(({frame}-({a.frame}))/{b.frame - a.frame},0,1)"
-                terms.append(f"({high - low})*{share}")
-        return "+".join(terms)
-
-    unit = Focus.UNIT
-    x, y = along([f.x for f in focus]), along([f.y for f in focus])
-    return (
-        f"clip(({x})/{unit}*iw-ow/2,0,iw-ow)",
-        f"clip(({y})/{unit}*ih-oh/2,0,ih-oh)",
-    )
 
 
 def _even(value: Fraction) -> int:

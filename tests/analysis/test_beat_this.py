@@ -55,7 +55,10 @@ def test_its_network_is_run(tmp_path):
     assert np.isfinite(logits).all()
     track = write_wav(tmp_path / "track.wav", SAMPLES)
     music = analyse_music(track, tracker="beat-this", checkpoint=Path(path))
-    assert music.tracker in ("beat-this", "flux")  # a random network hears no beat: then the onsets are asked
+    assert music.tracker in (
+        "beat-this",
+        "flux",
+    )  # a random network hears no beat: then the onsets are asked
     assert len(music.beats_seconds) > 4
     # Another one at the same place is another network.
     torch.save({"hyper_parameters": shape, "state_dict": {k: v / 2 for k, v in held.items()}}, path)
