@@ -18,7 +18,7 @@ from montage_dask.store import Place, Url, is_url, place_of
 from montage_dask.store.cache import default_folder
 from montage_dask.store.places import lies_in, local_only
 
-SELECTORS = ("include", "exclude", "pin", "first", "last")
+SELECTORS = ("include", "exclude", "pin", "first", "last", "focus")
 LISTS = ("footage", *SELECTORS)
 PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
@@ -51,6 +51,8 @@ class JobSpec:
     last: tuple[str, ...]
     """The one that ends it."""
     from_timeline: Path | None
+    focus: tuple[str, ...]
+    """What must stay in view where pictures are cropped: "CLIP[@t]=x,y"."""
     settings: Mapping[str, Setting]
     link_roots: tuple[Place, ...] = ()
     """Where links inside footage folders may lead, beside those folders themselves."""
@@ -260,6 +262,7 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
         first=one("first"),
         last=one("last"),
         from_timeline=timeline,
+        focus=listed("focus"),
         settings=settings,
         link_roots=tuple(_real(place_of(r)) for r in settings["roots"].value),
     )

@@ -161,6 +161,34 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """Where the eye goes in one frame: a box, in shares of the picture as it is shown."""
+
+    frame: int
+    """Of the source."""
+    kind: str
+    """face, or moving: what moves apart from the camera. Faces are found, never recognised."""
+    x: float
+    """Left edge."""
+    y: float
+    """Upper edge."""
+    width: float
+    height: float
+    confidence: float
+    """0 … 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """How the camera moves in a shot."""
+
+    kind: str
+    """static, pan (sideways), tilt (up and down), zoom, or handheld."""
+    strength: float
+    """Picture widths a second; of a zoom the growth a second (natural logarithm); handheld: shake, in picture widths."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shot:
     """Frames [start_frame, stop_frame) of one source between two cuts, and what is in them.
 
@@ -208,6 +236,10 @@ class Shot:
     """Shots of one group (over all sources) look alike; -1 when nothing looks like it."""
     unusable: tuple[Unusable, ...] = ()
     """Where nothing is to be seen that is worth showing, by kind and time; they may overlap."""
+    subjects: tuple[Subject, ...] = ()
+    """At most one each look, about half a second apart (`analysis.looks`), in the order of frames; none where nobody is seen."""
+    camera: Camera | None = None
+    """How the camera moves; None when not known."""
 
     @property
     def duration_seconds(self) -> Fraction:
@@ -298,6 +330,20 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Focus:
+    """Where the middle of the window lies that a crop leaves of a picture, on one output frame of an event.
+
+    In whole ten-thousandths of the picture as shown, so that it is the same text wherever it is written.
+    """
+
+    UNIT: ClassVar[int] = 10_000
+    frame: int
+    """Output frame, from the first of the event; below 0 in a crossfade that leads to it."""
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One picture of the montage: output frames [start_frame, stop_frame) show a part of one source.
 
@@ -324,11 +370,30 @@ class Event:
     """The parts of the score that chose it."""
     match: Match | None = None
     """What fits its colours to those around it, before the grade."""
+    focus: tuple[Focus, ...] = ()
+    """The way of the window where the picture is cropped, in straight lines from point to point; empty: its middle."""
 
     @property
     def frames(self) -> int:
         """Length in output frames."""
         return self.stop_frame - self.start_frame
+
+    def centre_at(self, frame: float) -> tuple[float, float]:
+        """The middle of its window on an output frame, counted from its first, in shares of the picture."""
+        if not self.focus:
+            return 0.5, 0.5
+        at, after = self.focus[0], self.focus[-1]
+        for point in self.focus:
+            if point.frame > frame:
+                after = point
+                break
+            at = point
+        span = after.frame - at.frame
+        share = min(1.0, max(0.0, (frame - at.frame) / span)) if span > 0 else 0.0
+        return (
+            (at.x + (after.x - at.x) * share) / Focus.UNIT,
+            (at.y + (after.y - at.y) * share) / Focus.UNIT,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,3 +200,14 @@ def test_distributed_mode_without_an_address_is_an_error(monkeypatch):
     with pytest.raises(UsageError, match=r"environment DISTRIBUTED_MODE.*COORDINATOR_URL"):
         cluster_of(resolve())
     assert cluster_of(resolve({"cluster": "local"})) == "local"
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("reel", "1080x1920"), ("short", "1080x1920"), ("square", "1080x1080"), ("portrait", "1080x1350"),
+        ("landscape", "1920x1080"), ("4k", "3840x2160"), ("4K", "3840x2160"), ("1280X720", "1280x720"),
+    ],
+)  # fmt: skip
+def test_sizes_have_names(name, size):
+    assert resolve({"size": name})["size"].value == size

@@ -195,7 +195,7 @@ MONTAGE = {
     "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade",
     "match", "transition", "director", "keep-audio", "allow", "exact", "deinterlace", "stabilise", "upscale",
     "upscale-model", "bpm", "beats-file", "beats-per-bar", "detector", "threshold", "embedding", "tracker",
-    "loudness-lufs", "true-peak-db",
+    "loudness-lufs", "true-peak-db", "faces",
 }  # fmt: skip
 """What a montage is. A setting that is added here can be set by whoever sends a file: may it?"""
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from montage_dask.analysis import embedding, features
 from montage_dask.analysis.features import Floats
 from montage_dask.analysis.strip import SHARPNESS_STEP, Strip
+from montage_dask.analysis.subjects import find_subjects
 from montage_dask.analysis.usability import find_unusable
 from montage_dask.records import Boundary, Shot, Source
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 Doubles: TypeAlias = NDArray[np.float64]
 
-VERSION = 4
+VERSION = 5
 """Raised when the same strip and boundaries give other shots."""
 
 PROFILE_STEP_SECONDS = 0.25
@@ -112,6 +113,7 @@ def _describe(
     moving[0] = moving[1] if stop - start > 1 else 0.0
     middle = (start + stop) // 2
     end = index.time_seconds(stop) if stop < len(index) else source.duration_seconds
+    subjects, camera = find_subjects(source, index, strip, start, stop)
     return Shot(
         source=source.identity,
         index=number,
@@ -134,6 +136,8 @@ def _describe(
         motion_profile=tuple(_round(v) for v in _motion_scale(_profile(moving, step))),
         quality_profile=tuple(_round(v) for v in _profile(quality, step)),
         unusable=find_unusable(source, index, strip, start, stop, columns),
+        subjects=subjects,
+        camera=camera,
     )
 
 

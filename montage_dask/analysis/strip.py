@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from montage_dask.media.index import FrameIndex
 
-VERSION = 4
+VERSION = 5
 """Raised when the same frames give another strip."""
 
 SHARPNESS_STEP = 5
@@ -50,24 +50,26 @@ _SHARPNESS_WIDTH = 480
 """Pixels across on which sharpness is measured: finer detail says more about the codec."""
 
 
-def strip_folder(store: Store, source: Source, window_frames: int) -> Place:
+def strip_folder(store: Store, source: Source, window_frames: int, faces: bool = True) -> Place:
     """Where the strip of a source stands.
 
     Args:
         store: the artefacts.
         source: the source; only its identity and its stream count.
         window_frames: frames per window, which is the chunk of the arrays.
+        faces: whether faces were looked for.
     """
-    key = key_of("strip", VERSION, strip_parameters(source, window_frames))
+    key = key_of("strip", VERSION, strip_parameters(source, window_frames, faces))
     return store.array("strip", key)
 
 
-def strip_parameters(source: Source, window_frames: int) -> dict[str, Any]:
+def strip_parameters(source: Source, window_frames: int, faces: bool = True) -> dict[str, Any]:
     """What the address of a strip is made of (with the operation's name and `VERSION`)."""
     return {
         "identity": source.identity,
         "stream_index": source.stream_index,
         "window_frames": window_frames,
+        **({} if faces else {"faces": False}),
     }
 
 
@@ -105,6 +107,7 @@ def write_window(
     *,
     threads: int = 1,
     device: str = "cpu",
+    faces: bool = True,
 ) -> dict[str, Any]:
     """Decode one window and write its part of the strip.
 
@@ -116,6 +119,7 @@ def write_window(
         folder: from `strip_folder`.
         threads: decoding threads.
         device: "cuda": a GPU decodes; only thumbnails are kept.
+        faces: whether faces are looked for.
 
     Returns:
         A small JSON record: {"window", "frames"}.
@@ -127,7 +131,7 @@ def write_window(
     """
     step = looks.step(source.frame_rate)
     create_strip(folder, len(index), window_frames, step)
-    thumbnails, sharpness, seen = _decode(source, index, window, threads, device)
+    thumbnails, sharpness, seen = _decode(source, index, window, threads, device, faces)
     write_frames(folder, window.start_frame, thumbnails, sharpness, window_frames, seen, step)
     return {"window": window.index, "frames": window.frames}
 
@@ -183,7 +187,7 @@ def write_frames(
 
 
 def _decode(
-    source: Source, index: FrameIndex, window: Window, threads: int, device: str
+    source: Source, index: FrameIndex, window: Window, threads: int, device: str, faces: bool
 ) -> tuple[Bytes, Floats, Bytes]:
     """Thumbnails, sharpness and looks of a window; windows start on multiples of SHARPNESS_STEP and of `looks.step`."""
     from montage_dask.media.decode import decode_frames
@@ -193,6 +197,7 @@ def _decode(
     thumbnails = np.empty((window.frames, HEIGHT, WIDTH, 3), np.uint8)
     sharpness = np.empty(window.frames, np.float32)
     step, seen = looks.step(source.frame_rate), []
+    look = looks.Looks(source, faces=faces)
     for number, frame in decode_frames(
         source, index, start, stop, threads=threads, skip_loop_filter=True, device=device,
         one_field=True,
@@ -202,7 +207,7 @@ def _decode(
         if number % SHARPNESS_STEP == 0:
             sharpness[position : position + SHARPNESS_STEP] = scale.sharpness(frame)
         if number % step == 0:
-            seen.append(looks.look(scale.still(frame)))
+            seen.append(look(number, scale.still(frame), thumbnails[position]))
     return thumbnails, sharpness, np.stack(seen)
 
 
@@ -254,12 +259,8 @@ class _Scaler:
 
     def still(self, frame: av.VideoFrame) -> Bytes:
         """The whole picture, as shown, in its shape between black bars: uint8 [144, 256, 3]."""
-        source = self._source
-        scale = min(looks.WIDTH / source.width, looks.HEIGHT / source.height)
-        wide = min(looks.WIDTH, max(1, round(source.width * scale)))
-        high = min(looks.HEIGHT, max(1, round(source.height * scale)))
+        left, top, wide, high = looks.inside(self._source)
         still = np.zeros((looks.HEIGHT, looks.WIDTH, 3), np.uint8)
-        top, left = (looks.HEIGHT - high) // 2, (looks.WIDTH - wide) // 2
         shown = self._shown(self._still, frame, wide, high)
         still[top : top + high, left : left + wide] = shown
         return still

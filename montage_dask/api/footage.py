@@ -129,7 +129,9 @@ class Footage(Sequence[Clip]):
         if not found.survey.clips:
             raise UsageError(f"{', '.join(self.patterns)}: that is music; give it to Music(…)")
         result = Footage(*self.patterns)
-        material = Material.of(found.survey, found.store, found.settings.window_frames)
+        material = Material.of(
+            found.survey, found.store, found.settings.window_frames, found.settings.faces
+        )
         result.material, result.skipped = material, tuple(found.survey.skipped)
         result._clips = tuple(
             Clip(source, material.shots_of(identity), material)

@@ -234,7 +234,7 @@ def load_timeline(
     window_frames = job.spec["window-frames"]
     return Timeline(
         timeline.record,
-        Material.of(known.survey, known.store, window_frames),
+        Material.of(known.survey, known.store, window_frames, job.spec["faces"]),
         timeline.music.record,
         job._given,
     )
@@ -249,7 +249,7 @@ def _timeline(
     record: TimelineRecord, survey: Survey, spec: JobSpec, given: Mapping[str, Any]
 ) -> Timeline:
     assert survey.music is not None
-    material = Material.of(survey, spec.store, spec["window-frames"])
+    material = Material.of(survey, spec.store, spec["window-frames"], spec["faces"])
     # What a director or another program made of it is known by its name only.
     own = spec.from_timeline is None and survey.direction is None
     style = load_style(spec["style"]) if own else None

@@ -29,11 +29,14 @@ class Material:
     """Folder of the artefacts."""
     window_frames: int = 1000
     """Of the strips in the store."""
+    faces: bool = True
+    """Whether faces were looked for in them."""
 
     @classmethod
-    def of(cls, survey: Survey, store: Place, window_frames: int) -> Material:
+    def of(cls, survey: Survey, store: Place, window_frames: int, faces: bool = True) -> Material:
         """What a survey has found."""
-        return cls(survey.sources, tuple(survey.shots), store, round_window_frames(window_frames))
+        frames = round_window_frames(window_frames)
+        return cls(survey.sources, tuple(survey.shots), store, frames, faces)
 
     def shots_of(self, identity: str) -> tuple[Shot, ...]:
         """The shots of a source, in order."""
@@ -43,7 +46,9 @@ class Material:
         """The folder of Zarr arrays that the analysis wrote for a source, one row per frame (see `Clip.strip`)."""
         from montage_dask.analysis.strip import strip_folder
 
-        return strip_folder(Store(self.store), self.sources[identity], self.window_frames)
+        return strip_folder(
+            Store(self.store), self.sources[identity], self.window_frames, self.faces
+        )
 
     def thumbnails(self, identity: str, frames: Sequence[int]) -> list[Picture]:
         """Thumbnails of some frames of a source, uint8 [27, 48, 3] each, squeezed to this shape whatever the source's is.

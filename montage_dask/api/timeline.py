@@ -13,9 +13,11 @@ from montage_dask.api.material import Material
 from montage_dask.api.music import Music
 from montage_dask.api.result import Montage
 from montage_dask.api.running import Run, finished
+from montage_dask.config import resolve
 from montage_dask.edit import hand
 from montage_dask.edit.choose import filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.pacing import slots_between
+from montage_dask.edit.reframe import parse_focus, reframed
 from montage_dask.edit.styles import GRADES, load_style
 from montage_dask.edit.styles import Style as StyleRecord
 from montage_dask.edit.usable import choose_usable
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
     from montage_dask.api.footage import Footage
 
 NOT_FOR_RENDERING = (
-    "footage", "music", "output", "run-dir", "from-timeline", "include", "exclude", "pin", "first", "last", "seed", "variants",
-    "duration", "start", "style", "director", "director-url", "director-model", "director-api", "match", "transition", "grade",
-    "cluster",
+    "footage", "music", "output", "run-dir", "from-timeline", "include", "exclude", "pin", "first", "last", "focus", "seed",
+    "variants", "duration", "start", "style", "director", "director-url", "director-model", "director-api", "match",
+    "transition", "grade", "cluster",
 )  # fmt: skip
 """Options of a job that have had their effect when there is a timeline."""
 
@@ -264,9 +266,18 @@ class Timeline(Sequence[Event]):
         return self._style
 
     def _edited(self, record: records.Timeline, material: Material | None = None) -> Timeline:
-        return Timeline(
-            record, material or self.material, self.music.record, self._options, self._style
-        )
+        material = material or self.material
+        framed = self._framed(record, material, self._options.get("fit"))
+        return Timeline(framed, material, self.music.record, self._options, self._style)
+
+    def _framed(
+        self, record: records.Timeline, material: Material, fit: str | None
+    ) -> records.Timeline:
+        """A montage with the windows that crop its pictures where they belong now."""
+        chosen = resolve({} if fit is None else {"fit": fit})["fit"].value
+        given = self._options.get("focus", ())
+        by_hand = [parse_focus(f) for f in ([given] if isinstance(given, str) else given)]
+        return reframed(record, material.shots, material.sources, fit=chosen, by_hand=by_hand)
 
     def _shots(self) -> dict[tuple[str, int], Shot]:
         return {(s.source, s.index): s for s in self.material.shots}
@@ -343,8 +354,11 @@ class Timeline(Sequence[Event]):
         )
         path = job.run_dir / "timeline.otio"
 
+        framed = self._framed(self.record, self.material, given.get("fit", inherited.get("fit")))
+        saved = Timeline(framed, self.material, self.music.record, self._options, self._style)
+
         def work(progress: Progress | None) -> Montage:
-            self.save(path)
+            saved.save(path)
             return job.but(from_timeline=path).run(progress=progress)
 
         return work

@@ -75,6 +75,7 @@ deinterlacing = click.option(
 
 analysis = grouped(
     deinterlacing,
+    click.option("--faces", metavar="on|off", help="Look for faces; default on."),
     click.option(
         "--detector",
         metavar="NAME",
@@ -126,9 +127,13 @@ montage_options = grouped(
         help="Keep --duration, whatever the music does there.",
     ),
     click.option("--start", metavar="TIME", help="Where in the music to begin."),
-    click.option("--size", metavar="WxH", help="Default 1920x1080."),
+    click.option(
+        "--size",
+        metavar="WxH|NAME",
+        help="Default 1920x1080; reel, short, square, portrait, landscape, 4k.",
+    ),
     click.option("--fps", metavar="RATE", help="Default 30; 29.97 and 30000/1001 are the same."),
-    click.option("--fit", metavar="HOW", help="contain, cover or blur: for other aspect ratios."),
+    click.option("--fit", metavar="HOW", help="contain, cover, centre or blur: for other shapes."),
     click.option("--quality", metavar="NAME", help="preview, standard, high or master."),
     click.option("--codec", metavar="NAME", help="h264, hevc or av1."),
     click.option("--crf", metavar="N", help="Overrides the rate factor of the quality."),
@@ -141,6 +146,12 @@ montage_options = grouped(
     click.option("--pin", multiple=True, metavar="CLIP[@t]", help="These must be in it."),
     click.option("--first", metavar="CLIP[@t]", help="This opens the montage."),
     click.option("--last", metavar="CLIP[@t]", help="This ends it."),
+    click.option(
+        "--focus",
+        multiple=True,
+        metavar="CLIP[@t]=x,y",
+        help="Keep this in view where pictures are cropped: 0,0 is the upper left, 1,1 the lower right.",
+    ),
     click.option(
         "--allow",
         multiple=True,

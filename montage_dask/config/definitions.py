@@ -65,7 +65,7 @@ KINDS: Mapping[str, Kind[Any]] = {
     "start": received(seconds),
     "size": received(size),
     "fps": received(rate),
-    "fit": received(one_of("contain", "cover", "blur")),
+    "fit": received(one_of("contain", "cover", "centre", "blur")),
     "quality": received(one_of("preview", "standard", "high", "master")),
     "codec": received(one_of("h264", "hevc", "av1")),
     "crf": received(optional(whole(0, 63))),
@@ -98,6 +98,7 @@ KINDS: Mapping[str, Kind[Any]] = {
     "stall-seconds": number(1, 86_400),
     "music-limit-hours": number(0.001, 1000),
     "picture-limit-megapixels": number(0.001, 10_000),
+    "faces": received(switch),
     "detector": received(
         one_of("auto", "fast", "accurate", "content", "adaptive", "hash", "histogram")
     ),

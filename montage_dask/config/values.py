@@ -99,10 +99,24 @@ def rate(value: Any) -> Fraction:
     return number.limit_denominator(100_000)
 
 
-@kind("WIDTHxHEIGHT in pixels, both even, 16 to 8192")
+SIZES: Mapping[str, str] = {
+    "reel": "1080x1920",
+    "short": "1080x1920",
+    "square": "1080x1080",
+    "portrait": "1080x1350",
+    "landscape": "1920x1080",
+    "4k": "3840x2160",
+}
+"""Sizes that have a name."""
+
+
+@kind(
+    "WIDTHxHEIGHT in pixels, both even, 16 to 8192; or `reel` `short` `square` `portrait` `landscape` `4k`"
+)
 def size(value: Any) -> str:
-    """WIDTHxHEIGHT in even pixels, 16 to 8192."""
-    width, _, height = str(value).lower().partition("x")
+    """WIDTHxHEIGHT in even pixels, 16 to 8192, or a name of `SIZES`."""
+    named = str(value).strip().lower()
+    width, _, height = SIZES.get(named, named).partition("x")
     if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
         raise ValueError("must look like 1920x1080")
     if not (16 <= int(width) <= 8192 and 16 <= int(height) <= 8192):

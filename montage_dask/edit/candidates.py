@@ -25,6 +25,8 @@ Flags: TypeAlias = NDArray[np.bool_]
 
 VIEW_SECONDS = 5.0
 """A shot this long still looks like one picture; a longer one is worth several."""
+SUBJECT_AREA, SUBJECT_SECONDS = 0.008, 0.6
+"""Share of the picture from which on a subject counts; distance from a look with one at which it is still there."""
 MAXIMUM_PARTS = 48
 """Of one shot: keeps an hour-long take from being the whole table."""
 TOLERANCE_SECONDS = 1e-10
@@ -47,6 +49,8 @@ class Candidates:
     """[C] rank of motion, colour and contrast together, 0 … 1: what tension asks for."""
     action: Floats
     """[C] rank of the strongest moment of the part, 0 … 1."""
+    subject: Floats
+    """[C] how much of the part has a subject in view that is large enough, 0 … 1."""
     pin: Ints
     """[C] number of the pin that the part fulfils, −1 for none."""
     free: Flags
@@ -141,6 +145,7 @@ def find_candidates(
         motion=moving,
         intensity=ranks(0.6 * moving + 0.4 * look[shot_of]),
         action=ranks(peak),
+        subject=_subjects(table, shot_of, anchor, usual),
         pin=pin_of,
         free=(pin_of < 0) & (shot_of < allowed),
         duration=duration,
@@ -220,6 +225,26 @@ def _measured(
         motion[row] = (moved[last] - moved[first]) / (last - first)
         peak[row] = max(shot.motion_profile[first:last])
     return quality, motion, peak
+
+
+def _subjects(shots: Sequence[Shot], shot_of: Ints, anchor: Floats, usual: float) -> Floats:
+    """[C] share of each part's time near a look with a subject of a size worth showing."""
+    found = np.zeros(len(anchor))
+    times = []
+    for shot in shots:
+        each = float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
+        large = [s for s in shot.subjects if s.width * s.height >= SUBJECT_AREA]
+        times.append(np.array([(s.frame - shot.start_frame) * each for s in large]))
+    places = (np.arange(6) + 0.5) / 6 * usual
+    for row, (k, begin) in enumerate(zip(shot_of.tolist(), anchor.tolist(), strict=True)):
+        at = times[k]
+        if len(at):
+            there = np.minimum(begin + places, float(shots[k].duration_seconds))
+            behind = np.clip(np.searchsorted(at, there), 1, max(1, len(at) - 1))
+            after, before = at[np.minimum(behind, len(at) - 1)], at[behind - 1]
+            near = np.minimum(np.abs(after - there), np.abs(before - there))
+            found[row] = float((near <= SUBJECT_SECONDS).mean())
+    return found
 
 
 def ranks(values: Floats) -> Floats:

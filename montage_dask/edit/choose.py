@@ -122,8 +122,12 @@ def _hint(name: str, names: Sequence[str]) -> str:
     return "there are " + ", ".join(map(printable, names[:5])) + more
 
 
-def _named(selector: Selector, sources: Mapping[str, Source]) -> tuple[list[str], Selector]:
-    """As `_resolved`; a selector that names nothing, or a time after the end, is an error."""
+def resolve_named(selector: Selector, sources: Mapping[str, Source]) -> tuple[list[str], Selector]:
+    """Identities of the clips that a selector names, and the selector as it is meant.
+
+    Raises:
+        UsageError: it names nothing, or a time after the end.
+    """
     found, meant = _resolved(selector, sources)
     if not found:
         hint = _hint(meant.name, sorted({Path(s.path).name for s in sources.values()}))
@@ -138,7 +142,8 @@ def _named(selector: Selector, sources: Mapping[str, Source]) -> tuple[list[str]
     return found, meant
 
 
-def _holds(shot: Shot, meant: Selector, identities: Sequence[str]) -> bool:
+def holds(shot: Shot, meant: Selector, identities: Sequence[str]) -> bool:
+    """Whether a shot is meant by a selector that names these sources."""
     if shot.source not in identities:
         return False
     at = meant.at_seconds
@@ -169,8 +174,8 @@ def filter_shots(
     return tuple(
         shot
         for shot in shots
-        if (not wanted or any(_holds(shot, meant, found) for found, meant in wanted))
-        and not any(_holds(shot, meant, found) for found, meant in unwanted)
+        if (not wanted or any(holds(shot, meant, found) for found, meant in wanted))
+        and not any(holds(shot, meant, found) for found, meant in unwanted)
     )
 
 
@@ -189,11 +194,11 @@ def resolve_pins(
     """
     pins = []
     for selector in selectors:
-        found, meant = _named(selector, sources)
+        found, meant = resolve_named(selector, sources)
         hits = [
             Pin(identity, meant.at_seconds, held)
             for identity in found
-            if (held := tuple(s for s in shots if _holds(s, meant, (identity,))))
+            if (held := tuple(s for s in shots if holds(s, meant, (identity,))))
         ]
         if not hits:
             raise UsageError(f"cannot pin {printable(selector.text)}: it has no usable shot there")
@@ -212,9 +217,9 @@ def clips_ruled_out(
     Raises:
         UsageError: a selector names no clip, or a time after its end.
     """
-    wanted = [_named(s, sources)[0] for s in include]
-    unwanted = [_named(s, sources) for s in exclude]
-    pinned = {k for s in pins for k in _named(s, sources)[0]}
+    wanted = [resolve_named(s, sources)[0] for s in include]
+    unwanted = [resolve_named(s, sources) for s in exclude]
+    pinned = {k for s in pins for k in resolve_named(s, sources)[0]}
     out = set(sources) - {k for found in wanted for k in found} if wanted else set()
     out |= {k for found, meant in unwanted if meant.at_seconds is None for k in found}
     return out - pinned

@@ -23,7 +23,7 @@ from montage_dask.edit.styles import TRANSITIONS, Style
 from montage_dask.errors import NothingToDoError, UsageError
 from montage_dask.records import CUT, Event, Music, Shot, Source, Timeline, Transition
 
-VERSION = 3
+VERSION = 4
 """Rises when equal arguments give another timeline."""
 CALM = 0.4
 """Intensity below which a style with slow motion slows down."""

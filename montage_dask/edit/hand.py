@@ -63,6 +63,7 @@ def show(
         reason=BY_HAND + reason,
         scores={},
         match=None,
+        focus=(),
     )
     return _with(timeline, {number: shown})
 
@@ -131,6 +132,7 @@ def reordered(
             reason=reason,
             scores=shown.scores,
             match=None,
+            focus=(),
         )
     return _with(timeline, changed)
 
@@ -215,6 +217,7 @@ def refill(
             reason=explain(problem, slots, filling.choice, k, ()),
             scores=scores_of(problem, filling.choice, k),
             match=None,
+            focus=(),
         )
         for k, (use, speed) in filled.items()
     }

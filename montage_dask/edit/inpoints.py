@@ -20,6 +20,12 @@ HIT_SECONDS = 0.3
 """How long after the cut a movement still counts as on the cut."""
 
 
+NEAR_SECONDS = 0.45
+"""From a look with a subject to a time at which it is still in view."""
+SUBJECT_WEIGHT = 0.6
+"""Of a subject that is in view from the cut to the last frame, where the shot has one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """A shot in a slot, before its in-point is settled. All times are source seconds."""
@@ -126,8 +132,24 @@ def _scores(use: Use, begin: Floats, weights: Mapping[str, float]) -> Floats:
     beat = min(use.beat_seconds, max(0.0, length - HIT_SECONDS))
     on_beat = _mean(motion, step, begin + beat, begin + beat + HIT_SECONDS) - usual
     score = score + (0.1 + weights["action"]) * (on_cut + 0.6 * on_beat)
+    score = score + SUBJECT_WEIGHT * _in_view(shot, begin, length)
     near = np.minimum(begin - float(use.lead_seconds), duration - begin - length)
     return score - 0.2 * np.clip(1 - near / EDGE_SECONDS, 0, 1)
+
+
+def _in_view(shot: Shot, begin: Floats, length: float) -> Floats:
+    """How much of each part [begin, begin + length) has a subject in view, above all its end, 0 … 1; 0 where a shot has none."""
+    if not shot.subjects:
+        return np.zeros(len(begin))
+    each = float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
+    at = np.array([(s.frame - shot.start_frame) * each for s in shot.subjects])
+    places = begin[:, None] + np.array([0.1, 0.35, 0.6, 0.8, 0.97]) * length
+    behind = np.clip(np.searchsorted(at, places), 0, len(at) - 1)
+    distance = np.minimum(
+        np.abs(at[behind] - places), np.abs(at[np.maximum(behind - 1, 0)] - places)
+    )
+    share: Floats = (distance <= NEAR_SECONDS) @ np.array([0.15, 0.15, 0.15, 0.2, 0.35])
+    return share
 
 
 def _step(shot: Shot, profile: Floats) -> float:

@@ -35,6 +35,8 @@ ALIKE_COST = 2.0
 """Of a shot that looks like one that is shown elsewhere."""
 CLIP_COST = 3.0
 """Of a clip that was shown when another one was not: every clip is wanted once."""
+SUBJECT_COST = 0.25
+"""Of a part without a subject, in units of the whole weight."""
 OVERLAP_COST = 400.0
 """Per second shown twice."""
 IMPOSSIBLE = 1e7
@@ -85,6 +87,8 @@ def make_problem(
     lack = np.zeros(shape)
     for name, term in terms.items():
         lack += weights[name] * (1 - term)
+    # Where somebody is, the eye has something to follow: small beside what a style weighs.
+    lack += SUBJECT_COST * (1 - candidates.subject)
     for row, role in enumerate(roles_of(slots)):
         lack[row] += lack_of(role, candidates)
     pin = np.array(pinned, np.intp)

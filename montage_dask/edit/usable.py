@@ -152,4 +152,5 @@ def _part(shot: Shot, start_frame: int, start: Fraction, stop_frame: int, stop: 
         boundary=shot.boundary if start_frame == shot.start_frame else None,
         boundary_seconds=shot.boundary_seconds if start_frame == shot.start_frame else None,
         unusable=(),
+        subjects=tuple(s for s in shot.subjects if start_frame <= s.frame < stop_frame),
     )

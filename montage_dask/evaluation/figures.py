@@ -16,10 +16,14 @@ import numpy as np
 
 from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
 from montage_dask.edit.phrases import phrase_starts
+from montage_dask.edit.reframe import COVER, kept_share, seconds_of, window_of
 from montage_dask.records import Event, Music, Shot, Source, Timeline
 
 SYNCHRONY_SECONDS = 0.196
 """Of Mashup-Benchmark: a cut that is so far from its beat counts 1/e."""
+
+CROPS = (COVER, "centre")
+"""Fits that lose a part of pictures of other shapes."""
 
 RISE = 0.25
 """Rise of energy with which a section counts as a drop, whatever it is called."""
@@ -36,7 +40,9 @@ class Figures:
     mismatched_percent: float | None = None
     """Of the events whose pictures are not those that they claim to show."""
     subject_kept_percent: float | None = None
-    """Of the area of the subjects that the crop leaves in the frame."""
+    """Of the area of the subjects' boxes that the crop leaves in the frame, mean over looks; None where nothing is cropped."""
+    subject_kept_centre_percent: float | None = None
+    """The same for a crop in the middle, to compare with."""
     repeated_percent: float | None = None
     """Of the screen time that shows a moment of content that was shown before, in this file or a duplicate of it."""
     drop_ranks: tuple[float, ...] | None = None
@@ -62,6 +68,7 @@ def figures_of(
     music: Music,
     *,
     mismatched: int | None = None,
+    fit: str | None = None,
 ) -> Figures:
     """The figures of a montage that this project made.
 
@@ -71,18 +78,22 @@ def figures_of(
         sources: by identity, of all clips that could be used.
         music: under it.
         mismatched: events that the guard found to show something else.
+        fit: how pictures of other shapes were fitted; None: not known.
     """
     table = {(s.source, s.index): s for s in shots}
     known = [(e, table[e.source, e.shot]) for e in timeline.events if (e.source, e.shot) in table]
     whole = len(known) == len(timeline.events)
     errors = [abs(x) for e in timeline.events[1:] if (x := timeline.error_ms(e)) is not None]
     beats = music.confidence > 0
+    following, middle = _subjects_kept(known, timeline, sources, fit)
     return Figures(
         junk_percent=_percent(_junk(known, timeline), timeline) if whole else None,
         junk_places=_junk_places(known, timeline, music) if whole else None,
         mismatched_percent=None
         if mismatched is None
         else round(100 * mismatched / len(timeline.events), 2),
+        subject_kept_percent=following,
+        subject_kept_centre_percent=middle,
         repeated_percent=_percent(_repeated(known, timeline), timeline) if whole else None,
         drop_ranks=_drop_ranks(known, timeline, shots, music) if whole and beats else None,
         end_seconds=_end(timeline, music) if beats else None,
@@ -126,6 +137,31 @@ def _junk(known: Sequence[tuple[Event, Shot]], timeline: Timeline) -> float:
                 total += float((last - first) / event.speed)
                 end = last
     return total
+
+
+def _subjects_kept(
+    known: Sequence[tuple[Event, Shot]],
+    timeline: Timeline,
+    sources: Mapping[str, Source],
+    fit: str | None,
+) -> tuple[float | None, float | None]:
+    """Percent of the subjects' boxes in the frame as it is cropped, and as it were in the middle."""
+    following, middle = [], []
+    shape = Fraction(timeline.width, timeline.height)
+    for event, shot in known:
+        window = window_of(sources[event.source], shape)
+        if window is None or fit not in CROPS:
+            continue
+        for subject in shot.subjects:
+            gone = seconds_of(shot, subject.frame) - float(event.in_seconds)
+            frame = gone * float(timeline.fps) / float(event.speed)
+            if 0 <= frame < event.frames:
+                centre = event.centre_at(frame) if fit == COVER else (0.5, 0.5)
+                following.append(kept_share(subject, centre, window))
+                middle.append(kept_share(subject, (0.5, 0.5), window))
+    if not following:
+        return None, None
+    return round(100 * float(np.mean(following)), 2), round(100 * float(np.mean(middle)), 2)
 
 
 def _junk_places(

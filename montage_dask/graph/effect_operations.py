@@ -17,7 +17,7 @@ def _tremor(request: Request, context: Context) -> dict[str, Any]:
 
     source, p = source_of(request), request.parameters
     try:
-        strip = Strip(strip_folder(context.store, source, p["window_frames"]))
+        strip = Strip(strip_folder(context.store, source, p["window_frames"], p.get("faces", True)))
         thumbnails = strip.thumbnails(p["start_frame"], p["stop_frame"])
     except DamagedArtefact as damage:
         if not damage.missing:

@@ -70,7 +70,7 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     summary["placement"] = [
         {"operation": p.operation, "target": p.target, "reason": p.reason} for p in made.placements
     ]
-    figures = figures_of(timeline, survey.shots, sources, survey.music)
+    figures = figures_of(timeline, survey.shots, sources, survey.music, fit=job["fit"])
     summary["judge"] = {
         "score": score_of(figures),
         "parts": parts_of(figures),

@@ -78,7 +78,8 @@ def guard_request(
         "fit": encoded.parameters["fit"],
         "grade": encoded.parameters["grade"],
         "strips": {
-            k: strip.strip_parameters(s, settings.window_frames) for k, s in sources.items()
+            k: strip.strip_parameters(s, settings.window_frames, settings.faces)
+            for k, s in sources.items()
         },
         "strip_version": strip.VERSION,
         "redrawn": sorted(

@@ -12,6 +12,7 @@ from typing import Any
 
 from montage_dask.edit.choose import FIRST, LAST, Pin, filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.edit import edit
+from montage_dask.edit.reframe import parse_focus, reframed
 from montage_dask.edit.styles import load_style
 from montage_dask.edit.usable import choose_usable
 from montage_dask.errors import (
@@ -143,7 +144,7 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
     usable = choose_usable(shots, survey.sources, job["allow"])
     wanted = directed(survey.direction, usable.shots, load_style(job["style"]))
     wanted = replace(wanted, notes=(*usable.notes, *wanted.notes))
-    return edited(
+    timeline = edited(
         wanted,
         pins,
         partial(
@@ -164,6 +165,8 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
             match=job["match"],
         ),
     )
+    by_hand = [parse_focus(f) for f in job.focus]
+    return reframed(timeline, survey.shots, survey.sources, fit=job["fit"], by_hand=by_hand)
 
 
 def _pins(job: JobSpec, survey: Survey) -> tuple[Pin, ...]:

@@ -47,7 +47,7 @@ def _strip(request: Request, context: Context) -> dict[str, Any]:
 
     source, p = source_of(request), request.parameters
     window = Window(p["window"], p["start_frame"], p["stop_frame"])
-    folder = strip_folder(context.store, source, p["window_frames"])
+    folder = strip_folder(context.store, source, p["window_frames"], p.get("faces", True))
     create_strip(folder, source.frames, p["window_frames"], step(source.frame_rate))
     index = FrameIndex.load(Path(request.paths["index"]))
     return write_window(
@@ -58,6 +58,7 @@ def _strip(request: Request, context: Context) -> dict[str, Any]:
         folder,
         threads=context.threads,
         device=context.device,
+        faces=p.get("faces", True),
     )
 
 
@@ -65,15 +66,15 @@ def _strip_pieces(request: Request) -> list[str]:
     from montage_dask.analysis.strip import window_files
 
     p = request.parameters
-    folder = strip_place(source_of(request), p["window_frames"])
+    folder = strip_place(source_of(request), p["window_frames"], p.get("faces", True))
     return [f"{folder}/{name}" for name in window_files(p["window"])]
 
 
-def strip_place(source: Source, window_frames: int) -> str:
+def strip_place(source: Source, window_frames: int, faces: bool) -> str:
     """Where a strip stands below any store."""
     from montage_dask.analysis.strip import strip_folder
 
-    return str(strip_folder(Store(Path()), source, window_frames))
+    return str(strip_folder(Store(Path()), source, window_frames, faces))
 
 
 def _scores_pieces(request: Request) -> list[str]:
@@ -81,7 +82,7 @@ def _scores_pieces(request: Request) -> list[str]:
     from montage_dask.store.arrays import chunk_names
 
     p = request.parameters
-    folder = strip_place(source_of(request), p["window_frames"])
+    folder = strip_place(source_of(request), p["window_frames"], p.get("faces", True))
     names = chunk_names(scores_name(p["precision"]), p["window"], 0)
     return [f"{folder}/{name}" for name in names]
 
@@ -92,7 +93,9 @@ def _scores(request: Request, context: Context) -> dict[str, Any]:
 
     p = request.parameters
     window = Window(p["window"], p["start_frame"], p["stop_frame"])
-    strip = Strip(strip_folder(context.store, source_of(request), p["window_frames"]))
+    strip = Strip(
+        strip_folder(context.store, source_of(request), p["window_frames"], p.get("faces", True))
+    )
     return write_scores(
         strip, window, device=context.device, precision=p["precision"], threads=context.threads
     )
@@ -105,7 +108,7 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
     from montage_dask.media.index import FrameIndex
 
     source, p = source_of(request), request.parameters
-    strip = Strip(strip_folder(context.store, source, request.paths["window_frames"]))
+    strip = Strip(strip_folder(context.store, source, request.paths["window_frames"], p["faces"]))
     boundaries = detect_boundaries(
         strip,
         detector=p["detector"],
@@ -189,7 +192,14 @@ def _guard(request: Request, context: Context) -> dict[str, Any]:
         claims[name] = Claim(
             source,
             FrameIndex.load(Path(paths["indexes"][name])),
-            Strip(strip_folder(context.store, source, p["strips"][name]["window_frames"])),
+            Strip(
+                strip_folder(
+                    context.store,
+                    source,
+                    p["strips"][name]["window_frames"],
+                    p["strips"][name].get("faces", True),
+                )
+            ),
             paths["start_frames"][name],
             tuple(Steadied(a, b, Steady.load(Path(f))) for (a, b, _), f in moves),
             redrawn=name in p["redrawn"],

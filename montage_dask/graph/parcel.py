@@ -89,7 +89,8 @@ def _strip_folder(request: Request, store: Store) -> Place:
     from montage_dask.analysis.strip import strip_folder
 
     source = from_json(Source, request.paths["source"])
-    return strip_folder(store, source, request.parameters["window_frames"])
+    p = request.parameters
+    return strip_folder(store, source, p["window_frames"], p.get("faces", True))
 
 
 def _strip_place(request: Request) -> Path:

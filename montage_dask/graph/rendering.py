@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
@@ -48,12 +48,16 @@ def encode_requests(
     grade = timeline.grade
     identity = identity_of(grade)
     requests = []
+    if job["fit"] != "cover":
+        events = tuple(replace(e, focus=()) for e in timeline.events)
+        timeline = replace(timeline, events=events)
     for segment in plan_segments(timeline, maximum_frames=job["segment-frames"]):
         used = {e.source: clips[e.source] for e in segment.events if e.source in clips}
         made = {e.source: stand_ins[e.source] for e in segment.events if e.source in stand_ins}
         parameters = {
-            "segment": to_json(segment),
-            "fit": job["fit"],
+            "segment": _described(segment),
+            # Without a subject, cover crops in the middle: the same pictures.
+            "fit": "cover" if job["fit"] == "centre" else job["fit"],
             "grade": identity,
             "codec": job["codec"],
             "quality": job["quality"],
@@ -71,6 +75,15 @@ def encode_requests(
         names = ", ".join(dict.fromkeys(shown))
         requests.append((segment, Request("encode", parameters, paths, names)))
     return requests
+
+
+def _described(segment: Segment) -> Any:
+    """A segment as JSON; windows only where one moves, or stands beside the middle."""
+    data = to_json(segment)
+    for event in data["events"]:
+        if not event["focus"]:
+            del event["focus"]
+    return data
 
 
 def audio_request(

@@ -23,7 +23,7 @@ def strip_requests(clip: Clip, settings: Settings) -> Iterator[Request]:
     from montage_dask.analysis.strip import strip_parameters
 
     source = clip.source
-    shared = strip_parameters(source, settings.window_frames)
+    shared = strip_parameters(source, settings.window_frames, settings.faces)
     paths = {"source": to_json(source), "index": str(clip.index)}
     for window in split_windows(source.frames, settings.window_frames):
         yield Request("strip", {**shared, **_window_parameters(window)}, paths, clip.name)
@@ -58,6 +58,7 @@ def shots_request(clip: Clip, settings: Settings, precision: str | None) -> Requ
             "stream_index": source.stream_index,
             "detector": settings.detector,
             "threshold": settings.threshold,
+            "faces": settings.faces,
             "precision": precision,
             "strip_version": strip.VERSION,
             "scenes_version": scenes.VERSION,

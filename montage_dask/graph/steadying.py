@@ -61,7 +61,7 @@ def find_steady(
         request = Request(
             "tremor",
             {
-                **strip.strip_parameters(source, settings.window_frames),
+                **strip.strip_parameters(source, settings.window_frames, settings.faces),
                 "start_frame": part.start_frame,
                 "stop_frame": part.stop_frame,
                 "strip_version": strip.VERSION,

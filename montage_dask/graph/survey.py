@@ -105,6 +105,8 @@ class Settings:
     """Of the network of the tracker; None: the package's."""
     beat_this_checkpoint: str | None = None
     """Of the tracker "beat-this"."""
+    faces: bool = True
+    """Whether faces are looked for."""
     deinterlace: str = "auto"
     """auto, on or off."""
 
@@ -125,6 +127,7 @@ class Settings:
             scenes_weights=settings["scenes-weights"].value,
             beats_weights=settings["beats-weights"].value,
             beat_this_checkpoint=settings["beat-this-checkpoint"].value,
+            faces=settings["faces"].value,
             deinterlace=settings["deinterlace"].value,
         )
 

@@ -183,7 +183,7 @@ def _strips(
             identity,
             clip.name,
             "video",
-            str(strip_folder(driver.store, clip.source, settings.window_frames)),
+            str(strip_folder(driver.store, clip.source, settings.window_frames, settings.faces)),
             tuple(pieces[identity]),
         )
         for identity, clip in survey.clips.items()

@@ -64,13 +64,19 @@ class Steadied:
     steady: Steady
 
 
-def shown_area(source: Source, size: tuple[int, int], fit: str) -> Matrix:
+def shown_area(
+    source: Source,
+    size: tuple[int, int],
+    fit: str,
+    centre: tuple[float, float] | None = None,
+) -> Matrix:
     """Where the whole picture of a source lies in the output: float64 [3, 3], from the unit square to pixels.
 
     Args:
         source: width and height as shown.
         size: of the output.
         fit: contain, cover or blur.
+        centre: the middle of what cover keeps, in shares of the picture; None: its own.
     """
     width, height = size
     own = source.width / source.height
@@ -87,6 +93,11 @@ def shown_area(source: Source, size: tuple[int, int], fit: str) -> Matrix:
     left, top = (
         abs(a - b) // 2 // 2 * 2 * (1 if a > b else -1) for a, b in ((width, wide), (height, high))
     )
+    if fit == "cover" and centre is not None:
+        left, top = (
+            -min(max(0, int(share * whole - part / 2)), int(whole) - part) // 2 * 2
+            for share, whole, part in zip(centre, (wide, high), size, strict=True)
+        )
     return np.array([[wide, 0, left], [0, high, top], [0, 0, 1]], np.float64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -14,9 +15,10 @@ from montage_dask.media.opening import decoder_options
 from montage_dask.media.orientation import turn_filters
 from montage_dask.media.tone import is_wide, primaries_of
 from montage_dask.media.whole import NEIGHBOURS, cropping, deinterlacer
-from montage_dask.records import Source
+from montage_dask.records import Focus, Source
 from montage_dask.render.grade import Curves, Look
 from montage_dask.render.mapping import FrameMap
+from montage_dask.render.window import window_expressions
 
 UNINDEXED = frozenset(["mpegts", "mpeg", "mpegvideo", "asf", "flv", "ogg", "nsv", "rm", "vob"])
 """Formats in which a seek may land behind the wanted keyframe: seek two keyframes earlier."""
@@ -138,6 +140,8 @@ def picture_of(
     fit: str,
     look: Look,
     pixel_format: str,
+    focus: Sequence[Focus] = (),
+    lead: int = 0,
 ) -> Any:
     """The pictures of one event: exact frames, size, colours.
 
@@ -148,9 +152,11 @@ def picture_of(
         shown: which frames.
         fps: output rate.
         size: output width and height.
-        fit: contain, cover or blur.
+        fit: contain, cover, centre or blur.
         look: the grade; a lookup table must lie in ffmpeg's working folder under a safe name.
         pixel_format: of the output.
+        focus: what cover keeps in view; without it, the middle.
+        lead: output frames that are shown before the event itself.
     """
     stream = frames_of(stream, source, index, shown.first, shown.last + 1)
     # Rotation, HDR metadata, captions: done here, or untrue of the result.
@@ -164,7 +170,8 @@ def picture_of(
     repeats = shown.last - shown.first + 1 <= shown.frames
     if not repeats:
         stream = stream.filter("fps", **rates)
-    stream = _coloured(stream, source, size, fit, pixel_format, look)
+    window = window_expressions(focus, fps, lead) if fit == "cover" else None
+    stream = _coloured(stream, source, size, fit, pixel_format, look, window)
     if repeats:
         stream = stream.filter("fps", **rates)
     # The last picture stays until the event ends, however long the stream says that it lasts.
@@ -212,6 +219,7 @@ def _coloured(
     fit: str,
     pixel_format: str,
     look: Look,
+    window: tuple[str, str] | None = None,
 ) -> Any:
     stream = _to_rec709(stream, source)
     stream = upright(stream, source)
@@ -227,7 +235,7 @@ def _coloured(
     first = small and (colours == REC709 and depth > 0 if isinstance(look, Curves) else True)
     if first:
         stream, colours = _graded(stream, colours, look, depth, pixel_format, even=even)
-    stream = _fitted(stream, source, size, fit, colours, pixel_format)
+    stream = _fitted(stream, source, size, fit, colours, pixel_format, window)
     if not first:
         stream, _ = _graded(stream, REC709, look, _depth(pixel_format), pixel_format)
     stream = stream.filter(
@@ -351,6 +359,7 @@ def _fitted(
     fit: str,
     colours: Colours,
     pixel_format: str,
+    window: tuple[str, str] | None = None,
 ) -> Any:
     width, height = size
     ratio = Fraction(source.width, source.height) / Fraction(width, height)
@@ -362,9 +371,11 @@ def _fitted(
     outside = (_even(height * Fraction(source.width, source.height)), height)
     if ratio < 1:
         outside = (width, _even(width / Fraction(source.width, source.height)))
-    if fit == "cover":
+    if fit in ("cover", "centre"):
         scaled = _scale(stream, colours, *_at_least(outside, size), pixel_format)
-        return scaled.filter("crop", width, height)
+        if window is None:
+            return scaled.filter("crop", width, height)
+        return scaled.filter("crop", width, height, *window)
     if fit == "contain":
         scaled = _scale(stream, colours, *inside, pixel_format)
         return scaled.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")

@@ -188,9 +188,22 @@ class _Guard:
         frames = event.frames + lead + crossed_frames(after)
         return shown_frames(claim.index, begin, event.speed, fps, frames)
 
-    def _area(self, number: int, frame: int) -> Matrix:
-        claim = self._claims[number]
-        own = shown_area(claim.source, self._size, self._fit)
+    def _area(self, number: int, frame: int, output_frame: int) -> Matrix:
+        """Where a source frame lies in an output frame of the segment."""
+        claim, event, shown = (
+            self._claims[number],
+            self._segment.events[number],
+            self._shown[number],
+        )
+        centre = None
+        if event.focus:
+            lead = crossed_frames(event.transition) if number else 0
+            at = output_frame - event.start_frame
+            if shown[-1] - shown[0] + 1 <= len(shown):
+                # The window was laid on before the picture was repeated.
+                at = shown.index(frame) - lead
+            centre = event.centre_at(at)
+        own = shown_area(claim.source, self._size, self._fit, centre)
         return own @ steadied_area(claim.source, frame, claim.moves)
 
     def judged(
@@ -269,7 +282,8 @@ class _Guard:
         thumbnails: NDArray[np.uint8],
         low: int,
     ) -> Look:
-        area, colouring = self._area(number, source_frame), self._colours[number]
+        area = self._area(number, source_frame, frame)
+        colouring = self._colours[number]
         shown, seen = cells_of(picture, area)
         parts, white = parts_at(self._segment, frame)
         weight, rest = 0.0, np.full_like(shown, white)
@@ -280,7 +294,7 @@ class _Guard:
             there = self._shown[part.number][part.k]
             thumbnail = self._claims[part.number].strip.thumbnails(there, there + 1)[0]
             mixed = seen_through(
-                self._colours[part.number](thumbnail), self._area(part.number, there), area
+                self._colours[part.number](thumbnail), self._area(part.number, there, frame), area
             )
             rest += part.weight * mixed
         offsets = [

@@ -80,6 +80,7 @@ def plan_segments(timeline: Timeline, *, maximum_frames: int) -> tuple[Segment, 
                 speed=e.speed,
                 transition=e.transition,
                 match=e.match,
+                focus=e.focus,
             )
             for e in group
         )
@@ -101,7 +102,9 @@ def _split(
             start = event.start_frame + event.frames * part // parts
             stop = event.start_frame + event.frames * (part + 1) // parts
             moved = event.in_seconds + (start - event.start_frame) / fps * event.speed
-            yield replace(event, start_frame=start, stop_frame=stop, in_seconds=moved)
+            gone = start - event.start_frame
+            focus = tuple(replace(f, frame=f.frame - gone) for f in event.focus)
+            yield replace(event, start_frame=start, stop_frame=stop, in_seconds=moved, focus=focus)
 
 
 def render_segment(
@@ -125,7 +128,7 @@ def render_segment(
         sources: by identity.
         indexes: frame indexes by identity.
         output: a .mp4 to write; not atomic, that is the caller's.
-        fit: contain, cover or blur.
+        fit: contain, cover, centre or blur.
         grade: name of a preset or a .cube file.
         encoding: how to encode.
         threads: of the filters.
@@ -267,6 +270,8 @@ def _joined(
             fit=fit,
             look=looks[event.match],
             pixel_format=pixel_format,
+            focus=event.focus,
+            lead=lead,
         )
         if event.transition.kind.startswith("dip") and event.transition.frames > 1:
             picture = _dip(picture, "in", 0, event.transition.frames // 2, event.transition.kind)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,13 +18,16 @@ from montage_dask.config import rate as parse_rate
 from montage_dask.config import size as parse_size
 from montage_dask.errors import UsageError, printable
 from montage_dask.received import TIMELINE_BYTES, parse_json, read_bytes
-from montage_dask.records import CUT, Event, Source, Timeline, Transition, from_json
+from montage_dask.records import CUT, Event, Focus, Source, Timeline, Transition, from_json
 from montage_dask.report._otio_write import NAMESPACE
 from montage_dask.store import place_of
 from montage_dask.store.places import PROTOCOLS
 
 AGREEMENT_SECONDS = Fraction(1, 2000)
 """Doubles and exact fractions that differ by less mean the same time."""
+
+MOST_POINTS = 2000
+"""Of the way of one window."""
 
 TRANSITIONS = ("crossfade", "dip-to-black", "dip-to-white")
 
@@ -240,7 +245,7 @@ def _events(
         source = by_path.get(path) or sources.get(str(stored.get("source")))
         if source is None:
             raise UsageError(f"{name}: media {printable(path)} cannot be used")
-        yield _event(item, source, start, stop, transition, on_beat.get(start))
+        yield _event(item, source, start, stop, transition, on_beat.get(start), fps)
         transition, start = CUT, stop
 
 
@@ -289,6 +294,7 @@ def _event(
     stop: int,
     transition: Transition,
     beat_seconds: Fraction | None,
+    fps: Fraction,
 ) -> Event:
     """A clip as an event; where it disagrees with our metadata, it was edited and counts."""
     begins = _in_media(item)
@@ -327,7 +333,25 @@ def _event(
         reason=stored.reason,
         scores=stored.scores,
         match=stored.match if stored.source == source.identity else None,
+        focus=_focus(stored, exact, fps) if stored.source == source.identity else (),
     )
+
+
+def _focus(stored: Event, in_seconds: Fraction, fps: Fraction) -> tuple[Focus, ...]:
+    """The way of the window, with the in-point where that was moved. Whoever wrote it, it must be one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    frames = [f.frame for f in stored.focus]
+    apart = all(a < b for a, b in pairwise(frames))
+    inside = all(0 <= v <= Focus.UNIT for f in stored.focus for v in (f.x, f.y))
+    if not apart or not inside or len(frames) > MOST_POINTS or any(abs(f) > 10**7 for f in frames):
+        raise ValueError("the way of a window (focus) is damaged")
+    if in_seconds == stored.in_seconds or len(stored.focus) < 2:
+        return stored.focus
+    moved = round((in_seconds - stored.in_seconds) / stored.speed * fps)
+    return tuple(replace(f, frame=f.frame - moved) for f in stored.focus)
 
 
 def _music_of(document: Any, folder: Path, name: str) -> tuple[str, Fraction]:

@@ -29,7 +29,7 @@ FLAGS: Mapping[str, str] = {
         for name in (
             "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade",
             "match", "transition", "deinterlace", "stabilise", "upscale", "upscale-model", "director", "director-url",
-            "director-model", "director-api", "keep-audio", "allow", "exact", "detector", "threshold", "tracker", "bpm",
+            "director-model", "director-api", "keep-audio", "allow", "exact", "faces", "detector", "threshold", "tracker", "bpm",
             "beats-per-bar", "cluster", "n-workers", "store", "beat-this-checkpoint", "tls-ca-file", "tls-cert", "tls-key",
             "insecure",
         )
@@ -67,12 +67,15 @@ def command(job: JobSpec) -> str:
     for option in ("include", "exclude", "first", "last"):
         words += [f"--{option}={value}" for value in getattr(job, option)]
     words += [f"--pin={value}" for value in job.pins]
+    words += [f"--focus={value}" for value in job.focus]
     for setting in job.settings.values():
         if setting.origin in ("default", "file"):
             continue
         value = to_json(_shown(setting))
         if setting.origin.startswith("environment ") or setting.name not in FLAGS:
             environment.append(_variable(setting, value))
+        elif setting.name == "faces":  # on unless one says off
+            words.append(f"--faces={'on' if value else 'off'}")
         elif value is True:
             words.append(f"--{FLAGS[setting.name]}")
         elif isinstance(value, list):

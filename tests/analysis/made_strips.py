@@ -45,16 +45,21 @@ def scene(seed: int, frames: int, speed: float = 0.3, noise: float = 1.0) -> np.
 
 
 def make_strip(
-    folder: Path, thumbnails: np.ndarray, window_frames: int = 100, sharpness: float = 0.5
+    folder: Path,
+    thumbnails: np.ndarray,
+    window_frames: int = 100,
+    sharpness: float = 0.5,
+    look_step: int = 10,
 ) -> Strip:
-    """A strip with these thumbnails, written window by window, last window first."""
+    """A strip with these thumbnails, written window by window, last window first; of 24 to 49 frames a second."""
     frames = len(thumbnails)
-    create_strip(folder, frames, window_frames)
+    create_strip(folder, frames, window_frames, look_step)
     for start in reversed(range(0, frames, window_frames)):
         batch = thumbnails[start : start + window_frames]
         write_frames(
-            folder, start, batch, np.full(len(batch), sharpness, np.float32), window_frames
-        )
+            folder, start, batch, np.full(len(batch), sharpness, np.float32), window_frames,
+            look_step=look_step,
+        )  # fmt: skip
     return Strip(folder)
 
 

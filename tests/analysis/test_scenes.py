@@ -198,7 +198,7 @@ def test_the_threshold_counts(tmp_path):
 
 def test_missing_scores_and_unknown_detectors(tmp_path):
     strip = make_strip(tmp_path, scene(1, 60))
-    with pytest.raises(StoreError, match="transnet2.* is missing"):
+    with pytest.raises(StoreError, match=r"transnet2.* is missing"):
         accurate(strip)
     with pytest.raises(UsageError, match="'best' is not one of auto"):
         detect_cuts(strip, detector="best", frame_rate=RATE)

@@ -10,11 +10,12 @@ import pytest
 from made_edit import footage, music
 
 from montage_dask.edit.edit import edit
+from montage_dask.edit.reframe import reframed
 from montage_dask.edit.styles import load_style
 from montage_dask.edit.usable import choose_usable
 from montage_dask.evaluation.figures import figures_from, figures_of, told
 from montage_dask.evaluation.score import WEIGHTS, parts_of, score_of
-from montage_dask.records import Unusable
+from montage_dask.records import Subject, Unusable
 
 FPS = Fraction(30)
 
@@ -139,3 +140,30 @@ def test_what_is_not_known_does_not_count(montage):
     assert figures_from(told(figures)) == figures
     assert score_of(figures_from({})) is None
     assert parts_of(figures).keys() <= WEIGHTS.keys()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_crop_in_the_middle_is_worth_less_than_one_that_follows(seed):
+    shots, sources = footage(6, 4, seed, seconds=(5, 9))
+    random = np.random.default_rng(seed)
+    made = []
+    for shot in shots:
+        x, way = random.uniform(0, 0.8), random.uniform(-0.02, 0.02)
+        subjects = tuple(
+            Subject(f, "moving", float(np.clip(x + way * k, 0, 0.85)), 0.2, 0.15, 0.6, 0.9)
+            for k, f in enumerate(range(shot.start_frame, shot.stop_frame, 10))
+        )
+        made.append(replace(shot, subjects=subjects))
+    track = music()
+    upright = edit(
+        made, sources, track, load_style("music-video"), fps=FPS, width=1080, height=1920
+    )
+    scores = {}
+    for fit in ("cover", "centre", "blur"):
+        framed = reframed(upright, made, sources, fit=fit)
+        scores[fit] = figures_of(framed, made, sources, track, fit=fit)
+    assert scores["cover"].subject_kept_percent >= 90
+    assert scores["cover"].subject_kept_centre_percent == scores["centre"].subject_kept_percent
+    assert scores["centre"].subject_kept_percent < 70
+    assert scores["blur"].subject_kept_percent is None
+    assert score_of(scores["centre"]) < score_of(scores["cover"])

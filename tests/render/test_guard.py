@@ -16,7 +16,7 @@ from montage_dask.errors import PictureMismatch, StoreError, VerificationError
 from montage_dask.media.encoders import encoding
 from montage_dask.media.ffmpeg import run_ffmpeg
 from montage_dask.media.probe import probe
-from montage_dask.records import CUT, Event, Match, Transition, Window
+from montage_dask.records import CUT, Event, Focus, Match, Transition, Window
 from montage_dask.render.expected import Steadied, shown_area
 from montage_dask.render.grade import PRESETS
 from montage_dask.render.guard import Claim, check_segment
@@ -344,3 +344,24 @@ def test_where_the_picture_lies(claims, size, fit, area):
     found = shown_area(source, size, fit)
     assert (found[0, 0], found[1, 1]) == area[:2]
     assert (found[0, 2], found[1, 2]) == pytest.approx(area[2:], abs=1.01)
+
+
+WAY = (Focus(-10, 1800, 5000), Focus(12, 2500, 5000), Focus(40, 8000, 5000))
+
+
+@pytest.mark.parametrize(
+    ("fps", "speed"), [(FPS, Fraction(1)), (Fraction(60), Fraction(1)), (Fraction(24), Fraction(2))]
+)
+def test_a_window_that_moves_is_followed(claims, tmp_path, fps, speed):
+    one, two = list(claims.values())[:2]
+    events = (
+        replace(event(0, 30, one, 10, speed), focus=WAY),
+        replace(event(30, 24, two, 40, speed, Transition("crossfade", 8)), focus=WAY[1:]),
+    )
+    segment = Segment(events, fps, 100, 180)
+    path = render(segment, claims, tmp_path / "s.mp4")
+    assert check(segment, path, claims)["events"] == 2
+    elsewhere = tuple(replace(f, x=10_000 - f.x) for f in WAY)
+    other = replace(segment, events=(replace(events[0], focus=elsewhere), events[1]))
+    with pytest.raises(PictureMismatch):
+        check(other, path, claims)

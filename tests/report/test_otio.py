@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from made_timeline import HOSTILE, music, on_beats, sources_in, timelines
 
 from montage_dask.errors import UsageError
-from montage_dask.records import Match
+from montage_dask.records import Focus, Match
 from montage_dask.report.otio import media_of, read_otio, write_otio
 
 SIZE = {"fps": Fraction(30), "width": 1280, "height": 720}
@@ -328,3 +328,45 @@ def test_media_that_were_not_probed_are_named(tmp_path):
     otio.adapters.write_to_file(document, str(tmp_path / "f.otio"))
     with pytest.raises(UsageError, match=r"one 1\.mp4 cannot be used"):
         read_otio(tmp_path / "f.otio", {}, **SIZE)
+
+
+def test_the_way_of_a_window_travels_and_moves_with_the_in_point(tmp_path):
+    sources, track = sources_in(tmp_path), music(tmp_path)
+    timeline = on_beats(sources, track)
+    way = (Focus(-3, 1200, 5000), Focus(20, 8000, 5000))
+    events = (replace(timeline.events[0], focus=way), *timeline.events[1:])
+    path = tmp_path / "t.otio"
+    write_otio(replace(timeline, events=events), sources, track, path)
+    assert read_otio(path, sources, **SIZE).events[0].focus == way
+    document = otio.adapters.read_from_file(str(path))
+    clip = next(iter(document.video_tracks()[0].find_clips()))
+    begin = clip.source_range.start_time
+    clip.source_range = otio.opentime.TimeRange(
+        begin + otio.opentime.RationalTime(6, begin.rate), clip.source_range.duration
+    )
+    otio.adapters.write_to_file(document, str(path))
+    moved = read_otio(path, sources, **SIZE).events[0]
+    late = round(6 / events[0].speed)
+    assert [f.frame for f in moved.focus] == [-3 - late, 20 - late]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [{"frame": 5, "x": 1, "y": 1}, {"frame": 5, "x": 2, "y": 1}],
+        [{"frame": 0, "x": 10_001, "y": 1}],
+        [{"frame": 0, "x": -1, "y": 1}],
+        [{"frame": "0,drawtext", "x": 1, "y": 1}],
+        [{"frame": k, "x": 1, "y": 1} for k in range(3000)],
+    ],
+)
+def test_a_way_that_is_none_is_refused(tmp_path, points):
+    sources, track = sources_in(tmp_path), music(tmp_path)
+    path = tmp_path / "t.otio"
+    write_otio(on_beats(sources, track), sources, track, path)
+    document = json.loads(path.read_text())
+    clip = next(c for c in document["tracks"]["children"][0]["children"] if c["OTIO_SCHEMA"].startswith("Clip"))  # fmt: skip
+    clip["metadata"]["montage"]["focus"] = points
+    path.write_text(json.dumps(document))
+    with pytest.raises(UsageError, match="damaged timeline"):
+        read_otio(path, sources, **SIZE)

@@ -21,7 +21,9 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_every_option_of_run_is_known():
     """A new option must be in the command, too."""
     options = {o[2:] for p in run.params for o in p.opts if o.startswith("--")}
-    of_the_job = {"music", "output", "run-dir", "from-timeline", "include", "exclude", "pin", "first", "last"}  # fmt: skip
+    of_the_job = {
+        "music", "output", "run-dir", "from-timeline", "include", "exclude", "pin", "first", "last", "focus",
+    }  # fmt: skip
     # What a trusted job file said stands in the command itself.
     reading = {"demo", "json", "quiet", "verbose", "trust-job"}
     assert options - of_the_job - reading == set(FLAGS.values())
@@ -53,7 +55,8 @@ def test_options_of_all_kinds(tmp_path):
         "footage": ["a b/*.mp4", "it's $HOME; rm -rf.mp4", "-x.mp4"], "music": "m's.ogg", "output": "out.mp4",
         "run-dir": "elsewhere", "pin": ["-dash.mp4@3", "b@1:02"], "first": ["c"], "include": ["*"], "fps": "29.97",
         "duration": "1:30", "keep-audio": True, "beats-file": "beats.txt", "director": "fast, \"hopeful\"\nends on the sea",
-        "seed": 7, "upscale-limit-minutes": 3, "allow": ["text", "card"], "exact": True,
+        "seed": 7, "upscale-limit-minutes": 3, "allow": ["text", "card"], "exact": True, "faces": "off",
+        "focus": ["c.mp4@2=0.1,0.9"],
     })  # fmt: skip
     told = described(job)
     with pytest.MonkeyPatch.context() as patched:
@@ -65,8 +68,8 @@ def test_options_of_all_kinds(tmp_path):
     assert {k: s.value for k, s in back.settings.items() if k != "upscale-limit-minutes"} == {
         k: s.value for k, s in job.settings.items() if k != "upscale-limit-minutes"
     }
-    assert (back.footage, back.pins, back.first, back.include, back.music, back.output, back.run_dir) == (
-        job.footage, job.pins, job.first, job.include, job.music, job.output, job.run_dir,
+    assert (back.footage, back.pins, back.first, back.include, back.focus, back.music, back.output, back.run_dir) == (
+        job.footage, job.pins, job.first, job.include, job.focus, job.music, job.output, job.run_dir,
     )  # fmt: skip
     rows = {s["name"]: s for s in told["settings"]}
     assert rows["fps"] == {"name": "fps", "value": "30000/1001", "origin": "command line"}
