@@ -74,6 +74,9 @@ def edit(
     """
     fps, start = Fraction(fps), Fraction(start_seconds)
     frames, notes = length_of(music, fps, start, duration_seconds, exact=exact)
+    if any(p.music_seconds is not None and p.music_seconds >= start + frames / fps for p in pins):
+        # A phrase does not end before what must be shown.
+        frames, notes = length_of(music, fps, start, duration_seconds, exact=True)
     if transition is not None and transition not in TRANSITIONS:
         raise UsageError(f"no transition {transition!r}: expected {', '.join(TRANSITIONS)}")
     free = [s for s in shots if s.duration_seconds > 0]
