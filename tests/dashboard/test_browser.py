@@ -53,7 +53,8 @@ def cluster(tmp_path_factory):
     shared = [sys.executable, "-m", "dask"]
     worker = [*shared, "worker", "--scheduler-file", address, "--no-dashboard", "--nthreads", "1"]
     commands = [
-        [*shared, "scheduler", "--scheduler-file", address, "--port", "0", "--dashboard-address", f"127.0.0.1:{port}",
+        [*shared, "scheduler", "--scheduler-file", address, "--host", "127.0.0.1", "--port", "0",
+         "--dashboard-address", f"127.0.0.1:{port}",
          "--dashboard-prefix", PREFIX, "--preload", "montage_dask.dashboard"],
         [*worker, "--nworkers", "2", "--resources", "CPU=1"],
         [*worker, "--name", "pretender", "--resources", "GPU=1"],
