@@ -141,9 +141,10 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
     if not shots:
         raise NothingToDoError("--include and --exclude leave no shot")
     pins = _pins(job, survey)
-    usable = choose_usable(shots, survey.sources, job["allow"])
-    wanted = directed(survey.direction, usable.shots, load_style(job["style"]))
-    wanted = replace(wanted, notes=(*usable.notes, *wanted.notes))
+    # What is pinned, by the director too, is shown whatever it is.
+    wanted = directed(survey.direction, shots, load_style(job["style"]))
+    usable = choose_usable(wanted.shots, survey.sources, job["allow"])
+    wanted = replace(wanted, shots=usable.shots, notes=(*usable.notes, *wanted.notes))
     timeline = edited(
         wanted,
         pins,

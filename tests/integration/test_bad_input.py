@@ -115,8 +115,8 @@ def bad_job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Do
     track = folder / "track.wav"
     make_track(track, 24)
     done = montage(
-        "run", "footage", "--music", "track.wav", "-o", "-o ut%d:1.mp4", "--json", "--style", "action", *SMALL,
-        cwd=folder,
+        "run", "footage", "--music", "track.wav", "-o", "-o ut%d:1.mp4", "--json", "--style", "action",
+        "--allow", "all", *SMALL, cwd=folder,
     )  # fmt: skip
     yield folder, done, listener
     listener.close()

@@ -74,7 +74,7 @@ def moving(tmp_path_factory) -> Material:
 def run(material: Material, folder: Path, *more: object, **environment: str):
     return montage(
         "run", material.footage, "--music", material.music, "-o", folder / "m.mp4",
-        "--run-dir", folder / "run", "--bpm", "120", "--json", *SMALL, *more, **environment,
+        "--run-dir", folder / "run", "--bpm", "120", "--json", "--allow", "all", *SMALL, *more, **environment,
     )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def test_clicks_lie_under_the_cuts(material: Material, folder: Path, kind: str):
     output = folder / f"{kind.replace(' ', '-')}.mp4"
     done = montage(
         "run", material.footage / "a stars.mp4", material.footage / "e bars.mp4", "--music", KINDS[kind](folder),
-        "-o", output, "--json", *SMALL, "--start", "3", "--transition", "cut", "--store", folder / "store",
+        "-o", output, "--json", "--allow", "all", *SMALL, "--start", "3", "--transition", "cut", "--store", folder / "store",
     )  # fmt: skip
     assert done.code == 0, done.stderr
     result = done.json
@@ -79,7 +79,7 @@ def test_clicks_lie_under_the_cuts(material: Material, folder: Path, kind: str):
     found = clicks(output) - late
     assert len(found) >= 16
     cuts = [c["time_seconds"] for c in result["cuts"] if c["error_ms"] is not None]
-    assert len(cuts) >= 4
+    assert len(cuts) >= 3
     assert cuts[-1] > 5
     off = [float(np.abs(found - c).min()) for c in cuts]
     assert max(off) <= 0.5 / 25 + 0.005, off  # and how exactly a beat, and a click, can be found

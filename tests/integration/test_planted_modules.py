@@ -12,9 +12,10 @@ from jobs import Material, environment
 
 PLANTED = (
     "click", "yaml", "numpy", "dask", "distributed", "tornado", "av", "cv2", "rich", "bokeh", "jinja2", "msgpack", "montage",
-    "typing", "shlex", "__future__", "collections", "multiprocessing", "json", "logging", "dataclasses", "ssl", "bdb",
+    "typing", "shlex", "__future__", "multiprocessing", "json", "logging", "dataclasses", "ssl", "bdb",
     "sitecustomize", "usercustomize", "pickle", "asyncio", "resource", "fcntl", "zarr", "torch", "psutil", "cloudpickle",
 )  # fmt: skip
+"""Without those that Python itself imports for `-m` before any code of ours: pkgutil, collections, functools; see SECURITY.md."""
 
 
 @pytest.fixture
