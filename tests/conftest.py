@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +23,15 @@ settings.load_profile("steady")
 # A shell's background jobs ignore Ctrl-C, and so would all that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _path_of_the_next_test() -> Iterator[None]:
+    """A command that runs within a test protects what it starts from the current folder; the next test starts as users do."""
+    yield
+    os.environ.pop("PYTHONSAFEPATH", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
