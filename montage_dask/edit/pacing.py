@@ -16,6 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from montage_dask.edit.phrases import PHRASE_BARS
 from montage_dask.edit.story import tension
 from montage_dask.edit.styles import Style
 from montage_dask.records import Music, Section
@@ -32,7 +33,6 @@ ROLE_COST = 12.0
 LEAST_BARS = 6
 """A montage that is shorter has no room for these."""
 LOOK_AHEAD_BEATS = 192
-PHRASE_BARS = 4
 HELD_BEATS = 2
 """Shots up to this length last twice as long where a phrase begins: fast cutting needs breath."""
 

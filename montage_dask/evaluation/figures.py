@@ -17,6 +17,7 @@ import numpy as np
 from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
 from montage_dask.edit.phrases import phrase_starts
 from montage_dask.edit.reframe import COVER, kept_share, seconds_of, window_of
+from montage_dask.edit.roles import RISE
 from montage_dask.records import Event, Music, Shot, Source, Timeline
 
 SYNCHRONY_SECONDS = 0.196
@@ -24,9 +25,6 @@ SYNCHRONY_SECONDS = 0.196
 
 CROPS = (COVER, "centre")
 """Fits that lose a part of pictures of other shapes."""
-
-RISE = 0.25
-"""Rise of energy with which a section counts as a drop, whatever it is called."""
 
 
 @dataclass(frozen=True, slots=True)
