@@ -18,7 +18,7 @@ from montage_dask.weights_file import read_weights
 
 Floats = NDArray[np.float32]
 
-VERSION = 1
+VERSION = 2
 """Raised when the same stills and weights give other results."""
 
 WIDTH, HEIGHT = 256, 144
@@ -30,7 +30,10 @@ CELLS = (HEIGHT // CELL, WIDTH // CELL)
 
 PATCH = 4
 CHANNELS = (32, 48, 64, 64, 64)
-"""Of the patches and of the convolutions behind them."""
+"""Of the patches and of the convolutions behind them, down to cells."""
+
+DEEP_CHANNELS = 96
+"""Of three convolutions over squares of 2 × 2 cells: they see the whole height, so that large letters are letters."""
 
 HIDDEN = 48
 HEADS = 2
@@ -74,15 +77,15 @@ class Network:
             self._layers = [
                 (
                     np.ascontiguousarray(
-                        w[f"conv{k}.weight"].transpose(2, 3, 1, 0).reshape(-1, CHANNELS[k])
+                        w[f"conv{k}.weight"].transpose(2, 3, 1, 0).reshape(-1, channels)
                     ),
                     w[f"conv{k}.bias"],
                 )
-                for k in range(len(CHANNELS))
+                for k, channels in enumerate((*CHANNELS, *(DEEP_CHANNELS,) * 3))
             ]
             self._dense = {
                 name: (np.ascontiguousarray(w[f"{name}.weight"].T), w[f"{name}.bias"])
-                for name in ("cell", "join", "heads")
+                for name in ("cell", "coarse", "join", "heads")
             }
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
@@ -108,12 +111,18 @@ class Network:
         x = self._convolved(x, 2, stride=2)
         x = x + self._convolved(x, 3)
         x = x + self._convolved(x, 4, dilation=2)
-        cells = self._given("cell", x.reshape(-1, x.shape[-1])).reshape(CELLS)
-        flat = x.reshape(-1, x.shape[-1])
+        deep = self._convolved(x, 5, stride=2)
+        deep = deep + self._convolved(deep, 6)
+        deep = deep + self._convolved(deep, 7, dilation=2)
+        flat, broad = x.reshape(-1, x.shape[-1]), deep.reshape(-1, deep.shape[-1])
+        coarse = self._given("coarse", broad).reshape(CELLS[0] // 2, CELLS[1] // 2)
+        cells = self._given("cell", flat).reshape(CELLS)
+        cells = cells + coarse.repeat(2, axis=0).repeat(2, axis=1)
         # The strongest cells, not only the strongest: a word covers several.
         ranked = np.sort(cells, axis=None)[::-1]
         tops = np.array([ranked[k] for k in TOPS], np.float32)
-        joined = np.concatenate([flat.mean(axis=0), flat.max(axis=0), flat.std(axis=0), tops])
+        pooled = [f(v, axis=0) for v in (flat, broad) for f in (np.mean, np.max, np.std)]
+        joined = np.concatenate([*pooled, tops])
         hidden = np.maximum(self._given("join", joined[None]), 0)
         text, card = _likely(self._given("heads", hidden))[0]
         return text, card, _likely(cells)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from montage_dask.analysis.faces import finder
 from montage_dask.analysis.features import Bytes
-from montage_dask.analysis.graphics_network import CELL, CELLS, HEIGHT, WIDTH, network
+from montage_dask.analysis.graphics_network import CELL, CELLS, HEIGHT, WIDTH, Network, network
 from montage_dask.records import Source
 
 STEPS = (1, 2, 5, 10, 25, 50)
@@ -49,7 +49,7 @@ LEAST_LIT = 0.15
 """Share of the cells that must count, or nothing is said."""
 
 __all__ = [
-    "BYTES", "CARD", "FLAT", "HEIGHT", "TEXT", "WIDTH", "Looks", "faces_of", "flat_share", "inside", "step",
+    "BYTES", "CARD", "FLAT", "HEIGHT", "TEXT", "WIDTH", "Looks", "faces_of", "flat_share", "inside", "seen_in", "step",
 ]  # fmt: skip
 
 
@@ -93,10 +93,8 @@ class Looks:
         Returns:
             uint8 [BYTES].
         """
-        found = network()(still[None])
-        likely = np.concatenate([found.text, found.card, [flat_share(still)], found.words.ravel()])
         return np.concatenate(
-            [np.rint(likely * 255).astype(np.uint8), self._faces(number, still, thumbnail)]
+            [seen_in(network(), still[None])[0], self._faces(number, still, thumbnail)]
         )
 
     def _faces(self, number: int, still: Bytes, thumbnail: Bytes) -> Bytes:
@@ -120,6 +118,22 @@ class Looks:
             shares = np.concatenate([corner, corners - corner], axis=1) / (wide, high, wide, high)
             made[: len(boxes)] = np.rint(255 * np.concatenate([shares, boxes[:, 4:]], axis=1))
         return made.ravel()
+
+
+def seen_in(net: Network, stills: Bytes) -> Bytes:
+    """What a look keeps of the graphics network and of flat colour.
+
+    Args:
+        net: the network.
+        stills: uint8 [n, 144, 256, 3].
+
+    Returns:
+        uint8 [n, SEEN_BYTES].
+    """
+    found = net(stills)
+    flat = np.array([flat_share(still) for still in stills], np.float32)
+    likely = np.column_stack([found.text, found.card, flat, found.words.reshape(len(stills), -1)])
+    return np.rint(likely * 255).astype(np.uint8)
 
 
 def faces_of(seen: Bytes) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask.analysis import looks
+from montage_dask.analysis.features import Bytes
 from montage_dask.analysis.graphics_network import network
 from montage_dask.records import Source, Unusable
 
@@ -57,8 +58,9 @@ CARD, FLAT, ALL_FLAT = 0.8, 0.43, 0.58
 """How likely a card must be, and how much of it one colour beside the same colour: a wall behind a bottle reaches 1.0 and .41.
 From ALL_FLAT on it is one whatever the network says. (The threshold of the card asks too little of both.)"""
 
-DOUBT = 0.55
-"""A look that is as sure as this share of the threshold counts beside one that is sure: titles fade in and out."""
+SWITCH = 1.5
+"""What it costs, as a sum of log odds, that text or a card begins or ends between two looks: one look alone must be as sure of
+it as several beside each other are together."""
 
 
 def find_unusable(
@@ -102,31 +104,58 @@ def find_unusable(
 def _seen(strip: Strip, start: int, stop: int) -> dict[str, Flags]:
     """Text and cards, by the looks that lie in the shot, each for the frames around it."""
     step = strip.look_step
-    seen = strip.looks(start, stop).astype(np.float64) / 255
+    seen = strip.looks(start, stop)
     if not len(seen):
         # Shorter than the way from one look to the next: nothing is known of it.
         none = np.zeros(stop - start, np.bool_)
         return {"text": none, "card": none.copy()}
     first = -(-start // step) * step
     nearest = np.rint((np.arange(start, stop) - first) / step).astype(int).clip(0, len(seen) - 1)
-    text, card, flat = (seen[:, k] for k in (looks.TEXT, looks.CARD, looks.FLAT))
-    least = network().thresholds[0]
     found = {}
-    for kind, sure, perhaps in (
-        ("text", text >= least, text >= DOUBT * least),
-        (
-            "card",
-            ((card >= CARD) & (flat >= FLAT)) | (flat >= ALL_FLAT),
-            (card >= CARD) & (flat >= DOUBT * FLAT),
-        ),
-    ):
-        beside = sure.copy()
-        beside[1:] |= sure[:-1]
-        beside[:-1] |= sure[1:]
-        flags = (sure | (perhaps & beside))[nearest]
+    for kind, there in overlaid(seen, network().thresholds).items():
         # A title is there before it can be read: the way to the next look counts on both sides.
-        found[kind] = _widened(flags, step // 2 + 1)
+        found[kind] = _widened(there[nearest], step // 2 + 1)
     return found
+
+
+def overlaid(seen: Bytes, thresholds: Sequence[float]) -> dict[str, Flags]:
+    """At which looks of a shot text and a card are there: the likeliest course of it, by all of the looks.
+
+    Args:
+        seen: uint8 [n, looks.SEEN_BYTES or more], in order.
+        thresholds: likelihood from which on text counts, and a card.
+
+    Returns:
+        "text" and "card": bool [n].
+    """
+    flat = seen[:, looks.FLAT] / 255
+    text, card = (
+        _log_odds(seen[:, k] / 255) - _log_odds(np.array(thresholds[k]))
+        for k in (looks.TEXT, looks.CARD)
+    )
+    sure = np.where(flat >= FLAT, card, np.minimum(card, 0))
+    return {"text": _course(text), "card": _course(sure) | (flat >= ALL_FLAT)}
+
+
+def _log_odds(likely: Doubles) -> Doubles:
+    held = likely.clip(0.004, 0.996)
+    result: Doubles = np.log(held / (1 - held))
+    return result
+
+
+def _course(evidence: Doubles) -> Flags:
+    """The states of highest total evidence, where each change between two looks costs SWITCH (Viterbi's algorithm)."""
+    off, on, came = 0.0, 0.0, []
+    for value in evidence.tolist():
+        came.append((off < on - SWITCH, on < off - SWITCH))
+        off, on = max(off, on - SWITCH), max(on, off - SWITCH) + value
+    state = on > off
+    states = np.zeros(len(evidence), np.bool_)
+    for look in range(len(evidence) - 1, -1, -1):
+        states[look] = state
+        from_on, from_off = came[look]
+        state = not state if (from_off if state else from_on) else state
+    return states
 
 
 def _empty(part: Mapping[str, Doubles]) -> dict[str, Flags]:

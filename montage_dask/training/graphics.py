@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask.analysis.graphics_network import HEADS, Network
+from montage_dask.analysis.looks import seen_in
+from montage_dask.analysis.usability import overlaid
 from montage_dask.errors import UsageError
 from montage_dask.training.recipe import Input, Part
 
 if TYPE_CHECKING:
     from montage_dask.training.graphics_pictures import Sample
+    from montage_dask.training.graphics_sequences import Background
 
 DRAWN = ("cloudy", "furnished", "crowded")
 DEMOS = (
@@ -27,7 +31,7 @@ HELD_OUT_DRAWN = ("woven",)
 HELD_OUT_DEMOS = ("lanterns", "kaleidoscope", "tiles")
 
 PARTS = {
-    "default": {"training": 72, "validation": 5, "test": 12},
+    "default": {"training": 64, "validation": 8, "test": 14},
     "tiny": {"training": 1, "validation": 1, "test": 1},
 }
 PICTURES = {"default": 400, "tiny": 24}
@@ -35,11 +39,21 @@ PICTURES = {"default": 400, "tiny": 24}
 
 PARTS_A_LEG = 8
 
-MOST_FONTS = {True: 200, False: 80}
+MOST_FONTS = {True: 420, False: 80}
 """With Latin letters, and for other scripts."""
+
+MOST_CUTS = 2
+"""Of a family."""
+
+SURFACES_SHARE = 0.08
+"""Of the backgrounds: patterns that look like text and are none."""
 
 TEXT, CARD = 0, 1
 NAMES = ("text", "card")
+
+THRESHOLDS = (
+    0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.84, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98,
+)  # fmt: skip
 
 LEAST_PRECISION = 0.99
 """Thresholds are the lowest that reach it on the validation split: a good shot left out is lost, a title left in is seen."""
@@ -49,15 +63,18 @@ class Graphics:
     """See `recipe.Recipe`."""
 
     name = "graphics"
-    version = 2
+    version = 3
     reads = ("picture",)
-    legs: Mapping[str, int] = {"default": 30, "tiny": 2}
+    legs: Mapping[str, int] = {"default": 40, "tiny": 2}
 
     def parts(self, seed: int, size: str, inputs: Sequence[Input]) -> tuple[Part, ...]:
-        """Of the pictures and of the fonts, every sixth is kept for the test and another for validation: whole files."""
+        """Every sixth scene and family of fonts is kept for the test, another for validation.
+
+        Pictures whose names differ in a number at the end alone are of one scene.
+        """
         groups: dict[str, list[Input]] = {"training": [], "validation": [], "test": []}
         for one in inputs:
-            groups[_split(one.identity)].append(one)
+            groups[_split(_scene(one.name))].append(one)
         fonts: dict[str, list[str]] = {"training": [], "validation": [], "test": []}
         for name in usable_fonts():
             fonts[_split(_family(name))].append(name)
@@ -65,6 +82,7 @@ class Graphics:
             Part(
                 split,
                 {
+                    "split": split,
                     "seed": [seed, place, number],
                     "pictures": PICTURES[size],
                     "fonts": fonts[split] or fonts["training"],
@@ -82,29 +100,26 @@ class Graphics:
     def synthesise(
         self, parameters: Mapping[str, Any], inputs: Mapping[str, str], output: Path
     ) -> dict[str, Any]:
-        """Stills uint8 [n, 144, 256, 3], cells uint8 [n, 18, 32], labels uint8 [n, 2]: text, card."""
+        """Stills uint8 [n, 144, 256, 3], cells uint8 [n, 18, 32], labels uint8 [n, 2]: text, card; looks in a shot."""
         import cv2
 
-        from montage_dask.training.graphics_pictures import sample
+        from montage_dask.training.graphics_sequences import LOOKS, sequence
 
         cv2.setNumThreads(1)
         fonts = [str(_font_path(name)) for name in parameters["fonts"]]
         background = _backgrounds(parameters, inputs)
-        made: list[Sample] = [
-            sample(
-                np.random.default_rng([*parameters["seed"], 1000 + number]),
-                fonts,
-                background,
-                held_out=parameters["held_out"],
-            )
-            for number in range(parameters["pictures"])
-        ]
+        looks = 1 if parameters["split"] == "training" else LOOKS
+        made: list[Sample] = []
+        for number in range(parameters["pictures"] // looks):
+            rng = np.random.default_rng([*parameters["seed"], 1000 + number])
+            made += sequence(rng, fonts, background, looks, held_out=parameters["held_out"])
         with output.open("wb") as file:
             np.savez_compressed(
                 file,
                 stills=np.stack([s.picture for s in made]),
                 cells=np.stack([s.cells for s in made]),
                 labels=np.array([(s.text, s.card) for s in made], np.uint8),
+                looks=np.array(looks),
             )
         return {"pictures": len(made)}
 
@@ -153,15 +168,15 @@ class Graphics:
         kept = torch.load(state, map_location="cpu", weights_only=True)["averaged"]
         arrays = {k: v.numpy().astype(np.float16) for k, v in kept.items()}
         _save(output, arrays, (0.5,) * HEADS)
-        said, labels = _said(Network(output), validation)
-        chosen = tuple(_threshold(said[:, k], labels[:, k]) for k in range(HEADS))
+        shots = list(_seen(Network(output), validation))
+        chosen = _thresholds(shots)
         _save(output, arrays, chosen)
-        return {"thresholds": list(chosen), "validation": _figures(said, labels, chosen)}
+        return {"thresholds": list(chosen), "validation": _figures(shots, chosen)}
 
     def evaluate(self, weights: Path, parts: Sequence[Path]) -> dict[str, Any]:
-        """Precision and recall of text, of cards, and of either."""
+        """Precision and recall of text, of cards, and of either, by looks, as `analysis.usability` decides on them in a shot."""
         network = Network(weights)
-        return _figures(*_said(network, parts), network.thresholds)
+        return _figures(list(_seen(network, parts)), network.thresholds)
 
     def card(self, training: Mapping[str, Any]) -> str:
         """See `graphics_card.card`."""
@@ -191,7 +206,10 @@ def _fonts() -> dict[str, Path]:
     rng = np.random.default_rng(5)
     found: dict[str, Path] = {}
     for latin, most in MOST_FONTS.items():
-        names = sorted(scripts[latin])
+        families: dict[str, list[str]] = {}
+        for name in rng.permutation(sorted(scripts[latin])).tolist():
+            families.setdefault(_family(name), []).append(name)
+        names = sorted(n for cuts in families.values() for n in cuts[:MOST_CUTS])
         if len(names) > most:
             names = sorted(names[i] for i in rng.choice(len(names), most, replace=False))
         found |= {name: scripts[latin][name] for name in names}
@@ -246,21 +264,31 @@ def _family(name: str) -> str:
     return name.split("-")[0].split(".")[0].rstrip("0123456789").lower()
 
 
+def _scene(name: str) -> str:
+    return name.rsplit(".", 1)[0].rstrip("0123456789").rstrip("_-") or name
+
+
 def _split(name: str) -> str:
     number = zlib.crc32(name.encode()) % 6
     return {0: "test", 3: "validation"}.get(number, "training")
 
 
-def _backgrounds(
-    parameters: Mapping[str, Any], inputs: Mapping[str, str]
-) -> Callable[[np.random.Generator], tuple[NDArray[np.uint8], int]]:
+def _backgrounds(parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> Background:
     """What gives backgrounds: photographs mostly where there are some, else what is drawn."""
     from montage_dask.media import demo_scenes, demo_shapes
     from montage_dask.training import scene_cameras
     from montage_dask.training.graphics_drawing import HIGH, WIDE
-    from montage_dask.training.graphics_pictures import UNKNOWN, photographed, soft
+    from montage_dask.training.graphics_pictures import (
+        STAGE_HIGH,
+        STAGE_WIDE,
+        UNKNOWN,
+        photographed,
+        soft,
+    )
+    from montage_dask.training.graphics_signs import HELD_OUT_SURFACES, SURFACES, surface
 
     sources = parameters["sources"]
+    surfaces = HELD_OUT_SURFACES + SURFACES if parameters["held_out"] else SURFACES
     held: dict[str, NDArray[np.uint8]] = {}
 
     def photo(identity: str) -> NDArray[np.uint8]:
@@ -273,19 +301,27 @@ def _backgrounds(
                 held[identity] = np.asarray(picture.convert("RGB"))
         return held[identity]
 
-    def background(rng: np.random.Generator) -> tuple[NDArray[np.uint8], int]:
+    def background(rng: np.random.Generator, looks: int) -> tuple[list[NDArray[np.uint8]], int]:
         chance = rng.random()
-        if sources and chance < 0.8:
-            return photographed(rng, photo(sources[int(rng.integers(len(sources)))])), 0
-        if chance < 0.86:
-            return soft(rng), 0
-        if chance < 0.94:
+        if chance < SURFACES_SHARE:
+            kind = surfaces[int(rng.integers(len(surfaces)))]
+            return [surface(rng, STAGE_HIGH, STAGE_WIDE, kind)], UNKNOWN
+        if sources and chance < 0.84:
+            return [photographed(rng, photo(sources[int(rng.integers(len(sources)))]))], 0
+        if chance < 0.88:
+            return [soft(rng)], 0
+        if chance < 0.95:
             name = parameters["demos"][int(rng.integers(len(parameters["demos"])))]
             scene = getattr(demo_scenes, name, None) or getattr(demo_shapes, name)
-            *_, frame = scene(rng, WIDE // 2, HIGH // 2, int(rng.integers(2, 12)), 12.5)
-            return photographed(rng, frame), 0
+            first, seed = int(rng.integers(2, 12)), int(rng.integers(2**31))
+            step = 6  # at 12.5 a second, half a second
+            frames = scene(rng, WIDE // 2, HIGH // 2, first + step * (looks - 1), 12.5)
+            kept = [
+                f.copy() for n, f in enumerate(frames, 1) if n >= first and (n - first) % step == 0
+            ]
+            return [photographed(np.random.default_rng(seed), f) for f in kept], 0
         style = parameters["drawn"][int(rng.integers(len(parameters["drawn"])))]
-        return photographed(rng, scene_cameras.DRAWN[style](rng)), UNKNOWN
+        return [photographed(rng, scene_cameras.DRAWN[style](rng))], UNKNOWN
 
     return background
 
@@ -297,39 +333,46 @@ def _save(path: Path, arrays: Mapping[str, Any], thresholds: tuple[float, ...]) 
     path.write_bytes(packed.getvalue())
 
 
-def _said(network: Network, parts: Sequence[Path]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """What the network says of parts, and the truth: [n, 2] each."""
-    said, labels = [], []
-    for stills, truth in _read(parts):
-        found = network(stills)
-        said.append(np.stack([found.text, found.card], 1))
-        labels.append(truth)
-    return np.concatenate(said), np.concatenate(labels)
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """The looks at one made shot."""
+
+    seen: NDArray[np.uint8]
+    """What the network says, as a strip keeps it: [n, looks.SEEN_BYTES]."""
+    labels: NDArray[np.uint8]
+    """[n, 2]: text, card."""
 
 
-def _read(parts: Sequence[Path]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+def _seen(network: Network, parts: Sequence[Path]) -> Iterator[_Shot]:
     for path in parts:
         with np.load(path, allow_pickle=False) as file:
-            yield file["stills"], file["labels"]
+            stills, labels, looks = file["stills"], file["labels"], int(file["looks"])
+        for first in range(0, len(stills), looks):
+            shot = slice(first, first + looks)
+            yield _Shot(seen_in(network, stills[shot]), labels[shot])
 
 
-def _threshold(said: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
-    """The lowest of some with LEAST_PRECISION, or the most precise."""
-    best = (0.0, 0.5)
-    for threshold in np.arange(0.3, 0.96, 0.05):
-        right, wrong, _ = _counted(said, labels, float(threshold))
-        precision = right / max(1, right + wrong)
-        if precision >= LEAST_PRECISION:
-            return round(float(threshold), 2)
-        best = max(best, (precision, float(threshold)))
-    return round(best[1], 2)
+def _found(shot: _Shot, thresholds: Sequence[float]) -> NDArray[np.bool_]:
+    """[n, 2]: where text, and a card, is said to be."""
+    return np.stack(list(overlaid(shot.seen, thresholds).values()), 1)
 
 
-def _counted(
-    said: NDArray[np.float32], labels: NDArray[np.uint8], threshold: float
-) -> tuple[int, int, int]:
+def _thresholds(shots: Sequence[_Shot]) -> tuple[float, ...]:
+    """Of each the lowest of some with LEAST_PRECISION, or the most precise."""
+    labels = np.concatenate([s.labels for s in shots])
+    best = [(0.0, 0.5)] * HEADS
+    for threshold in THRESHOLDS:
+        found = np.concatenate([_found(s, (threshold,) * HEADS) for s in shots])
+        for k in range(HEADS):
+            right, wrong, _ = _counted(found[:, k], labels[:, k])
+            precision = right / max(1, right + wrong)
+            if best[k][0] < LEAST_PRECISION:
+                best[k] = max(best[k], (precision, threshold))
+    return tuple(threshold for _, threshold in best)
+
+
+def _counted(found: NDArray[np.bool_], labels: NDArray[np.uint8]) -> tuple[int, int, int]:
     """Right ones, wrong ones, missed ones."""
-    found = said >= threshold
     return (
         int((found & (labels == 1)).sum()),
         int((found & (labels == 0)).sum()),
@@ -337,23 +380,21 @@ def _counted(
     )
 
 
-def _figures(
-    said: NDArray[np.float32], labels: NDArray[np.uint8], thresholds: Sequence[float]
-) -> dict[str, Any]:
-    figures = {}
-    for k, name in enumerate(NAMES):
-        figures[name] = _told(
-            *_counted(np.asarray(said[:, k]), np.asarray(labels[:, k]), thresholds[k])
-        )
-    found = np.any(said >= np.array(thresholds), axis=1)
+def _figures(shots: Sequence[_Shot], thresholds: Sequence[float]) -> dict[str, Any]:
+    labels = np.concatenate([s.labels for s in shots])
+    found = np.concatenate([_found(s, thresholds) for s in shots])
+    figures = {n: _told(found[:, k], labels[:, k]) for k, n in enumerate(NAMES)}
     either = np.where((labels == 1).any(axis=1), 1, np.where((labels == 0).all(axis=1), 0, 255))
-    figures["either"] = _told(*_counted(found.astype(np.float32), either.astype(np.uint8), 0.5))
+    figures["either"] = _told(found.any(axis=1), either.astype(np.uint8))
     return figures
 
 
-def _told(right: int, wrong: int, missed: int) -> dict[str, Any]:
+def _told(found: NDArray[np.bool_], labels: NDArray[np.uint8]) -> dict[str, Any]:
+    right, wrong, missed = _counted(found, labels)
     return {
         "pictures": right + missed,
+        "without": int((labels == 0).sum()),
+        "ignored": int((labels == 255).sum()),
         "precision": round(right / max(1, right + wrong), 4),
         "recall": round(right / max(1, right + missed), 4),
     }

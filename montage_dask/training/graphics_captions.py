@@ -1,58 +1,82 @@
-"""Text laid over pictures, in the layouts that films and clips have; and text that belongs to a scene."""
+"""Text laid over pictures, in the layouts that films and clips have."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from montage_dask.training.graphics_drawing import HIGH, WIDE, Drawer, any_style, draw_line
+from montage_dask.training.graphics_titles import DRAWN_TITLES
 
 Picture = NDArray[np.uint8]
 
-CAPTIONS = ("subtitle", "lower_third", "title", "credits", "words", "list", "corner")
-HELD_OUT_CAPTIONS = ("ticker", "poster")
+CAPTIONS = ("subtitle", "lower_third", "title", "credits", "words", "list", "corner", "drawn")
+HELD_OUT_CAPTIONS = ("ticker", "poster", "arched")
 """Only the test knows these."""
 
-LEAST_VISIBLE = 18.0
-"""Grey levels by which words must differ from what is below them, or nobody could read them."""
-
-HIDDEN = 1
-"""Marks where words are that cannot be read."""
+ROLLING = ("credits", "ticker")
+"""These may move on evenly."""
 
 
-def caption(drawer: Drawer, background: Picture, kind: str) -> tuple[Picture, Picture]:
-    """Text laid over a picture.
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Text to lay over pictures."""
+
+    rgba: NDArray[np.float32]
+    """[HIGH, WIDE, 4]: colours 0 … 255, opacity 0 … 1."""
+    mask: Picture
+    """uint8 [HIGH, WIDE]: 255 where words are."""
+    dim: float
+    """Light of the picture below, while it is there."""
+    drift: tuple[int, int]
+    """Pixels right and down from one look to the next."""
+    largest: float
+    """Height of its largest font in pixels."""
+
+    def moved(self, looks: int) -> Overlay:
+        """As it is so many looks later."""
+        right, down = (looks * v for v in self.drift)
+        if not (right or down):
+            return self
+        rolled = (np.roll(v, (down, right), axis=(0, 1)) for v in (self.rgba, self.mask))
+        return replace(self, **dict(zip(("rgba", "mask"), rolled, strict=True)))
+
+    def over(self, below: Picture, strength: float = 1.0) -> Picture:
+        """Laid over a picture uint8 [HIGH, WIDE, 3]; `strength` 0 … 1 while it fades."""
+        alpha = self.rgba[..., 3:] * strength
+        light = 1 - (1 - self.dim) * strength
+        return (self.rgba[..., :3] * alpha + below * (light * (1 - alpha))).astype(np.uint8)
+
+
+def overlay(drawer: Drawer, kind: str) -> Overlay:
+    """Text in one of the layouts that films and clips have.
 
     Args:
         drawer: draws it.
-        background: uint8 [HIGH, WIDE, 3].
         kind: one of CAPTIONS or HELD_OUT_CAPTIONS.
-
-    Returns:
-        The picture, and uint8 [HIGH, WIDE]: 255 where words are, HIDDEN where they cannot be read.
     """
     rng = drawer.rng
-    base = Image.fromarray(background)
-    layer = Image.new("RGBA", base.size, (0, 0, 0, 0))
-    mask = Image.new("L", base.size, 0)
-    draw, marked = ImageDraw.Draw(layer), ImageDraw.Draw(mask)
-    LAYOUTS[kind](drawer, draw, marked)
-    strength = 1.0 if rng.random() < 0.75 else rng.uniform(0.45, 1.0)
-    over = np.asarray(layer, np.float32)
-    alpha = over[..., 3:] / 255 * strength
-    below = background.astype(np.float32)
-    if kind in ("title", "credits", "poster") and rng.random() < 0.4:
-        below *= rng.uniform(0.25, 0.8)
-    picture = over[..., :3] * alpha + below * (1 - alpha)
-    places = np.asarray(mask)
-    seen = np.abs(picture - below)[np.asarray(layer)[..., 3] > 0]
-    visible = len(seen) > 0 and float(np.percentile(seen, 75)) >= LEAST_VISIBLE
-    return picture.astype(np.uint8), places if visible else np.minimum(places, HIDDEN)
+    layer = Image.new("RGBA", (WIDE, HIGH), (0, 0, 0, 0))
+    mask = Image.new("L", layer.size, 0)
+    drawer.largest = 0.0
+    if kind in DRAWN_TITLES:
+        DRAWN_TITLES[kind](drawer, layer, mask)
+    else:
+        LAYOUTS[kind](drawer, ImageDraw.Draw(layer), ImageDraw.Draw(mask))
+    rgba = np.asarray(layer, np.float32).copy()
+    rgba[..., 3] *= (1.0 if rng.random() < 0.75 else rng.uniform(0.45, 1.0)) / 255
+    darker = kind in ("title", "credits", "poster", "drawn") and rng.random() < 0.3
+    dim = rng.uniform(0.25, 0.8) if darker else 1.0
+    drift = (0, 0)
+    if kind in ROLLING and rng.random() < 0.7:
+        step = -int(rng.uniform(4, 40))
+        drift = (0, step) if kind == "credits" else (step, 0)
+    return Overlay(rgba, np.asarray(mask), dim, drift, drawer.largest)
 
 
 def _subtitle(drawer: Drawer, draw: Any, marked: Any) -> None:
@@ -102,7 +126,7 @@ def _lower_third(drawer: Drawer, draw: Any, marked: Any) -> None:
 
 def _title(drawer: Drawer, draw: Any, marked: Any) -> None:
     rng = drawer.rng
-    height = HIGH * rng.uniform(0.09, 0.28)
+    height = HIGH * rng.uniform(0.09, 0.34)
     font, style, fill = drawer.font(height), any_style(drawer), drawer.colour(rng.random() < 0.75)
     x, y = WIDE * rng.uniform(0.35, 0.65), HIGH * rng.uniform(0.25, 0.7)
     for _ in range(int(rng.integers(1, 4))):
@@ -241,37 +265,3 @@ LAYOUTS: Mapping[str, Callable[[Drawer, Any, Any], None]] = {
     "subtitle": _subtitle, "lower_third": _lower_third, "title": _title, "credits": _credits,
     "words": _words, "list": _list, "corner": _corner, "ticker": _ticker, "poster": _poster,
 }  # fmt: skip
-
-
-def scene_text(drawer: Drawer, background: Picture) -> Picture:
-    """Text that is in the scene: on a board, turned and tilted, lit and blurred as what is around it."""
-    rng = drawer.rng
-    wide, high = int(rng.uniform(60, 220)), int(rng.uniform(24, 90))
-    light = bool(rng.random() < 0.5)
-    board = Image.new("RGB", (wide, high), drawer.colour(light))
-    draw = ImageDraw.Draw(board)
-    size = high / (1.4 if rng.random() < 0.5 else 2.8)
-    fill, y = drawer.colour(not light), high * 0.3
-    while y < high:
-        draw.text((wide / 2, y), drawer.words(1, 2), font=drawer.font(size), fill=fill, anchor="mm")
-        y += size * 1.3
-    corners = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float32)
-    turn = np.deg2rad(rng.uniform(-25, 25) if rng.random() < 0.7 else rng.uniform(-8, 8))
-    middle = np.array([rng.uniform(0.1, 0.9) * WIDE, rng.uniform(0.1, 0.9) * HIGH])
-    grown = (corners - [wide / 2, high / 2]) * rng.uniform(0.5, 1.3)
-    turned = grown @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    turned += rng.normal(0, 0.1, (4, 2)) * [wide, high]
-    matrix = cv2.getPerspectiveTransform(corners, (turned + middle).astype(np.float32))
-    lit = (
-        np.asarray(board, np.float32)
-        * np.linspace(rng.uniform(0.5, 1), rng.uniform(0.5, 1), wide)[None, :, None]
-    )
-    lit = lit * rng.uniform(0.5, 1.0) + rng.uniform(0, 30)
-    laid = cv2.warpPerspective(lit.astype(np.float32), matrix, (WIDE, HIGH))
-    alpha = cv2.warpPerspective(np.ones((high, wide), np.float32), matrix, (WIDE, HIGH))
-    blur = rng.uniform(0.6, 2.2)
-    laid, alpha = (
-        cv2.GaussianBlur(laid, (0, 0), blur),
-        cv2.GaussianBlur(alpha, (0, 0), blur)[..., None],
-    )
-    return np.clip(laid * alpha + background * (1 - alpha), 0, 255).astype(np.uint8)

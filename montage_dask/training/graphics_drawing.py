@@ -41,9 +41,12 @@ class Drawer:
 
         self._path = fonts[int(rng.integers(len(fonts)))]
         self._letters = letters(self._path)
+        self.largest = 0.0
+        """Height of the largest font that was taken since this was set to 0, in pixels of the drawn picture."""
 
     def font(self, height: float) -> Any:
         """A font whose lines are about so many pixels high; a drawer has one font."""
+        self.largest = max(self.largest, height)
         return ImageFont.truetype(self._path, max(7, round(height)))
 
     def words(self, least: int, most: int) -> str:

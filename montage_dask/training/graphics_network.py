@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from montage_dask.analysis.graphics_network import CHANNELS, HEADS, HIDDEN, PATCH, TOPS
+from montage_dask.analysis.graphics_network import (
+    CHANNELS,
+    DEEP_CHANNELS,
+    HEADS,
+    HIDDEN,
+    PATCH,
+    TOPS,
+)
 from montage_dask.training.graphics_pictures import UNKNOWN
 
 BATCH = 32
@@ -38,8 +45,12 @@ class GraphicsNetwork(nn.Module):
         self.conv2 = nn.Conv2d(two, three, 3, stride=2, padding=1)
         self.conv3 = nn.Conv2d(three, four, 3, padding=1)
         self.conv4 = nn.Conv2d(four, five, 3, padding=2, dilation=2)
+        self.conv5 = nn.Conv2d(five, DEEP_CHANNELS, 3, stride=2, padding=1)
+        self.conv6 = nn.Conv2d(DEEP_CHANNELS, DEEP_CHANNELS, 3, padding=1)
+        self.conv7 = nn.Conv2d(DEEP_CHANNELS, DEEP_CHANNELS, 3, padding=2, dilation=2)
         self.cell = nn.Linear(five, 1)
-        self.join = nn.Linear(3 * five + len(TOPS), HIDDEN)
+        self.coarse = nn.Linear(DEEP_CHANNELS, 1)
+        self.join = nn.Linear(3 * (five + DEEP_CHANNELS) + len(TOPS), HIDDEN)
         self.heads = nn.Linear(HIDDEN, HEADS)
 
     def forward(self, stills: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,18 +59,34 @@ class GraphicsNetwork(nn.Module):
         Args:
             stills: uint8 [n, height, width, 3].
         """
-        x = stills.permute(0, 3, 1, 2).float().div(255).sub(0.5)
+        return self.read(stills.permute(0, 3, 1, 2).float().div(255).sub(0.5))
+
+    def read(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Likewise.
+
+        Args:
+            x: float32 [n, 3, height, width], −0.5 … 0.5.
+        """
         x = torch.relu(self.conv0(x))
         x = torch.relu(self.conv1(x))
         x = torch.relu(self.conv2(x))
         x = x + torch.relu(self.conv3(x))
         x = x + torch.relu(self.conv4(x))
-        cells = self.cell(x.permute(0, 2, 3, 1)).squeeze(3)
-        flat = x.flatten(2)
+        deep = torch.relu(self.conv5(x))
+        deep = deep + torch.relu(self.conv6(deep))
+        deep = deep + torch.relu(self.conv7(deep))
+        x, deep = x.float(), deep.float()
+        coarse = self.coarse(deep.permute(0, 2, 3, 1)).squeeze(3).float()
+        cells = self.cell(x.permute(0, 2, 3, 1)).squeeze(3).float()
+        cells = cells + coarse.repeat_interleave(2, 1).repeat_interleave(2, 2)
         ranked = cells.flatten(1).topk(TOPS[-1] + 1, dim=1).values[:, list(TOPS)]
-        deviation = (flat.var(dim=2, correction=0) + 1e-8).sqrt()
-        joined = torch.cat([flat.mean(dim=2), flat.amax(dim=2), deviation, ranked], 1)
-        return cells, torch.as_tensor(self.heads(torch.relu(self.join(joined))))
+        pooled = []
+        for flat in (x.flatten(2), deep.flatten(2)):
+            mean = flat.mean(dim=2)
+            deviation = ((flat - mean[..., None]).square().mean(dim=2) + 1e-8).sqrt()
+            pooled += [mean, flat.amax(dim=2), deviation]
+        heads = self.heads(torch.relu(self.join(torch.cat([*pooled, ranked], 1))))
+        return cells, torch.as_tensor(heads).float()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +142,7 @@ def train_leg(
     if state is not None:
         network.load_state_dict(state["network"])
         averaged = dict(state["averaged"])
-    network.to(device)
+    network.to(device, memory_format=torch.channels_last)
     averaged = {k: v.to(device) for k, v in averaged.items()}
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
     if state is not None:
@@ -130,8 +157,9 @@ def train_leg(
         rng = np.random.default_rng([seed, 79, number])
         chosen = rng.integers(0, len(data.stills), BATCH)
         stills, cells = data.stills[chosen], data.cells[chosen]
-        # Neither mirrored nor upside down: words are not.
-        logits = network(torch.from_numpy(stills).to(device))
+        shown = lit_anew(rng, torch.from_numpy(stills).to(device))
+        with torch.autocast(device, torch.bfloat16):
+            logits = network.read(shown)
         loss = loss_of(
             logits,
             torch.from_numpy(cells).to(device),
@@ -152,6 +180,25 @@ def train_leg(
         "optimiser": optimiser.state_dict(),
     }
     return new, [round(float(np.mean(losses[i : i + 10])), 5) for i in range(0, len(losses), 10)]
+
+
+def lit_anew(rng: np.random.Generator, stills: torch.Tensor) -> torch.Tensor:
+    """Stills uint8 [n, height, width, 3] in other light and colours, as the network reads them.
+
+    Neither mirrored nor upside down: words are not.
+    """
+    count = len(stills)
+    gain = rng.uniform(0.75, 1.15, (count, 1, 1, 1)) * rng.uniform(0.85, 1.15, (count, 3, 1, 1))
+    lift = rng.uniform(-0.06, 0.06, (count, 3, 1, 1))
+    order = np.stack(
+        [rng.permutation(3) if rng.random() < 0.3 else np.arange(3) for _ in range(count)]
+    )
+    x = stills.permute(0, 3, 1, 2).float().div(255)
+    x = x[torch.arange(count)[:, None], torch.from_numpy(order)]
+    x = x * torch.from_numpy(gain).float().to(x.device) + torch.from_numpy(lift).float().to(
+        x.device
+    )
+    return x.clamp(0, 1).sub(0.5).contiguous(memory_format=torch.channels_last)
 
 
 def loss_of(
