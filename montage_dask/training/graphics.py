@@ -31,7 +31,7 @@ HELD_OUT_DRAWN = ("woven",)
 HELD_OUT_DEMOS = ("lanterns", "kaleidoscope", "tiles")
 
 PARTS = {
-    "default": {"training": 64, "validation": 8, "test": 14},
+    "default": {"training": 44, "validation": 5, "test": 8},
     "tiny": {"training": 1, "validation": 1, "test": 1},
 }
 PICTURES = {"default": 400, "tiny": 24}
@@ -65,7 +65,7 @@ class Graphics:
     name = "graphics"
     version = 3
     reads = ("picture",)
-    legs: Mapping[str, int] = {"default": 40, "tiny": 2}
+    legs: Mapping[str, int] = {"default": 26, "tiny": 2}
 
     def parts(self, seed: int, size: str, inputs: Sequence[Input]) -> tuple[Part, ...]:
         """Every sixth scene and family of fonts is kept for the test, another for validation.
