@@ -12,6 +12,7 @@ NAMES = {
     "beats": "beat tracking against librosa",
     "transcode": "windowed transcoding against one ffmpeg",
     "memory": "memory of workers and client as the source grows",
+    "picture": "junk, subjects and edits against footage whose truth is known, and what looking costs",
     "guard": "false alarms, wrong pictures that are told, and what it costs to look",
     "effects": "CPU time of stabilising and grading, per frame",
     "gpu": "what a GPU does for scenes, beats, upscaling, encoding and montages",

@@ -31,7 +31,7 @@ HELD_OUT_DRAWN = ("woven",)
 HELD_OUT_DEMOS = ("lanterns", "kaleidoscope", "tiles")
 
 PARTS = {
-    "default": {"training": 44, "validation": 5, "test": 8},
+    "default": {"training": 80, "validation": 8, "test": 12},
     "tiny": {"training": 1, "validation": 1, "test": 1},
 }
 PICTURES = {"default": 400, "tiny": 24}
@@ -45,7 +45,7 @@ MOST_FONTS = {True: 420, False: 80}
 MOST_CUTS = 2
 """Of a family."""
 
-SURFACES_SHARE = 0.08
+SURFACES_SHARE = 0.14
 """Of the backgrounds: patterns that look like text and are none."""
 
 TEXT, CARD = 0, 1
@@ -63,9 +63,9 @@ class Graphics:
     """See `recipe.Recipe`."""
 
     name = "graphics"
-    version = 3
+    version = 4
     reads = ("picture",)
-    legs: Mapping[str, int] = {"default": 26, "tiny": 2}
+    legs: Mapping[str, int] = {"default": 40, "tiny": 2}
 
     def parts(self, seed: int, size: str, inputs: Sequence[Input]) -> tuple[Part, ...]:
         """Every sixth scene and family of fonts is kept for the test, another for validation.
@@ -285,7 +285,12 @@ def _backgrounds(parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> Ba
         photographed,
         soft,
     )
-    from montage_dask.training.graphics_signs import HELD_OUT_SURFACES, SURFACES, surface
+    from montage_dask.training.graphics_signs import (
+        HELD_OUT_SURFACES,
+        PICTURED,
+        SURFACES,
+        surface,
+    )
 
     sources = parameters["sources"]
     surfaces = HELD_OUT_SURFACES + SURFACES if parameters["held_out"] else SURFACES
@@ -305,8 +310,9 @@ def _backgrounds(parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> Ba
         chance = rng.random()
         if chance < SURFACES_SHARE:
             kind = surfaces[int(rng.integers(len(surfaces)))]
-            return [surface(rng, STAGE_HIGH, STAGE_WIDE, kind)], UNKNOWN
-        if sources and chance < 0.84:
+            label = 0 if kind in PICTURED else UNKNOWN
+            return [surface(rng, STAGE_HIGH, STAGE_WIDE, kind)], label
+        if sources and chance < 0.85:
             return [photographed(rng, photo(sources[int(rng.integers(len(sources)))]))], 0
         if chance < 0.88:
             return [soft(rng)], 0

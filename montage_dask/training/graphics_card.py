@@ -15,6 +15,12 @@ def card(training: Mapping[str, Any]) -> str:
     from montage_dask.training.graphics import HELD_OUT_DEMOS, HELD_OUT_DRAWN, NAMES, PICTURES
     from montage_dask.training.graphics_captions import CAPTIONS, HELD_OUT_CAPTIONS
     from montage_dask.training.graphics_cards import CARDS, HELD_OUT_CARDS
+    from montage_dask.training.graphics_signs import (
+        HELD_OUT_SIGNS,
+        HELD_OUT_SURFACES,
+        SIGNS,
+        SURFACES,
+    )
 
     thresholds = training["chosen"]["thresholds"]
     parts, each = training["parts"], PICTURES[training["size"]]
@@ -27,7 +33,7 @@ def card(training: Mapping[str, Any]) -> str:
     if training["start_weights"]:
         command += f" --weights {training['start_weights']}"
     rows = "".join(
-        f"| {name} | {v['pictures']} | {v['precision']:.3f} | {v['recall']:.3f} |\n"
+        f"| {name} | {v['pictures']} | {v['without']} | {v['ignored']} | {v['precision']:.3f} | {v['recall']:.3f} |\n"
         for name, v in training["figures"].items()
     )
     own = f"{len(training['data'])} photographs"
@@ -51,17 +57,21 @@ slides, screens) and no picture of anything, and which of its 18×32 cells hold 
 **Data.** {parts["training"]} parts for training, {parts["validation"]} for validation, {parts["test"]} for the test, of {each}
 pictures each. All text and all cards are drawn, so where they are is known: {", ".join((*CAPTIONS, *CARDS))}.
 Backgrounds are {own} given with `--data`, the scenes of `--demo`, and drawn ones. Words are random letters in the fonts of the
-machine and of matplotlib. Signs and plates that belong to the scene are drawn, too, and count as none.
+machine and of matplotlib. What belongs to the scene ({", ".join(SIGNS)}) and surfaces that look like text
+({", ".join(dict.fromkeys(SURFACES))}) are drawn, too, and count as none.
 
-**Held out** for the test: photographs and families of fonts by their content and name (every sixth; another sixth for
-validation), the layouts {", ".join((*HELD_OUT_CAPTIONS, *HELD_OUT_CARDS))},
+**Held out** for the test: scenes photographed and families of fonts by name (every sixth; another sixth for
+validation), the layouts {", ".join((*HELD_OUT_CAPTIONS, *HELD_OUT_CARDS, *HELD_OUT_SIGNS, *HELD_OUT_SURFACES))},
 the scenes {", ".join((*HELD_OUT_DRAWN, *HELD_OUT_DEMOS))}.
 Thresholds were chosen on the validation split: {chosen}.
 
 ## Figures on the test split
 
-| | pictures with it | precision | recall |
-| --- | ---: | ---: | ---: |
+Looks at made shots of eight looks, half a second apart: a camera moves, text comes and goes. Each look counts once, as the
+analysis decides on it by all of its shot. Ignored: words that nobody could read in the still, or too few.
+
+| | looks with it | without | ignored | precision | recall |
+| --- | ---: | ---: | ---: | ---: | ---: |
 {rows}
 ## Limits
 

@@ -34,7 +34,7 @@ LEAST_AREA = 0.009
 LEAST_FONT = 4.5
 """Pixels of a still, as sharp as it is, below which a font cannot be told from a texture: teaches nothing."""
 
-LEAST_SEEN, LEAST_OVER = 9.0, 0.6
+LEAST_SEEN, LEAST_OVER = 14.0, 0.9
 """Grey levels, and share of what lies below, by which a cell under words must differ from the same without them to be read."""
 
 

@@ -25,10 +25,10 @@ Picture = NDArray[np.uint8]
 LOOKS = 8
 """Of a shot in the validation and test splits; those of training are one look long."""
 
-CARD_SHARE, TEXT_SHARE = 0.25, 0.38
+CARD_SHARE, TEXT_SHARE = 0.22, 0.36
 """Of the shots."""
 
-SIGNED = 0.24
+SIGNED = 0.33
 """Share of the shots with signs."""
 
 Background = Callable[[np.random.Generator, int], tuple[list[Picture], int]]

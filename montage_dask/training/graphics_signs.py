@@ -18,9 +18,23 @@ SIGNS = ("board", "front", "cover", "plate", "jersey")
 HELD_OUT_SIGNS = ("poster",)
 """Only the test knows these."""
 
-SURFACES = ("brick", "lattice", "windows", "leaves", "neon", "stripes")
+SURFACES = (
+    "brick",
+    "lattice",
+    "windows",
+    "leaves",
+    "neon",
+    "stripes",
+    "strokes",
+    "tiles",
+    "wall",
+    "wall",
+)
 HELD_OUT_SURFACES = ("pebbles",)
 """Only the test knows these."""
+
+PICTURED = ("leaves", "strokes", "tiles", "wall", "pebbles")
+"""So much like what a camera sees that they are no cards."""
 
 
 def _text(
@@ -139,7 +153,7 @@ def _things(
 def surface(rng: np.random.Generator, rows: int, columns: int, kind: str) -> Picture:
     """A surface with a pattern, lit and seen from somewhere: uint8 [rows, columns, 3]."""
     made = _SURFACES[kind](rng, rows, columns)
-    if kind not in ("neon", "leaves") and rng.random() < 0.75:
+    if kind not in ("neon", "leaves", "wall") and rng.random() < 0.75:
         corners = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float32)
         away = corners + rng.uniform(0, 0.5, (4, 2)) * [columns, rows] * np.array(
             [[-1, -1], [1, -1], [1, 1], [-1, 1]]
@@ -278,7 +292,72 @@ def _pebbles(rng: np.random.Generator, rows: int, columns: int) -> Floats:
     return made
 
 
+def _strokes(rng: np.random.Generator, rows: int, columns: int) -> Floats:
+    """Short strokes along a field: brushwork, bark, fur, trees."""
+    made, base = _plain(rng, rows, columns)
+    length, width = rng.uniform(6, 60), int(rng.integers(1, 7))
+    turn, bend = rng.uniform(0, np.pi), rng.uniform(0, 3)
+    for _ in range(int(rng.integers(200, 700))):
+        x, y = rng.uniform(0, 1, 2) * [columns, rows]
+        angle = turn + bend * np.sin(x / columns * 5) * np.cos(y / rows * 4) + rng.normal(0, 0.15)
+        c = np.clip(base + rng.normal(0, 55) + rng.normal(0, 18, 3), 0, 255).tolist()
+        dx, dy = length * rng.uniform(0.4, 1.3) * np.array([np.cos(angle), np.sin(angle)])
+        cv2.line(made, (int(x), int(y)), (int(x + dx), int(y + dy)), c, width, cv2.LINE_AA)
+    return made
+
+
+def _tiles(rng: np.random.Generator, rows: int, columns: int) -> Floats:
+    """Plates with six corners, each shaded a little, with dark gaps."""
+    made, base = _plain(rng, rows, columns)
+    made *= rng.uniform(0.05, 0.5)
+    r = rng.uniform(10, 70)
+    corners = np.deg2rad(np.arange(6) * 60 + rng.choice([0, 30]))
+    for row, y in enumerate(np.arange(0, rows + r, r * 1.6)):
+        for x in np.arange((row % 2) * r * 0.95, columns + r, r * 1.9):
+            c = np.clip(base * rng.uniform(0.8, 1.15), 0, 255).tolist()
+            hexagon = np.stack([x + 0.9 * r * np.cos(corners), y + 0.9 * r * np.sin(corners)], 1)
+            cv2.fillPoly(made, [hexagon.astype(np.int32)], c, cv2.LINE_AA)
+    return made
+
+
+def _wall(rng: np.random.Generator, rows: int, columns: int) -> Floats:
+    """A wall, a floor or a road, smooth but for light, with a few shaded things before it."""
+    made, base = _plain(rng, rows, columns)
+    floor = int(rows * rng.uniform(0.4, 1.1))
+    made[floor:] = np.clip(base * rng.uniform(0.6, 1.4), 0, 255)
+    made = cv2.GaussianBlur(made, (0, 0), rng.uniform(0.5, 4))
+    shade = np.linspace(rng.uniform(0.7, 1.3), rng.uniform(0.7, 1.3), columns, dtype=np.float32)
+    for _ in range(int(rng.integers(0, 5))):
+        wide, high = rng.uniform(0.04, 0.3, 2) * [columns, 2 * rows]
+        x, y = rng.uniform(0, 1) * columns, rows * rng.uniform(0.3, 1)
+        thing = np.zeros((rows, columns), np.float32)
+        if rng.random() < 0.5:
+            cv2.ellipse(
+                thing,
+                ((x, y - high / 2), (wide, high), float(rng.normal(0, 8))),
+                1.0,
+                -1,
+                cv2.LINE_AA,
+            )
+        else:
+            cv2.rectangle(
+                thing, (int(x - wide / 2), int(y - high)), (int(x + wide / 2), int(y)), 1.0, -1
+            )
+        shadow = np.roll(
+            cv2.GaussianBlur(thing, (0, 0), rng.uniform(3, 15)), int(rng.normal(0, 12)), 1
+        )
+        made *= (1 - rng.uniform(0.1, 0.5) * shadow)[..., None]
+        round_ = 0.6 + 0.5 * np.sin(
+            (np.arange(columns) - x) / wide * 2.5 + rng.uniform(-1, 1)
+        ).astype(np.float32)
+        colour = rng.uniform(20, 235, 3).astype(np.float32)
+        weight = cv2.GaussianBlur(thing, (0, 0), rng.uniform(0.5, 1.5))[..., None]
+        made = made * (1 - weight) + colour * round_[None, :, None] * weight
+    result: Floats = np.clip(made * shade[None, :, None], 0, 255)
+    return result
+
+
 _SURFACES: Mapping[str, Callable[[np.random.Generator, int, int], Floats]] = {
-    "brick": _brick, "lattice": _lattice, "windows": _windows, "leaves": _leaves, "neon": _neon, "stripes": _stripes,
+    "brick": _brick, "lattice": _lattice, "windows": _windows, "leaves": _leaves, "neon": _neon, "stripes": _stripes, "strokes": _strokes, "tiles": _tiles, "wall": _wall,
     "pebbles": _pebbles,
 }  # fmt: skip

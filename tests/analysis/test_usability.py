@@ -10,7 +10,7 @@ from made_source import made_source
 
 from montage_dask.analysis import features, looks
 from montage_dask.analysis.strip import Strip, create_strip, write_frames
-from montage_dask.analysis.usability import KINDS, covered_seconds, find_unusable
+from montage_dask.analysis.usability import KINDS, covered_seconds, find_unusable, overlaid
 from montage_dask.media.index import FrameIndex
 
 RATE = 25
@@ -140,3 +140,30 @@ def test_every_kind_has_words_and_a_setting():
 
     assert WORDS.keys() == set(KINDS)
     assert all(f"`{kind}`" in SETTINGS["allow"].form for kind in KINDS)
+
+
+def _looks(text, card=0.0, flat=0.0):
+    text = np.asarray(text, float)
+    ones = np.ones_like(text)
+    return np.rint(255 * np.stack([text, card * ones, flat * ones], 1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("likely", "there"),
+    [
+        ((0.0, 0.1, 0.0, 0.0), (0, 0, 0, 0)),
+        ((0.0, 0.93, 0.1, 0.0), (0, 0, 0, 0)),  # one look alone that is hardly sure
+        ((0.0, 1.0, 0.0, 0.0), (0, 1, 0, 0)),  # one look alone that is sure
+        ((0.0, 0.95, 0.96, 0.95), (0, 1, 1, 1)),  # several that are hardly sure
+        ((1.0, 0.8, 1.0, 0.0), (1, 1, 1, 0)),  # somebody walks through a title
+        ((1.0, 1.0, 1.0, 1.0), (1, 1, 1, 1)),
+    ],
+)
+def test_looks_of_a_shot_are_decided_together(likely, there):
+    found = overlaid(_looks(likely), (0.9, 0.9))
+    assert found["text"].tolist() == [bool(v) for v in there]
+    assert not found["card"].any()
+
+
+def test_no_looks_are_no_text():
+    assert len(overlaid(_looks([]), (0.9, 0.9))["text"]) == 0
