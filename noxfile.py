@@ -1,4 +1,4 @@
-"""The tasks of a contributor: `nox -s check`, `test`, `test_all`, `docs`, `bench -- NAME`, in the environment that nox is started in."""
+"""The tasks of a contributor: `nox -s check`, `test`, `test_all`, `docs`, `bench -- NAME`; nox's own environment is used."""
 
 from __future__ import annotations
 
