@@ -78,7 +78,7 @@ def test_the_second_job_at_an_output_is_told_who_is_there(tiny, tmp_path, slow):
         assert not (tmp_path / "more.mp4").exists()
     finally:
         first.kill()
-        first.communicate()
+        first.communicate(timeout=60)
     done = montage(*command(tiny, output))
     assert done.code == 0, done.stderr
     assert sorted(p.name for p in tmp_path.glob(".*")) == [".montage"]
@@ -108,7 +108,7 @@ def test_two_batches_in_one_folder(tiny, tmp_path, slow):
         assert "is in use by process" in second.stderr
     finally:
         first.kill()
-        first.communicate()
+        first.communicate(timeout=60)
 
 
 HOLD = """
