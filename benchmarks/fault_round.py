@@ -241,12 +241,12 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
-def gone(found: Callable[[], list[psutil.Process]]) -> list[str]:
-    """What is still found a while after the end of a run, by its command."""
+def gone(found: Callable[[], Sequence[psutil.Process | str]]) -> list[str]:
+    """What is still found a while after the end of a run: files, or processes by their commands."""
     end = time.monotonic() + GONE_SECONDS
     while (left := found()) and time.monotonic() < end:
         time.sleep(0.05)
-    return [" ".join(command_of(p))[:100] for p in left]
+    return [p if isinstance(p, str) else " ".join(command_of(p))[:100] for p in left]
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:

@@ -216,7 +216,7 @@ class Bench:
                 if code:
                     note += f"; then exit code {code}: " + " | ".join(job.words[-2:])
             same = code == 0 and frames_hash(job.output) == self.hash
-            left = job.leftovers()
+            left = gone(job.leftovers)
         note += "".join(f"; {o}" for o in [*orphans, *left][:3])
         result = Result(
             name, seed, same, as_told, len(orphans), len(left),

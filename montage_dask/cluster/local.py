@@ -95,7 +95,7 @@ def _shared(memory_limit: int) -> dict[str, Any]:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Threads and processes that are started in the block, and theirs, do not hear Ctrl-C, nor that the terminal is gone: it tells
+    """Threads and processes started in the block, and theirs, do not hear Ctrl-C, nor that the terminal is gone: it tells
     all processes of a job, and the job ends its workers in good order."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
