@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +23,9 @@ from montage_dask.commands.shared import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTE
 from montage_dask.commands.training import train
 from montage_dask.commands.worker import op, worker
 from montage_dask.errors import MontageError, UsageError
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 
 @click.group(name="montage", context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,14 +61,38 @@ def _stop(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+AGAIN_SECONDS = 0.05
+
+
+def _unheard(told: UnraisableHookArgs) -> None:
+    """An interrupt that came within a destructor or a callback of the garbage collector goes no further: it is sent once more.
+
+    What else such code says after that is what the interrupt has left behind.
+    """
+    if not _stopping:
+        sys.__unraisablehook__(told)
+    elif issubclass(told.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+
+
+def _stop_again(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def listen() -> None:
+    """A terminated job, or one whose terminal is gone, is an interrupted one: it stops its workers and keeps what is done."""
+    sys.unraisablehook = _unheard
+    signal.signal(signal.SIGALRM, _stop_again)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _stop)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code. Errors are one line; details are in the log."""
     # For whatever Python this process starts (workers, nannies, helpers of multiprocessing): they begin in the current folder.
     os.environ["PYTHONSAFEPATH"] = "1"
-    # A terminated job, or one whose terminal is gone, is an interrupted one: it stops its workers and keeps what is done.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, _stop)
+    listen()
     try:
         code = cli.main(args=arguments, prog_name="python -m montage_dask", standalone_mode=False)
     except UsageError as error:

@@ -14,6 +14,7 @@ from montage_dask.errors import (
     MediaError,
     MontageError,
     NothingToDoError,
+    StoreError,
 )
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
@@ -188,7 +189,13 @@ def probe_all(
 
 
 def reason_of(error: MontageError | None) -> str:
-    """Why a file cannot be used, without its name."""
+    """Why a file cannot be used, without its name.
+
+    Raises:
+        StoreError: that is the reason. A full disk or a store that nobody may write into says nothing of the file.
+    """
+    if isinstance(error, StoreError):
+        raise error
     return error.reason if isinstance(error, MediaError) else str(error)
 
 
