@@ -11,7 +11,11 @@ from montage_dask.records import Music, Section
 RATE = 48_000
 BAR = RATE
 """Four quick beats: a song of forty bars is short to work on."""
-ROOTS = {"I": (220, 220, 196, 196), "A": (220, 262, 196, 247), "B": (330, 294, 349, 262), "C": (165, 185, 147, 139), "E": (220, 196, 175, 220)}  # fmt: skip
+ROOTS = {
+    "I": (220, 220, 196, 196), "A": (220, 262, 196, 247), "B": (330, 294, 349, 262), "C": (165, 185, 147, 139),
+    "E": (220, 196, 175, 220),
+}  # fmt: skip
+"""Hertz of the chords of four bars."""
 LABELS = {"I": "intro", "A": "high", "B": "low", "C": "drop", "E": "outro"}
 ENERGY = {"I": 0.3, "A": 0.7, "B": 0.4, "C": 0.95, "E": 0.3}
 FIRST = RATE // 4
@@ -24,8 +28,9 @@ def bar_of(letter, number):
     random = np.random.default_rng([ord(letter), number % 8])
     root = ROOTS[letter][number % 4]
     out = np.zeros((BAR, 2))
+    edge = np.minimum(1, t / 0.005) * np.minimum(1, (t[-1] - t) / 0.02)
     for k, level in ((1, 0.12), (1.26, 0.08), (1.5, 0.08), (2 + number % 8 * 0.125, 0.05)):
-        wave = np.sin(2 * np.pi * root * k * t) * np.exp(-t / 0.8) * np.minimum(1, t / 0.005)
+        wave = np.sin(2 * np.pi * root * k * t) * np.exp(-t / 0.8) * edge
         out += level * ENERGY[letter] * wave[:, None] * [1.0, 0.8]
     for beat in range(4):
         at, length = beat * BAR // 4, BAR // 10

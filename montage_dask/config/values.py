@@ -84,7 +84,7 @@ def positive_seconds(value: Any) -> Fraction:
     return result
 
 
-@kind("`auto`, or time: seconds, `1:30` or `0:01:30.5`, up to 24 hours")
+@kind("time: seconds, `1:30` or `0:01:30.5`, up to 24 hours; or `auto`")
 def seconds_or_auto(value: Any) -> Fraction | str:
     """As `seconds`, or "auto"."""
     return "auto" if value == "auto" else seconds(value)

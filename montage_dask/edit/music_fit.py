@@ -177,10 +177,12 @@ def choose_joins(costs: Doubles, lines: Doubles, *, kept: int, played: float) ->
         origin = sources[to, pick[to]]
         _reach(best, exact, came, row, origin, to, landing[to], cost[to], run[to], to, unit)
     ends = np.flatnonzero(np.isfinite(best[:, count]))
-    ends = ends[np.abs(exact[ends, count] - played) <= bar * 0.51]
+    off = np.abs(exact[ends, count] - played) / bar
+    # Where bars are not all of one length, half a bar may not be there: then what is nearest.
+    near = off <= 0.51 if (off <= 0.51).any() else off <= min(0.75, off.min(initial=1.0))
+    ends, off = ends[near], off[near]
     if not len(ends):
         return None
-    off = np.abs(exact[ends, count] - played) / bar
     row, line = int(ends[np.argmin(best[ends, count] + 0.1 * off)]), count
     joins: list[Join] = []
     while row > 0:

@@ -76,7 +76,7 @@ def _scored(
     curve: np.ndarray[tuple[int], np.dtype[np.float64]],
     phrases: frozenset[Fraction],
 ) -> tuple[float, Fraction, list[str]]:
-    near = bar / 4
+    near = bar / 2
     length = end - start
     opening = _mean(curve, start, start + OPENING_BARS * bar)
     entered = next((s for s in music.sections if abs(s.start_seconds - start) <= near), None)
@@ -111,7 +111,7 @@ def _climax(music: Music, start: Fraction, end: Fraction, bar: Fraction) -> Sect
     found = [
         section
         for before, section in zip((None, *music.sections), music.sections, strict=False)
-        if start - bar / 4 <= section.start_seconds <= end - bar
+        if start - bar / 2 <= section.start_seconds <= end - bar
         and (
             section.label == "drop"
             or (before is not None and section.energy - before.energy >= RISE)

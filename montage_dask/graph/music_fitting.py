@@ -56,7 +56,8 @@ def choose(job: JobSpec, music: Music, settings: Settings) -> Choice:
         music: the analysis of its track.
         settings: of that analysis.
     """
-    duration, notes = job["duration"], ()
+    duration = job["duration"]
+    notes: tuple[str, ...] = ()
     if job["start"] == AUTO:
         start = Fraction(0)
         notes = (NO_WINDOW,)

@@ -15,15 +15,16 @@ def _music_fit(request: Request, context: Context) -> dict[str, Any]:
 
     from montage_dask.analysis.bar_features import bar_features
     from montage_dask.analysis.onset import onset_envelopes
-    from montage_dask.edit.music_fit import bars_for, choose_joins, join_costs, told
+    from montage_dask.edit.music_fit import Join, bars_for, choose_joins, join_costs, told
     from montage_dask.media.audio import mono_blocks
     from montage_dask.media.loudness import measure_loudness
     from montage_dask.media.probe import fingerprint
     from montage_dask.render import music_fit
+    from montage_dask.render.source_sound import SAMPLE_RATE
 
     p, path = request.parameters, request.paths["path"]
     music = from_json(Music, request.paths["music"])
-    start, wish, rate = Fraction(p["start"]), Fraction(p["duration"]), music_fit.SAMPLE_RATE
+    start, wish, rate = Fraction(p["start"]), Fraction(p["duration"]), SAMPLE_RATE
     output = context.file(request, ".wav")
     with (
         writing(output) as part,
@@ -32,7 +33,7 @@ def _music_fit(request: Request, context: Context) -> dict[str, Any]:
         end_sample = track.end_sample
         end = Fraction(end_sample, rate)
         bars = bars_for(music, start, end, wish)
-        joins = None
+        joins: list[Join] | None = None
         if bars is not None:
             lines = np.array([float(s) for s in bars.lines_seconds])
             played = float(wish - (end - start)) + lines[-1] - lines[0]

@@ -65,17 +65,15 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         track = probe_audio(music)
     except MontageError as error:
         raise NothingToDoError(f"the music cannot be used: {error}") from error
+    known = _heard(music, settings, driver)
     if timeline is None:
         job, direction = _directed(job, driver, survey, settings, float(track.duration_seconds))
-        length, notes, fits = expected(
-            job, _heard(music, settings, driver), track.duration_seconds, settings, driver.store
-        )
+        planned, notes, fits = expected(job, known, track.duration_seconds, settings, driver.store)
         fps, width, height = job.fps, job.width, job.height
     else:
-        direction, length = None, timeline.frames / timeline.fps
+        direction, planned = None, timeline.frames / timeline.fps
         notes, fits = timeline.notes, False
         fps, width, height = timeline.fps, timeline.width, timeline.height
-    doubts = _heard(music, settings, driver)
     found = list(survey.clips.values())
     todo = analysis_todo(
         found if timeline is None else (), [music_request(music, settings)], settings, driver.store
@@ -99,8 +97,8 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
                 "warnings": list(source.warnings),
             }
         )
-    frames = math.ceil(length * fps) if timeline is None else timeline.frames
-    length = float(length)
+    frames = math.ceil(planned * fps) if timeline is None else timeline.frames
+    length = float(planned)
     segments = max(1, -(-frames // job["segment-frames"]))
     sources = [c.source for c in found]
     footage_seconds = float(sum(s.duration_seconds for s in sources))
@@ -146,7 +144,7 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         "music": {
             "path": music,
             "duration_seconds": float(track.duration_seconds),
-            "warnings": list(doubts.warnings) if doubts is not None else [],
+            "warnings": list(known.warnings) if known is not None else [],
         },
         "notes": list(notes),
         "montage": {
