@@ -15,9 +15,10 @@ from jobs import make_track
 from made_small import SMALL
 
 from montage_dask import Job, Timeline
-from montage_dask.commands import cli
-from montage_dask.media.audio import raw_sound
+from montage_dask.cli import cli
+from montage_dask.media.audio import decode_mono, raw_sound
 from montage_dask.report.otioz import write_otioz
+from montage_dask.report.pictures import WAVE_RATE, peaks
 
 RATE = 48_000
 OPTIONS = {**SMALL, "allow": "all", "bpm": 240, "beats_per_bar": 4}
@@ -66,10 +67,9 @@ def test_a_fitted_track_is_what_is_heard_and_shown(fitted, track):
     assert abs(period - round(period)) * 0.25 < 0.026
     assert np.abs(np.diff(beats) - 0.25).max() < 0.026
     # What is drawn is what is played.
-    wave = np.array(summary["heard"]["waveform"])
-    mono = np.abs(played.mean(1))[: len(played) // len(wave) * len(wave)]
-    loud = mono.reshape(len(wave), -1).max(1)
-    assert np.corrcoef(wave, loud)[0, 1] > 0.9
+    count = int(summary["duration_seconds"] * WAVE_RATE)
+    assert summary["heard"]["waveform"] == peaks(decode_mono(music, WAVE_RATE)[:count])
+    assert summary["heard"]["waveform"] != peaks(decode_mono(track, WAVE_RATE)[:count])
 
 
 def test_the_sound_of_the_file_is_the_fitted_track_with_its_own_ending(fitted):
@@ -124,7 +124,10 @@ def test_a_changed_file_is_heard_as_it_is(fitted, tmp_path):
     assert loaded.music.duration_seconds == pytest.approx(10, abs=0.1)
 
 
-@pytest.mark.parametrize("pieces", [[], [{"start_sample": 9, "stop_sample": 3}], [{"start_sample": 0, "stop_sample": 10**14}], "x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "pieces",
+    [[], [{"start_sample": 9, "stop_sample": 3}], [{"start_sample": 0, "stop_sample": 10**14}], 7],
+)
 def test_damaged_pieces_are_refused(fitted, tmp_path, pieces):
     from montage_dask.errors import UsageError
 
@@ -148,11 +151,11 @@ def test_all_ways_of_calling_agree(footage, track, cluster, tmp_path, more):
     options = {**OPTIONS, **more}
     job = Job(footage, track, output=tmp_path / "out.mp4", **options)
     timeline = job.edit()
-    frames = len(timeline) and timeline.record.frames
+    frames = timeline.record.frames
     plan = job.plan()
     assert plan["montage"]["frames"] == frames
-    music_notes = [n for n in timeline.notes if n in plan["notes"]]
-    assert list(plan["notes"]) == music_notes
+    assert set(plan["notes"]) <= set(timeline.notes)
+    assert bool(plan["notes"]) == ("music_fit" in more or "start" in more or frames != 11 * 25)
     if "exact" in more:
         assert frames == 11 * 25
     elif "music_fit" not in more:
@@ -169,11 +172,18 @@ def test_all_ways_of_calling_agree(footage, track, cluster, tmp_path, more):
     store = str(job.spec.store)
     by_file = Job(file, store=store, trust_job=True, performance_report=False)
     assert by_file.edit().record == timeline.record
-    words = ["plan", str(footage.patterns[0]), "--music", str(track), "-o", str(tmp_path / "out.mp4")]
+    words = [
+        "plan",
+        str(footage.patterns[0]),
+        "--music",
+        str(track),
+        "-o",
+        str(tmp_path / "out.mp4"),
+    ]
     for name, value in given.items():
         if name not in ("footage", "music", "output"):
             words += [f"--{name}"] if value is True else [f"--{name}={value}"]
-    words += ["--store", store, "--cluster", cluster.address, "--json", "-q"]
+    words += ["--store", store, "--json", "-q"]
     told = CliRunner().invoke(cli, words, standalone_mode=False)
     assert not told.exception, told.output
     by_words = json.loads(told.stdout)
@@ -181,7 +191,9 @@ def test_all_ways_of_calling_agree(footage, track, cluster, tmp_path, more):
 
 
 def test_plan_says_what_it_cannot_know_yet(footage, track, cluster, tmp_path):
-    plain = Job(footage, track, output=tmp_path / "o.mp4", **{**OPTIONS, "duration": 11, "bpm": 239})
+    plain = Job(
+        footage, track, output=tmp_path / "o.mp4", **{**OPTIONS, "duration": 11, "bpm": 239}
+    )
     assert "will end with a phrase" in plain.plan()["notes"][0]
     assert "half a bar" in plain.but(music_fit=True).plan()["notes"][0]
     rows = {o["operation"] for o in plain.but(music_fit=True).plan()["operations"]}
