@@ -269,6 +269,39 @@ class TempoAlternative:
 
 
 @dataclass(frozen=True, slots=True)
+class MusicPiece:
+    """Samples [start_sample, stop_sample) of a track."""
+
+    start_sample: int
+    stop_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class MusicFit:
+    """A track made longer or shorter at bar lines: pieces of it, one behind the other, in a file of their own."""
+
+    track: str
+    """Absolute path of the track that it is made of."""
+    track_identity: str
+    identity: str
+    """Fingerprint of the file that holds the result."""
+    sample_rate: int
+    """That pieces count in."""
+    pieces: tuple[MusicPiece, ...]
+    samples: int
+    """Length of the result: that of the pieces, and silence where an exact length wants it."""
+
+    @property
+    def joins_seconds(self) -> tuple[Fraction, ...]:
+        """Where in the result one piece follows another."""
+        found, at = [], 0
+        for piece in self.pieces[:-1]:
+            at += piece.stop_sample - piece.start_sample
+            found.append(Fraction(at, self.sample_rate))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
 class Music:
     """One track: its beats, bars, sections, energy and loudness."""
 
@@ -300,6 +333,8 @@ class Music:
     tracker: str
     """Which tracker made the beats: "network", "flux", "librosa", "beat-this", "file", "bpm"."""
     warnings: tuple[str, ...] = ()
+    fit: MusicFit | None = None
+    """Of which pieces of another track it is made; None: it is a track as it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +452,8 @@ class Timeline:
     """Output frames at the end that fade to black (the music fades with them)."""
     notes: tuple[str, ...] = ()
     """What the edit had to do without ("footage is short: …")."""
+    music_fit: MusicFit | None = None
+    """Of which pieces of a track the music is made; None: it is the track itself."""
 
     @property
     def frames(self) -> int:

@@ -147,6 +147,8 @@ def _show_plan(result: Mapping[str, Any]) -> None:
             o["reason"],
         )
     console.print(operations)
+    for note in result["notes"]:
+        console.print(printable(note), markup=False, highlight=False, soft_wrap=True)
     if result.get("director"):
         for line in direction_lines(result["director"]):
             console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -126,7 +126,15 @@ montage_options = grouped(
         default=None,
         help="Keep --duration, whatever the music does there.",
     ),
-    click.option("--start", metavar="TIME", help="Where in the music to begin."),
+    click.option(
+        "--music-fit",
+        is_flag=True,
+        default=None,
+        help="Make the track as long as --duration by joins at bar lines; its own ending stays.",
+    ),
+    click.option(
+        "--start", metavar="TIME|auto", help="Where in the music to begin; auto: its best part."
+    ),
     click.option(
         "--size",
         metavar="WxH|NAME",

@@ -84,6 +84,12 @@ def positive_seconds(value: Any) -> Fraction:
     return result
 
 
+@kind("time: seconds, `1:30` or `0:01:30.5`, up to 24 hours; or `auto`")
+def seconds_or_auto(value: Any) -> Fraction | str:
+    """As `seconds`, or "auto"."""
+    return "auto" if value == "auto" else seconds(value)
+
+
 @kind("frame rate: `25`, `29.97` or `30000/1001`; 1 to 240")
 def rate(value: Any) -> Fraction:
     """A frame rate: 25, "29.97" (taken as 30000/1001) or "24000/1001"."""

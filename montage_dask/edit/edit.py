@@ -143,6 +143,7 @@ def edit(
         beats_seconds=beats_within(music, start, frames, fps) if music.confidence > 0 else (),
         grade=grade if grade is not None else style.grade,
         notes=tuple(notes),
+        music_fit=music.fit,
     )
     # Half of the last shot is seen in full light.
     fade = min(round(Fraction(style.fade_out_seconds) * fps), events[-1].frames // 2)

@@ -12,6 +12,7 @@ from montage_dask.evaluation.score import parts_of, score_of
 from montage_dask.graph.converting import Written
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import Made
+from montage_dask.graph.music_file import MUSIC, with_music
 from montage_dask.graph.operation import Request
 from montage_dask.graph.staging import at_hand
 from montage_dask.graph.survey import Survey
@@ -48,10 +49,11 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     folder, timeline, sources = made.run_dir, made.timeline, survey.sources
     folder.mkdir(parents=True, exist_ok=True)
     assert survey.music is not None
-    write_otio(timeline, sources, survey.music, folder / "timeline.otio")
-    write_edl(timeline, sources, folder / "timeline.edl")
-    write_fcpxml(timeline, sources, survey.music, folder / "timeline.fcpxml")
-    write_xmeml(timeline, sources, survey.music, folder / "timeline.xml")
+    exported, music = with_music(timeline, survey.music, folder / MUSIC)
+    write_otio(exported, sources, music, folder / "timeline.otio")
+    write_edl(exported, sources, folder / "timeline.edl")
+    write_fcpxml(exported, sources, music, folder / "timeline.fcpxml")
+    write_xmeml(exported, sources, music, folder / "timeline.xml")
     pictures, waveform = _pictures(job, driver, survey, made)
     summary = run_summary(
         timeline,

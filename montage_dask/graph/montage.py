@@ -28,6 +28,7 @@ from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.checking import check_received, timeline_media
 from montage_dask.graph.directing import direct, directed, edited
 from montage_dask.graph.drive import Driver
+from montage_dask.graph.music_fitting import of_timeline, settle, state_of_music, track_of
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.rendering import render
 from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
@@ -166,6 +167,7 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
             match=job["match"],
         ),
     )
+    timeline = replace(timeline, notes=(*survey.music_notes, *timeline.notes))
     by_hand = [parse_focus(f) for f in job.focus]
     return reframed(timeline, survey.shots, survey.sources, fit=job["fit"], by_hand=by_hand)
 
@@ -187,8 +189,12 @@ def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
     timeline = timeline_of(job, driver, survey)
     if survey.music is None and timeline.music_path:
         analysis = Analysis(driver, Settings.of(job.settings), survey)
-        analysis.run([timeline.music_path], shots=False)
-        _use(timeline.music_path, analysis, survey, driver)
+        track = track_of(timeline)
+        analysis.run([track], shots=False)
+        _use(track, analysis, survey, driver)
+        if track != timeline.music_path and survey.music is not None:
+            survey.music = of_timeline(survey.music, timeline)
+            survey.music_state = state_of_music(timeline)
     return timeline
 
 
@@ -211,9 +217,11 @@ def timeline_of(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
         job.from_timeline, survey.sources, fps=job.fps, width=job.width, height=job.height
     )
     if job.music:
-        timeline = replace(timeline, music_path=job.music)
+        timeline = replace(timeline, music_path=job.music, music_fit=None)
     elif timeline.music_path:
         check_received(job, timeline.music_path)
+        if timeline.music_fit is not None:
+            check_received(job, timeline.music_fit.track)
     if timeline.grade.lower().endswith(".cube"):
         check_received(job, timeline.grade)
     return timeline
@@ -230,7 +238,7 @@ def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:
     """
 
     survey = prepare(job, driver)
-    job = direct(job, driver, survey)
+    job = settle(direct(job, driver, survey), driver, survey)
     return survey, [make_one(job, driver, survey, n) for n in range(job["variants"])]
 
 
@@ -241,7 +249,7 @@ def edits(job: JobSpec, driver: Driver) -> tuple[Survey, list[Timeline]]:
         MontageError: there is nothing to edit; an option is wrong.
     """
     survey = prepare(job, driver)
-    job = direct(job, driver, survey)
+    job = settle(direct(job, driver, survey), driver, survey)
     if job.from_timeline is not None:
         timelines = [_from_timeline(job, driver, survey)]
     else:

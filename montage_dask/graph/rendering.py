@@ -104,6 +104,8 @@ def audio_request(
         "frames": timeline.frames,
         "fps": str(timeline.fps),
         "fade_out_frames": timeline.fade_out_frames,
+        # With a fitted track the sound fades another way.
+        **({"fitted_samples": timeline.music_fit.samples} if timeline.music_fit else {}),
         "keep_audio": keep,
         "loudness_lufs": job["loudness-lufs"],
         "true_peak_db": job["true-peak-db"],

@@ -53,6 +53,8 @@ class Survey:
     music: Music | None = None
     music_state: Mapping[str, Any] = field(default_factory=dict)
     """The file of the music as it was analysed (see `media.probe.stat_key`): its sound must be of the same."""
+    music_notes: tuple[str, ...] = ()
+    """Which part of it is played, and why."""
     placements: tuple[Placement, ...] = ()
     """Where the analysis ran."""
     direction: Direction | None = None

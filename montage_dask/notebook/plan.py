@@ -44,6 +44,7 @@ def plan_html(plan: Mapping[str, Any]) -> str:
                 "disk": f"{estimate['disk_bytes'] / 1e6:.0f} MB of {estimate['disk_free_bytes'] / 1e9:.0f} GB free",
             }
         ),
+        lines("muted", plan.get("notes", ())),
         lines("warn", (f"skipped {Path(s['path']).name}: {s['reason']}" for s in plan["skipped"])),
         _parts(operations),
         table(("operation", "target", "resources", "tasks", "CPU s", "why there"), rows, numbers=(3, 4)),

@@ -18,7 +18,16 @@ from montage_dask.config import rate as parse_rate
 from montage_dask.config import size as parse_size
 from montage_dask.errors import UsageError, printable
 from montage_dask.received import TIMELINE_BYTES, parse_json, read_bytes
-from montage_dask.records import CUT, Event, Focus, Source, Timeline, Transition, from_json
+from montage_dask.records import (
+    CUT,
+    Event,
+    Focus,
+    MusicFit,
+    Source,
+    Timeline,
+    Transition,
+    from_json,
+)
 from montage_dask.report._otio_write import NAMESPACE
 from montage_dask.store import place_of
 from montage_dask.store.places import PROTOCOLS
@@ -26,8 +35,11 @@ from montage_dask.store.places import PROTOCOLS
 AGREEMENT_SECONDS = Fraction(1, 2000)
 """Doubles and exact fractions that differ by less mean the same time."""
 
+MOST_SAMPLES = 10**11
+"""Of music: weeks of it."""
+
 MOST_POINTS = 2000
-"""Of the way of one window."""
+"""Of the way of one window, and pieces of one track."""
 
 TRANSITIONS = ("crossfade", "dip-to-black", "dip-to-white")
 
@@ -160,7 +172,7 @@ def read_otio(
         fps = parse_rate(own.get("fps", fps))
         frame = parse_size(f"{own.get('width', width)}x{own.get('height', height)}")
         width, height = (int(side) for side in frame.split("x"))
-        music_path, start = _music_of(document, path.parent, name)
+        music_path, start, fit = _music_of(document, path.parent, name)
         if "music_start_seconds" in own:
             exact = Fraction(own["music_start_seconds"])
             start = exact if abs(exact - start) < AGREEMENT_SECONDS else start
@@ -185,6 +197,7 @@ def read_otio(
             grade=str(own.get("grade", "none")),
             fade_out_frames=int(own.get("fade_out_frames", 0)),
             notes=tuple(str(n) for n in own.get("notes", ())),
+            music_fit=fit,
         )
     except UsageError:
         raise
@@ -354,9 +367,35 @@ def _focus(stored: Event, in_seconds: Fraction, fps: Fraction) -> tuple[Focus, .
     return tuple(replace(f, frame=f.frame - moved) for f in stored.focus)
 
 
-def _music_of(document: Any, folder: Path, name: str) -> tuple[str, Fraction]:
+def _music_of(document: Any, folder: Path, name: str) -> tuple[str, Fraction, MusicFit | None]:
     for track in document.audio_tracks():
         for item in track:
             if isinstance(item, otio.schema.Clip):
-                return _path_of(item, folder, name), max(Fraction(0), _in_media(item))
-    return "", Fraction(0)
+                start = max(Fraction(0), _in_media(item))
+                return _path_of(item, folder, name), start, _fit(item, folder)
+    return "", Fraction(0), None
+
+
+def _fit(clip: Any, folder: Path) -> MusicFit | None:
+    """Of which pieces of a track the music is made. Whoever wrote it, they must be some.
+
+    Raises:
+        ValueError: they are none.
+    """
+    own = _plain(clip.media_reference.metadata.get(NAMESPACE, {}))
+    if not own.get("fit"):
+        return None
+    fit = from_json(MusicFit, own["fit"])
+    spans = [(p.start_sample, p.stop_sample) for p in fit.pieces]
+    whole = all(0 <= a < b <= MOST_SAMPLES for a, b in spans) and 0 < len(spans) <= MOST_POINTS
+    length = sum(b - a for a, b in spans)
+    if (
+        not whole
+        or not length <= fit.samples <= MOST_SAMPLES
+        or not 8000 <= fit.sample_rate <= 192000
+    ):
+        raise ValueError("the pieces of the music are damaged")
+    relative = unquote(str(own.get("relative_track", "")), errors="surrogateescape")
+    beside = os.path.abspath(os.path.join(folder, relative))
+    moved = relative and not os.path.exists(fit.track) and os.path.exists(beside)
+    return replace(fit, track=beside) if moved else fit

@@ -29,9 +29,9 @@ FLAGS: Mapping[str, str] = {
         for name in (
             "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade",
             "match", "transition", "deinterlace", "stabilise", "upscale", "upscale-model", "director", "director-url",
-            "director-model", "director-api", "keep-audio", "allow", "exact", "faces", "detector", "threshold", "tracker", "bpm",
-            "beats-per-bar", "cluster", "n-workers", "store", "beat-this-checkpoint", "tls-ca-file", "tls-cert", "tls-key",
-            "insecure",
+            "director-model", "director-api", "keep-audio", "allow", "exact", "music-fit", "faces", "detector", "threshold",
+            "tracker", "bpm", "beats-per-bar", "cluster", "n-workers", "store", "beat-this-checkpoint", "tls-ca-file", "tls-cert",
+            "tls-key", "insecure",
         )
     },
 }  # fmt: skip

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Protocol
 
-from montage_dask.records import Event, Music, Shot, Source, Timeline, to_json
+from montage_dask.records import Event, Music, MusicFit, Shot, Source, Timeline, to_json
 from montage_dask.store import Place
 from montage_dask.timecode import starts_at
 
@@ -82,6 +83,25 @@ def heard(timeline: Timeline, music: Music, waveform: Sequence[float]) -> dict[s
     }
 
 
+def fit_of(fit: MusicFit) -> dict[str, Any]:
+    """Which pieces of a track are heard, and where they are joined, in seconds."""
+    rate = fit.sample_rate
+    return {
+        "track": fit.track,
+        "duration_seconds": float(Fraction(fit.samples, rate)),
+        "sample_rate": rate,
+        "pieces": [
+            {
+                **to_json(piece),
+                "start_seconds": round(piece.start_sample / rate, 6),
+                "stop_seconds": round(piece.stop_sample / rate, 6),
+            }
+            for piece in fit.pieces
+        ],
+        "joins_seconds": [round(float(at), 6) for at in fit.joins_seconds],
+    }
+
+
 MOST_LEFT_OUT = 500
 """Stretches that a summary lists."""
 
@@ -133,7 +153,8 @@ def run_summary(
         "size": f"{timeline.width}x{timeline.height}",
         "style": timeline.style,
         "seed": timeline.seed,
-        "music": music.path,
+        "music": music.path if music.fit is None else music.fit.track,
+        "music_fit": None if music.fit is None else fit_of(music.fit),
         "tempo_bpm": round(music.tempo_bpm, 3),
         "tempo_confidence": round(music.confidence, 3),
         "beats_seconds": [round(float(b - start), 6) for b in timeline.beats_seconds],
