@@ -31,6 +31,7 @@ from montage_dask.graph.targets import place_on
 from montage_dask.graph.upscaling import CPU_SECONDS_PER_PIXEL, accelerated, upscale_place
 from montage_dask.job import JobSpec
 from montage_dask.media.audio import probe_audio
+from montage_dask.report.left_out import left_out, never_shown
 from montage_dask.store import Url
 from montage_dask.store.artefacts import free_bytes
 
@@ -69,6 +70,8 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
     else:
         direction, length = None, float(timeline.frames / timeline.fps)
         fps, width, height = timeline.fps, timeline.width, timeline.height
+    seen = Survey(dict(survey.clips) if timeline is None else {})
+    recall(seen, settings, music, driver.store)
     found = list(survey.clips.values())
     todo = analysis_todo(
         found if timeline is None else (), [music_request(music, settings)], settings, driver.store
@@ -134,10 +137,15 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         "store": str(job.store),
         "clips": clips,
         "skipped": [{"path": s.path, "reason": s.reason} for s in survey.skipped],
+        # None: it is not known before the footage is analysed.
+        "left_out": left_out(seen.shots, seen.sources, job["allow"])
+        if seen.shots or timeline is not None
+        else None,
+        "not_shown": never_shown(seen.shots, seen.sources, job["allow"]),
         "music": {
             "path": music,
             "duration_seconds": float(track.duration_seconds),
-            "warnings": _known_doubts(music, settings, driver),
+            "warnings": list(seen.music.warnings) if seen.music is not None else [],
         },
         "montage": {
             "duration_seconds": length,
@@ -167,13 +175,6 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
             "dashboard": driver.client.dashboard_link,
         },
     }
-
-
-def _known_doubts(music: str, settings: Settings, driver: Driver) -> list[str]:
-    """What an analysis of the music, if there was one, warns of."""
-    seen = Survey()
-    recall(seen, settings, music, driver.store)
-    return list(seen.music.warnings) if seen.music is not None else []
 
 
 def _directed(

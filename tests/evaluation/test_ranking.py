@@ -41,7 +41,7 @@ def montage(request):
     style, seed = request.param
     shots, sources = spoiled_footage(seed)
     track = music(45, seed=seed)
-    usable = choose_usable(shots, sources)
+    usable = choose_usable(shots)
     timeline = edit(usable.shots, sources, track, load_style(style), fps=FPS, width=64, height=36)
     return timeline, shots, sources, track
 
