@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +76,7 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     summary["placement"] = [
         {"operation": p.operation, "target": p.target, "reason": p.reason} for p in made.placements
     ]
-    figures = figures_of(timeline, survey.shots, sources, survey.music, fit=job["fit"])
-    summary["judge"] = {
-        "score": score_of(figures),
-        "parts": parts_of(figures),
-        "figures": told(figures),
-    }
+    summary["judge"] = _judged(job, survey, made)
     summary["left_out"] = left_out(survey.shots, sources, job["allow"])
     summary["not_shown"] = not_shown(unshown_of(job, survey, timeline), sources)
     summary["heard"] = heard(timeline, survey.music, waveform)
@@ -92,6 +88,27 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
         log.warning("no report", exc_info=True)
         driver.progress.note(f"no report: {error}")
     return summary
+
+
+def _judged(job: JobSpec, survey: Survey, made: Made) -> dict[str, Any]:
+    """Score, parts and figures of a montage; see docs/judge.md."""
+    assert survey.music is not None
+    figures = figures_of(
+        made.timeline,
+        survey.shots,
+        survey.sources,
+        survey.music,
+        # What the guards refuse is never finished.
+        mismatched=0 if made.guard.get("events", 0) >= len(made.timeline.events) else None,
+        fit=job["fit"],
+    )
+    if made.sound:
+        figures = replace(
+            figures,
+            loudness_lufs=round(made.sound["loudness_lufs"], 2),
+            true_peak_db=round(made.sound["true_peak_db"], 2),
+        )
+    return {"score": score_of(figures), "parts": parts_of(figures), "figures": told(figures)}
 
 
 def _pictures(

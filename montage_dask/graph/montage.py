@@ -56,6 +56,8 @@ class Made:
     """What was done to which shot, and why; for the summary."""
     guard: Mapping[str, Any] = field(default_factory=dict)
     """What the guards saw: events and frames they looked at, the worst residual, segments made again."""
+    sound: Mapping[str, Any] = field(default_factory=dict)
+    """loudness_lufs and true_peak_db of the sound."""
 
 
 def prepare(job: JobSpec, driver: Driver) -> Survey:
@@ -301,6 +303,7 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
                 rendered.placements,
                 rendered.effects,
                 rendered.guard,
+                rendered.sound,
             )
         except SourceChanged:
             raise  # whatever it is now, what was found out about it is not true any more

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from montage_dask.errors import UsageError, printable
+from montage_dask.evaluation.words import figure_lines
 from montage_dask.job import OUTPUT_FORMATS
 from montage_dask.progress_file import read_progress
 from montage_dask.received import parse_json, read_bytes
@@ -147,6 +148,7 @@ def page(summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | No
         worst=max(errors, default=None),
         middle=median(errors) if errors else None,
         pictures=pictures,
+        figures=figure_lines((summary.get("judge") or {}).get("figures", {})),
         seen=seen.drawn(summary.get("seen", ()), whole=bool(pictures["frames"])),
         links=there(folder, LINKED),
     )
