@@ -219,7 +219,7 @@ class Timeline(Sequence[Event]):
         numbers = [k for k, e in enumerate(self.events) if (e.source, e.shot) in keys]
         edited = self.record
         if numbers:
-            usable = choose_usable(left, sources, self._options.get("allow", ()))
+            usable = choose_usable(left, self._options.get("allow", ()))
             edited = hand.refill(
                 edited, numbers, usable.shots, self._shots(), sources, self.music.record, self.style
             )
@@ -380,4 +380,5 @@ class Timeline(Sequence[Event]):
     def _repr_html_(self) -> str:
         from montage_dask.notebook.timeline import timeline_html
 
-        return timeline_html(self.record, self.material, self.music)
+        allow = self._options.get("allow", ())
+        return timeline_html(self.record, self.material, self.music, allow)

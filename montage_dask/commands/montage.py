@@ -121,6 +121,8 @@ def _show_plan(result: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from montage_dask.report.left_out import left_out_lines
+
     console = Console()
     clips = Table(
         title=f"{len(result['clips'])} clips, {result['windows']} windows of {result['window_frames']} frames"
@@ -152,6 +154,11 @@ def _show_plan(result: Mapping[str, Any]) -> None:
     if result.get("director"):
         for line in direction_lines(result["director"]):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+    lines = left_out_lines(result)
+    if result["left_out"] is None:
+        lines = ["what of the footage is left out is known once it is analysed (analyse, run)"]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for warning in result["music"]["warnings"]:
         console.print(f"music: {warning}", markup=False, highlight=False, soft_wrap=True)
     montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]

@@ -14,6 +14,7 @@ from montage_dask.edit.choose import FIRST, LAST, Pin, filter_shots, parse_selec
 from montage_dask.edit.edit import edit
 from montage_dask.edit.reframe import parse_focus, reframed
 from montage_dask.edit.styles import load_style
+from montage_dask.edit.unshown import notes_on_unshown, unshown
 from montage_dask.edit.usable import choose_usable
 from montage_dask.errors import (
     MediaError,
@@ -26,7 +27,7 @@ from montage_dask.errors import (
 )
 from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.checking import check_received, timeline_media
-from montage_dask.graph.directing import direct, directed, edited
+from montage_dask.graph.directing import Directed, direct, directed, edited
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.music_fitting import of_timeline, settle, state_of_music, track_of
 from montage_dask.graph.placement import Placement
@@ -56,6 +57,8 @@ class Made:
     """What was done to which shot, and why; for the summary."""
     guard: Mapping[str, Any] = field(default_factory=dict)
     """What the guards saw: events and frames they looked at, the worst residual, segments made again."""
+    sound: Mapping[str, Any] = field(default_factory=dict)
+    """loudness_lufs and true_peak_db of the sound."""
 
 
 def prepare(job: JobSpec, driver: Driver) -> Survey:
@@ -133,19 +136,11 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
         NothingToDoError: the selectors leave nothing.
     """
     assert survey.music is not None
-    shots = filter_shots(
-        survey.shots,
-        survey.sources,
-        [parse_selector(s) for s in job.include],
-        [parse_selector(s) for s in job.exclude],
-    )
-    if not shots:
-        raise NothingToDoError("--include and --exclude leave no shot")
+    offered = _offered(job, survey)
     pins = _pins(job, survey)
     # What is pinned, by the director too, is shown whatever it is.
-    wanted = directed(survey.direction, shots, load_style(job["style"]))
-    usable = choose_usable(wanted.shots, survey.sources, job["allow"])
-    wanted = replace(wanted, shots=usable.shots, notes=(*usable.notes, *wanted.notes))
+    usable = choose_usable(offered.shots, job["allow"])
+    wanted = replace(offered, shots=usable.shots, notes=(*usable.notes, *offered.notes))
     timeline = edited(
         wanted,
         pins,
@@ -167,9 +162,32 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
             match=job["match"],
         ),
     )
-    timeline = replace(timeline, notes=(*survey.music_notes, *timeline.notes))
+    gone = unshown(timeline, survey.shots, offered.shots, survey.sources, job["allow"])
+    more = notes_on_unshown(gone, survey.sources)
+    timeline = replace(timeline, notes=(*survey.music_notes, *timeline.notes, *more))
     by_hand = [parse_focus(f) for f in job.focus]
     return reframed(timeline, survey.shots, survey.sources, fit=job["fit"], by_hand=by_hand)
+
+
+def _offered(job: JobSpec, survey: Survey) -> Directed:
+    """What selectors and a brief leave of the footage."""
+    shots = filter_shots(
+        survey.shots,
+        survey.sources,
+        [parse_selector(s) for s in job.include],
+        [parse_selector(s) for s in job.exclude],
+    )
+    if not shots:
+        raise NothingToDoError("--include and --exclude leave no shot")
+    return directed(survey.direction, shots, load_style(job["style"]))
+
+
+def unshown_of(job: JobSpec, survey: Survey, timeline: Timeline) -> dict[str, str]:
+    """Why nothing of a clip is shown, by its identity; nothing is known of a timeline that was read from a file."""
+    if job.from_timeline is not None:
+        return {}
+    offered = _offered(job, survey).shots
+    return unshown(timeline, survey.shots, offered, survey.sources, job["allow"])
 
 
 def _pins(job: JobSpec, survey: Survey) -> tuple[Pin, ...]:
@@ -292,6 +310,7 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
                 rendered.placements,
                 rendered.effects,
                 rendered.guard,
+                rendered.sound,
             )
         except SourceChanged:
             raise  # whatever it is now, what was found out about it is not true any more

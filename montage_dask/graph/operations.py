@@ -252,7 +252,7 @@ def _pictures(request: Request, context: Context) -> dict[str, Any]:
 
     paths = request.paths
     music = from_json(Music, paths["music"])
-    waveform = draw_run(
+    waveform, cells = draw_run(
         # Parameters say where the music was found, paths where it is.
         replace(from_json(Timeline, request.parameters["timeline"]), music_path=music.path),
         paths["sources"],
@@ -261,7 +261,7 @@ def _pictures(request: Request, context: Context) -> dict[str, Any]:
         contact_sheet_path=Path(paths["outputs"]["contact_sheet"]),
         timeline_path=Path(paths["outputs"]["timeline"]),
     )
-    return {"waveform": waveform}
+    return {"waveform": waveform, "cells": cells}
 
 
 def _stills(request: Request, context: Context) -> dict[str, Any]:

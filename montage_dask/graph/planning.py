@@ -34,6 +34,7 @@ from montage_dask.graph.upscaling import CPU_SECONDS_PER_PIXEL, accelerated, ups
 from montage_dask.job import JobSpec
 from montage_dask.media.audio import probe_audio
 from montage_dask.records import Music
+from montage_dask.report.left_out import left_out, never_shown
 from montage_dask.store import Url
 from montage_dask.store.artefacts import free_bytes
 
@@ -74,6 +75,8 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         direction, planned = None, timeline.frames / timeline.fps
         notes, fits = timeline.notes, False
         fps, width, height = timeline.fps, timeline.width, timeline.height
+    seen = Survey(dict(survey.clips) if timeline is None else {})
+    recall(seen, settings, music, driver.store)
     found = list(survey.clips.values())
     todo = analysis_todo(
         found if timeline is None else (), [music_request(music, settings)], settings, driver.store
@@ -141,6 +144,11 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         "store": str(job.store),
         "clips": clips,
         "skipped": [{"path": s.path, "reason": s.reason} for s in survey.skipped],
+        # None: it is not known before the footage is analysed.
+        "left_out": left_out(seen.shots, seen.sources, job["allow"])
+        if seen.shots or timeline is not None
+        else None,
+        "not_shown": never_shown(seen.shots, seen.sources, job["allow"]),
         "music": {
             "path": music,
             "duration_seconds": float(track.duration_seconds),

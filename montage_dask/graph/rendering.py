@@ -16,7 +16,7 @@ from montage_dask.graph.drive import Driver, Feed
 from montage_dask.graph.effects import improve
 from montage_dask.graph.encoding import choices, encoder_parameter
 from montage_dask.graph.guarding import Guards, missing_strips
-from montage_dask.graph.operation import Request
+from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import Clip, Settings, Survey
 from montage_dask.graph.targets import place_on
@@ -134,6 +134,8 @@ class Rendered:
     """What the effects did."""
     guard: Mapping[str, Any]
     """What the guards saw."""
+    sound: Mapping[str, Any]
+    """Loudness and peak of the sound, as it was measured."""
 
 
 def render(
@@ -196,7 +198,8 @@ def render(
     driver.progress.stage("assemble", 1, "file")
     driver.only(assemble, places["assemble"])
     placements = (*survey.placements, *improved.placements, *places.values())
-    return Rendered(placements, tuple(improved.told), guards.summary())
+    sound = finished(audio, store) or {}
+    return Rendered(placements, tuple(improved.told), guards.summary(), sound)
 
 
 def _make_strips(driver: Driver, settings: Settings, survey: Survey, timeline: Timeline) -> None:
