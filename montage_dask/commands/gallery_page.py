@@ -42,7 +42,7 @@ TAIL = """\
 | `match` | shots of one scene brought to one look: `auto` `on` `off` |
 | `fade_out_seconds` | fade to black and silence at the end |
 | `slow_motion` | speed of calm shots, 0.25 … 1 |
-| `speed_change` | how much a shot may speed up or slow down to meet a beat, 1 (not at all) … 2; only where its frames come evenly |
+| `speed_change` | how much a shot may speed up or slow down to meet a beat, 1 (never) … 2; only where frames come evenly |
 | `jump_cuts` | whether two parts of one take may follow each other |
 | `order` | `free`, or `chronological`: as it was filmed |
 

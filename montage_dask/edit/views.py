@@ -157,7 +157,7 @@ def view_of(shot: Shot) -> View:
     if seen.any():
         there = seen[np.minimum((times / STEP_SECONDS).astype(int), len(seen) - 1)]
         rise = rise * there
-    return View(seen, times, rise)
+    return View(seen, times, np.asarray(rise, np.float64))
 
 
 def course(shot: Shot) -> Floats:

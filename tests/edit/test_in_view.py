@@ -145,4 +145,6 @@ def test_a_shot_slows_down_to_keep_its_subject():
     free = (Fraction(3), Fraction(48, 10))
     assert best_place(use, *free, WEIGHTS).pace == Fraction(4, 5)  # it fits at no other
     assert best_place(replace(use, paces=(Fraction(1),)), *free, WEIGHTS) is None
-    assert best_place(use, Fraction(0), None, WEIGHTS).pace == 1
+    assert best_place(use, Fraction(0), None, WEIGHTS).pace == Fraction(4, 5)
+    staying = replace(use, shot=shot(there(3.2, 8)))
+    assert best_place(staying, Fraction(0), None, WEIGHTS).pace == 1

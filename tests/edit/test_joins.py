@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from made_edit import check, footage, music, shot, source
+from made_edit import footage, music, shot, source
 
 from montage_dask.edit.edit import edit
-from montage_dask.edit.inpoints import Place, Use
+from montage_dask.edit.inpoints import Axes, Place, Use, settle
 from montage_dask.edit.joins import GREY, direction_flips, find_sides
 from montage_dask.edit.layout import bearable
+from montage_dask.edit.moves import move_cuts
+from montage_dask.edit.pacing import Slot
 from montage_dask.edit.speeds import paces_of, unevenness
 from montage_dask.edit.styles import load_style, style_names
 from montage_dask.records import CUT, Subject, Transition, Unusable
@@ -101,14 +103,15 @@ def test_black_and_white_is_kept_together_or_at_the_begin_of_a_section():
 
 
 def test_no_jump_cut_within_a_take_unless_a_style_wants_it():
-    shots, sources = footage(3, 1, seconds=(60, 70))
-    shots = [replace(s, quality_profile=(), quality=0.8) for s in shots]
+    made, sources = footage(3, 1, seconds=(60, 70))
+    shots = list(made)
 
     def jumps(style):
         events = make(shots, sources, music(40), style).events
-        return sum(a.source == b.source for a, b in zip(events, events[1:], strict=False))
+        return sum(a.source == b.source for a, b in pairwise(events))
 
     assert jumps(STYLE) == 0
+    assert jumps(replace(STYLE, jump_cuts=True)) > 0
     # A take that is far livelier than the others, and wanted again and again.
     shots[0] = replace(shots[0], motion_profile=(0.9,) * len(shots[0].motion_profile))
     assert jumps(STYLE) == 0
@@ -118,7 +121,7 @@ def test_no_jump_cut_within_a_take_unless_a_style_wants_it():
 def test_transitions_last_a_third_of_the_shorter_shot_at_most(style):
     shots, sources = footage(10, 4, seconds=(6, 12))
     events = make(shots, sources, music(40), load_style(style), transition="crossfade").events
-    for a, b in zip(events, events[1:], strict=False):
+    for a, b in pairwise(events):
         # A cut may have moved since: by no more than a beat or so of either.
         assert b.transition.frames <= max(2, min(a.frames, b.frames) / 3)
 
@@ -138,7 +141,10 @@ def test_no_transition_shows_what_is_no_footage():
     titled = replace(one, unusable=(title,))
     assert kinds(one, one) == ["cut", "crossfade"]
     assert kinds(titled, one) == ["cut", "cut"]  # 3.7 s and half a second more
-    assert kinds(one, replace(titled, unusable=(replace(title, start_seconds=Fraction(21, 4), stop_seconds=Fraction(11, 2) - Fraction(1, 10)),))) == ["cut", "cut"]  # fmt: skip
+    # Half a second before the second shot's cut at 5.5 s is seen through the first; nothing before the first one's is.
+    early = replace(title, start_seconds=Fraction(53, 10), stop_seconds=Fraction(54, 10))
+    assert kinds(one, replace(one, unusable=(early,))) == ["cut", "cut"]
+    assert kinds(replace(one, unusable=(early,)), one) == ["cut", "crossfade"]
 
 
 @pytest.mark.parametrize("rate", [10, 24, 25, Fraction(30000, 1001), 30, 50, 60])
@@ -170,28 +176,51 @@ def test_60_frames_a_second_run_at_half_speed_and_24_never_below_30():
     assert Fraction(5, 4) in paces_of(film, Fraction(30), Fraction(1), 2.0)  # a frame each
 
 
-def test_a_cut_comes_a_beat_earlier_when_somebody_leaves():
-    """Everybody is in view for 1.7 s only: shots of two seconds would end empty."""
-    style = replace(STYLE, speed_change=1.0, minimum_shot_seconds=0.5)
-    random = np.random.default_rng(1)
-    shots, sources = [], {}
-    for c in range(20):
-        made = shot(f"c{c}", 0, 0, 100, random, quality=0.8)
-        made = replace(made, motion_profile=(0.2,) * 20)
-        if c % 3 == 0:
-            at = (20, 30, 40)
-            made = replace(
-                made, subjects=tuple(Subject(f, "moving", 0.4, 0.2, 0.2, 0.5, 0.9) for f in at)
-            )
-        shots.append(made)
-        sources[f"id-c{c}"] = source(f"c{c}", seconds=4)
-    track = music(40)
-    moved = make(shots, sources, track, style)
-    check(moved, shots, track)
-    kept = make(shots, sources, replace(track, beats_per_bar=4), style)
-    assert moved == kept
-    cuts = Counter(e.beat_seconds is None for e in moved.events)
-    assert not cuts[True] or moved.events[0].beat_seconds is None
+def moved(first, second, style=STYLE, **options):
+    """The cut between two shots of four beats each, after it could move; beats are 15 frames apart."""
+    track = music(20)
+    one = Slot(0, 60, Fraction(0), "low", False, 0.5, 0.5, 0.5, 0.5)
+    slots = [
+        replace(one, start_frame=60 * k, stop_frame=60 * k + 60, beat_seconds=Fraction(2 * k))
+        for k in range(3)
+    ]
+    third = replace(second, source="id-z")
+    uses = [
+        Use(k, s, 0.0, Fraction(0), Fraction(2), 0.5, shown_seconds=Fraction(2))
+        for k, s in enumerate((first, second, third))
+    ]
+    axes, weights = Axes.of(uses), {"quality": 0.3, "action": 0.2}
+    given = dict(
+        axes=axes, speeds=[Fraction(1)] * 3, transitions=[CUT] * 3, fixed=[2], music=track, style=style,
+        beats={15 * k: Fraction(k, 2) for k in range(12)}, weights=weights, fps=Fraction(30),
+    )  # fmt: skip
+    result, _, places = move_cuts(slots, uses, settle(uses, weights, axes), **{**given, **options})
+    shown = Fraction(result[1].frames, 30)
+    assert places[1].in_seconds + shown <= second.stop_seconds
+    return result[1].start_frame, result[1].beat_seconds
+
+
+def test_a_cut_comes_a_beat_earlier_where_somebody_leaves():
+    one, other = (
+        replace(
+            s, subjects=(), stop_frame=200, stop_seconds=Fraction(8), motion_profile=(0.2,) * 40, quality_profile=(0.8,) * 40,
+        )
+        for s in crowd(2)[0]
+    )  # fmt: skip
+    style = replace(STYLE, prefer_downbeats=False)
+    assert moved(one, other, style) == (60, 2)
+    # He is there for 1.6 of two seconds.
+    short = replace(
+        one, stop_frame=75, stop_seconds=Fraction(3), motion_profile=(0.2,) * 15, quality_profile=(0.8,) * 15,
+        subjects=tuple(Subject(f, "moving", 0.4, 0.2, 0.2, 0.5, 0.9) for f in (0, 10, 20, 30)),
+    )  # fmt: skip
+    frame, beat = moved(short, other, style)
+    assert frame < 60
+    assert beat == Fraction(frame, 30)
+    # Not where it is somebody's: a pin's, a transition's.
+    assert moved(short, other, style, fixed=[1, 2]) == (60, 2)
+    assert moved(short, other, style, transitions=[CUT, Transition("crossfade", 8), CUT]) == (60, 2)
+    assert moved(short, other, replace(style, minimum_shot_seconds=2)) == (60, 2)
 
 
 def test_full_speed_is_kept_where_clips_are_heard():
