@@ -42,6 +42,8 @@ TAIL = """\
 | `match` | shots of one scene brought to one look: `auto` `on` `off` |
 | `fade_out_seconds` | fade to black and silence at the end |
 | `slow_motion` | speed of calm shots, 0.25 … 1 |
+| `speed_change` | how much a shot may speed up or slow down to meet a beat, 1 (never) … 2; only where frames come evenly |
+| `jump_cuts` | whether two parts of one take may follow each other |
 | `order` | `free`, or `chronological`: as it was filmed |
 
 A key that is missing, unknown or wrong is named. `python -m montage_dask plan … --style mine.yaml` checks it without rendering.
@@ -77,6 +79,8 @@ def _facts(style: Style) -> list[str]:
     ]
     if style.order == "chronological":
         lines[-1] += "; in the order it was filmed"
+    if style.speed_change > 1:
+        lines[-1] += f"; shots up to {style.speed_change:g} times faster or slower, to meet a beat"
     if style.slow_motion < 1:
         lines[-1] += f"; calm shots at {float(style.slow_motion):g} × speed"
     return lines

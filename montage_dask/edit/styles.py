@@ -60,6 +60,10 @@ class Style:
     fade_out_seconds: float
     slow_motion: Fraction
     """Speed of shots at low intensity, 1/4 … 1; 1 for none."""
+    speed_change: float
+    """By how much a shot may run faster or slower so that its peak meets a beat, 1 … 2; 1 for not at all."""
+    jump_cuts: bool
+    """Whether two parts of one take may follow each other."""
     order: str
     """free, or chronological (as the footage was shot: by file name, then time)."""
 
@@ -224,6 +228,8 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "match": _matching,
     "fade_out_seconds": _number(0, 20),
     "slow_motion": _speed,
+    "speed_change": _number(1, 2),
+    "jump_cuts": _flag,
     "order": _one_of(*ORDERS),
 }
 assert set(_READERS) == {f.name for f in dataclasses.fields(Style)} - {"name"}

@@ -160,6 +160,7 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
             transition=job["transition"],
             grade=job["grade"],
             match=job["match"],
+            full_speed=job["keep-audio"],
         ),
     )
     gone = unshown(timeline, survey.shots, offered.shots, survey.sources, job["allow"])

@@ -30,12 +30,14 @@ OTHER = {
     "match": "off",
     "fade_out_seconds": 0.5,
     "slow_motion": Fraction(1, 2),
+    "speed_change": 2.0,
+    "jump_cuts": True,
     "order": "chronological",
 }
 
 
-def make(style, seconds=(2.0, 6.0)):
-    shots, sources = footage(12, 6, rate=50, seconds=seconds)
+def make(style, seconds=(2.0, 6.0), clips=12, per_clip=6):
+    shots, sources = footage(clips, per_clip, rate=50, seconds=seconds)
     timeline = edit(shots, sources, music(60), style, fps=Fraction(30), width=640, height=360)
     return replace(timeline, style="", events=tuple(replace(e, reason="") for e in timeline.events))
 
@@ -77,6 +79,10 @@ def test_every_key_changes_the_montage(key, base):
     if key == "maximum_shot_seconds":
         changed["minimum_shot_seconds"] = 0.5
         assert make(replace(BASE, minimum_shot_seconds=0.5)) != make(replace(BASE, **changed))
+    if key == "jump_cuts":
+        takes = dict(seconds=(60, 70), clips=2, per_clip=1)
+        assert make(BASE, **takes) != make(replace(BASE, **changed), **takes)
+        return
     assert make(replace(BASE, **changed)) != base
 
 
