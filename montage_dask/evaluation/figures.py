@@ -132,7 +132,8 @@ def _junk(known: Sequence[tuple[Event, Shot]], timeline: Timeline) -> float:
                 continue
             first, last = max(span.start_seconds, end), min(span.stop_seconds, stop)
             if last > first:
-                total += float((last - first) / event.speed)
+                shown = event.frame_at(last, timeline.fps) - event.frame_at(first, timeline.fps)
+                total += float(shown / timeline.fps)
                 end = last
     return total
 
@@ -151,8 +152,8 @@ def _subjects_kept(
         if window is None or fit not in CROPS:
             continue
         for subject in shot.subjects:
-            gone = seconds_of(shot, subject.frame) - float(event.in_seconds)
-            frame = gone * float(timeline.fps) / float(event.speed)
+            at = Fraction(seconds_of(shot, subject.frame))
+            frame = float(event.frame_at(at, timeline.fps))
             if 0 <= frame < event.frames:
                 centre = event.centre_at(frame) if fit == COVER else (0.5, 0.5)
                 following.append(kept_share(subject, centre, window))

@@ -21,7 +21,7 @@ error that the strip shares, as its decoder made it too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -182,11 +182,10 @@ class _Guard:
         event = events[number]
         after = events[number + 1].transition if number + 1 < len(events) else CUT
         lead = crossed_frames(event.transition) if number else 0
-        begin = event.in_seconds - lead / fps * event.speed
         if claim.start_frame is not None:
-            begin += claim.index.time_seconds(claim.start_frame)
-        frames = event.frames + lead + crossed_frames(after)
-        return shown_frames(claim.index, begin, event.speed, fps, frames)
+            begins = claim.index.time_seconds(claim.start_frame)
+            event = replace(event, in_seconds=event.in_seconds + begins)
+        return shown_frames(claim.index, event, fps, lead=lead, tail=crossed_frames(after))
 
     def _area(self, number: int, frame: int, output_frame: int) -> Matrix:
         """Where a source frame lies in an output frame of the segment."""
