@@ -17,6 +17,7 @@ from montage_dask.media.encoders import Encoding
 from montage_dask.media.ffmpeg import graph_arguments, graph_name
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Event, Match, Pace, Source, Timeline
+from montage_dask.render.accents import laid_on
 from montage_dask.render.blame import blame
 from montage_dask.render.filters import open_input, picture_of
 from montage_dask.render.grade import Look, look_of
@@ -221,6 +222,7 @@ def _encode(
             pixel_format=encoding.pixel_format,
             further_back=further_back,
         )
+        pictures = laid_on(pictures, segment, encoding.pixel_format)
         if encoding.upload:
             pictures = pictures.filter("format", encoding.upload).filter("hwupload")
         cuts = "+".join(f"eq(n,{e.start_frame})" for e in segment.events)
