@@ -17,7 +17,7 @@ import numpy as np
 from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
 from montage_dask.edit.phrases import phrase_starts
 from montage_dask.edit.reframe import COVER, kept_share, seconds_of, window_of
-from montage_dask.edit.roles import RISE
+from montage_dask.edit.roles import drops_of
 from montage_dask.records import Event, Music, Shot, Source, Timeline
 
 SYNCHRONY_SECONDS = 0.196
@@ -175,15 +175,8 @@ def _junk_places(
 
 def _drops(timeline: Timeline, music: Music) -> list[Fraction]:
     """Output frames on which drops begin."""
-    found = []
-    for before, section in zip((None, *music.sections), music.sections, strict=False):
-        at = (section.start_seconds - timeline.music_start_seconds) * timeline.fps
-        if not 0 <= at < timeline.frames:
-            continue
-        rises = before is not None and section.energy - before.energy >= RISE
-        if rises or (section.label == "drop" and (before is None or before.label != "drop")):
-            found.append(at)
-    return found
+    frames = ((at - timeline.music_start_seconds) * timeline.fps for at in drops_of(music))
+    return [at for at in frames if 0 <= at < timeline.frames]
 
 
 def _at(known: Sequence[tuple[Event, Shot]], frame: Fraction) -> tuple[Event, Shot]:

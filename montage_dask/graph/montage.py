@@ -164,6 +164,7 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
             transition=job["transition"],
             grade=job["grade"],
             match=job["match"],
+            beat_effects=job["beat-effects"],
         ),
     )
     by_hand = [parse_focus(f) for f in job.focus]
