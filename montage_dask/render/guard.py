@@ -36,6 +36,7 @@ from montage_dask.analysis.strip import Strip, decode_thumbnails
 from montage_dask.errors import Misshown, PictureMismatch, VerificationError
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Source
+from montage_dask.render.accents import left_of
 from montage_dask.render.expected import (
     Cells,
     Colouring,
@@ -54,8 +55,11 @@ from montage_dask.render.mapping import shown_frames
 from montage_dask.render.segments import Segment
 from montage_dask.render.verdict import LEAST_STEP, LIMIT, Look, Verdict, judge
 
-VERSION = 1
+VERSION = 2
 """Raised when the same pictures are judged otherwise."""
+
+FAINT = 0.02
+"""Part of an accent that changes nothing here."""
 
 LOOKS = 4
 """Frames of an event that are looked at."""
@@ -270,7 +274,14 @@ class _Guard:
             for n in range(event.start_frame, event.stop_frame)
         }
         enough = min(1.0, 0.8 * max(weights.values())) if max(weights.values()) < 1 else 1.0
-        return [n for n, weight in weights.items() if weight >= enough]
+        alone = [n for n, weight in weights.items() if weight >= enough]
+        # Where an accent is over, or nearly so: it is laid on what is compared here.
+        left = {
+            n: max((left_of(a, n - event.start_frame) for a in event.accents), default=0.0)
+            for n in alone
+        }
+        least = max(FAINT, min(left.values()))
+        return [n for n in alone if left[n] <= least]
 
     def _look(
         self,
