@@ -217,7 +217,7 @@ def _effect(value: Any) -> BeatEffect:
         return NO_EFFECT
     if not isinstance(value, dict) or set(value) != {"at", "strength"}:
         raise _WrongError(f"expected none, or the keys at and strength, got {value!r}")
-    found = {}
+    found: dict[str, Any] = {}
     for key, read in (("at", _one_of(*BEATS)), ("strength", _number(0, 1))):
         try:
             found[key] = read(value[key])
