@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NOT_FOR_RENDERING = (
     "footage", "music", "output", "run-dir", "from-timeline", "include", "exclude", "pin", "first", "last", "focus", "seed",
     "variants", "duration", "exact", "start", "music-fit", "style", "director", "director-url", "director-model", "director-api",
-    "match", "transition", "grade", "cluster",
+    "match", "transition", "beat-effects", "grade", "cluster",
 )  # fmt: skip
 """Options of a job that have had their effect when there is a timeline."""
 

@@ -174,6 +174,11 @@ montage_options = grouped(
         "--transition", metavar="KIND", help="cut, crossfade, dip-to-black, dip-to-white."
     ),
     click.option(
+        "--beat-effects",
+        metavar="off|EFFECT=WHERE[:X],…",
+        help="punch, flash, shake, ramp on none, drops, downbeats or beats, 0 to 1 strong.",
+    ),
+    click.option(
         "--stabilise", metavar="auto|on|off", help="Steady shots; auto: those that shake."
     ),
     click.option(

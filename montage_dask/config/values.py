@@ -221,6 +221,16 @@ def on_off_or_auto(value: Any) -> str:
     return words[str(value).lower()]
 
 
+@kind("off, or effects: such as `punch=downbeats:0.5,flash=drops`")
+def beat_effects(value: Any) -> str:
+    """Effects on beats, or off; YAML reads the latter as false."""
+    from montage_dask.edit.beat_effects import EFFECTS, NO_EFFECT, OFF, parse_beat_effects
+
+    words = OFF if value is False else text(value)
+    parse_beat_effects(words, dict.fromkeys(EFFECTS, NO_EFFECT))
+    return words
+
+
 @kind("bytes: `1.5GB`, `800 MiB`; 64 MiB to 16 TiB")
 def byte_size(value: Any) -> int:
     """Bytes, as Dask writes them: "1.5GB", "800 MiB"."""

@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from montage_dask.edit.accents import accented
+from montage_dask.edit.beat_effects import parse_beat_effects
 from montage_dask.edit.candidates import Floats, Ints, find_candidates
 from montage_dask.edit.choose import Pin
 from montage_dask.edit.chronological import select_around
@@ -55,6 +57,7 @@ def edit(
     grade: str | None = None,
     match: str | None = None,
     full_speed: bool = False,
+    beat_effects: str | None = None,
 ) -> Timeline:
     """A montage of `shots` on the beats of `music`.
 
@@ -75,6 +78,7 @@ def edit(
         grade: a preset or a .cube file, in place of the style's.
         match: auto, on or off, in place of the style's.
         full_speed: no shot's speed is changed for the sake of a beat; where the clips are heard.
+        beat_effects: in place of the style's, see `parse_beat_effects`.
 
     Raises:
         UsageError: the start lies after the end of the music, or pins cannot be fulfilled.
@@ -87,6 +91,9 @@ def edit(
         frames, notes = length_of(music, fps, start, duration_seconds, exact=True)
     if transition is not None and transition not in TRANSITIONS:
         raise UsageError(f"no transition {transition!r}: expected {', '.join(TRANSITIONS)}")
+    effects = style.beat_effects
+    if beat_effects is not None:
+        effects = parse_beat_effects(beat_effects, effects)
     free = [s for s in shots if s.duration_seconds > 0]
     usable = list(dict.fromkeys([*free, *(s for pin in pins for s in pin.shots)]))
     if not usable:
@@ -176,7 +183,8 @@ def edit(
     )
     # Half of the last shot is seen in full light.
     fade = min(round(Fraction(style.fade_out_seconds) * fps), events[-1].frames // 2)
-    return replace(timeline, fade_out_frames=fade)
+    timeline = replace(timeline, fade_out_frames=fade)
+    return accented(timeline, music, effects, sources)
 
 
 def use_of(

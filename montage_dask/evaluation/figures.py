@@ -17,7 +17,7 @@ import numpy as np
 from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
 from montage_dask.edit.phrases import phrase_starts
 from montage_dask.edit.reframe import COVER, kept_share, seconds_of, window_of
-from montage_dask.edit.roles import RISE
+from montage_dask.edit.roles import drops_of
 from montage_dask.evaluation import view
 from montage_dask.records import Event, Music, Shot, Source, Timeline
 
@@ -156,7 +156,8 @@ def _junk(known: Sequence[tuple[Event, Shot]], timeline: Timeline) -> float:
                 continue
             first, last = max(span.start_seconds, end), min(span.stop_seconds, stop)
             if last > first:
-                total += float((last - first) / event.speed)
+                shown = event.frame_at(last, timeline.fps) - event.frame_at(first, timeline.fps)
+                total += float(shown / timeline.fps)
                 end = last
     return total
 
@@ -175,8 +176,8 @@ def _subjects_kept(
         if window is None or fit not in CROPS:
             continue
         for subject in shot.subjects:
-            gone = seconds_of(shot, subject.frame) - float(event.in_seconds)
-            frame = gone * float(timeline.fps) / float(event.speed)
+            at = Fraction(seconds_of(shot, subject.frame))
+            frame = float(event.frame_at(at, timeline.fps))
             if 0 <= frame < event.frames:
                 centre = event.centre_at(frame) if fit == COVER else (0.5, 0.5)
                 following.append(kept_share(subject, centre, window))
@@ -198,15 +199,8 @@ def _places(
 
 def _drops(timeline: Timeline, music: Music) -> list[Fraction]:
     """Output frames on which drops begin."""
-    found = []
-    for before, section in zip((None, *music.sections), music.sections, strict=False):
-        at = (section.start_seconds - timeline.music_start_seconds) * timeline.fps
-        if not 0 <= at < timeline.frames:
-            continue
-        rises = before is not None and section.energy - before.energy >= RISE
-        if rises or (section.label == "drop" and (before is None or before.label != "drop")):
-            found.append(at)
-    return found
+    frames = ((at - timeline.music_start_seconds) * timeline.fps for at in drops_of(music))
+    return [at for at in frames if 0 <= at < timeline.frames]
 
 
 def _at(known: Sequence[tuple[Event, Shot]], frame: Fraction) -> tuple[Event, Shot]:

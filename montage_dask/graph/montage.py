@@ -161,6 +161,7 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
             grade=job["grade"],
             match=job["match"],
             full_speed=job["keep-audio"],
+            beat_effects=job["beat-effects"],
         ),
     )
     gone = unshown(timeline, survey.shots, offered.shots, survey.sources, job["allow"])

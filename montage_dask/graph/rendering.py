@@ -78,11 +78,12 @@ def encode_requests(
 
 
 def _described(segment: Segment) -> Any:
-    """A segment as JSON; windows only where one moves, or stands beside the middle."""
+    """A segment as JSON; of windows, ramps and accents only those that there are."""
     data = to_json(segment)
     for event in data["events"]:
-        if not event["focus"]:
-            del event["focus"]
+        for key in ("focus", "ramp", "accents"):
+            if not event[key]:
+                del event[key]
     return data
 
 
@@ -112,7 +113,15 @@ def audio_request(
     }
     if keep:  # only then do the events matter
         parameters["events"] = [
-            [e.start_frame, e.stop_frame, e.source, str(e.in_seconds), str(e.speed)]
+            # What runs unevenly is silent.
+            [
+                e.start_frame,
+                e.stop_frame,
+                e.source,
+                str(e.in_seconds),
+                str(e.speed),
+                *["ramp"][: len(e.ramp)],
+            ]
             for e in timeline.events
         ]
     used = {e.source for e in timeline.events} if keep else set()

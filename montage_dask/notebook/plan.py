@@ -84,6 +84,10 @@ def style_html(style: Style) -> str:
                 "grade": style.grade,
                 "slow motion": f"{float(style.slow_motion):g}×",
                 "order": style.order,
+                "on beats": ", ".join(
+                    f"{n} on {e.at}" for n, e in style.beat_effects.items() if e.strength
+                )
+                or None,
             }
         ),
     )

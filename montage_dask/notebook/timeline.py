@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,7 @@ def _pictures(timeline: Timeline, material: Material) -> Markup:
     for number in range(0, len(timeline.events), max(1, stride)):
         event = timeline.events[number]
         source = material.sources[event.source]
-        middle = event.in_seconds + event.frames / timeline.fps * event.speed / 2
+        middle = event.seconds_at(Fraction(event.frames, 2), timeline.fps)
         found = material.thumbnails(event.source, [int(middle * source.frame_rate)])
         if not found:
             return Markup("")

@@ -16,7 +16,8 @@ from montage_dask.errors import FFmpegError, RenderError, VerificationError
 from montage_dask.media.encoders import Encoding
 from montage_dask.media.ffmpeg import graph_arguments, graph_name
 from montage_dask.media.index import FrameIndex
-from montage_dask.records import CUT, Event, Match, Source, Timeline
+from montage_dask.records import CUT, Event, Match, Pace, Source, Timeline
+from montage_dask.render.accents import laid_on
 from montage_dask.render.blame import blame
 from montage_dask.render.filters import open_input, picture_of
 from montage_dask.render.grade import Look, look_of
@@ -85,6 +86,8 @@ def plan_segments(timeline: Timeline, *, maximum_frames: int) -> tuple[Segment, 
                 transition=e.transition,
                 match=e.match,
                 focus=e.focus,
+                ramp=e.ramp,
+                accents=e.accents,
             )
             for e in group
         )
@@ -105,10 +108,32 @@ def _split(
         for part in range(parts):
             start = event.start_frame + event.frames * part // parts
             stop = event.start_frame + event.frames * (part + 1) // parts
-            moved = event.in_seconds + (start - event.start_frame) / fps * event.speed
-            gone = start - event.start_frame
-            focus = tuple(replace(f, frame=f.frame - gone) for f in event.focus)
-            yield replace(event, start_frame=start, stop_frame=stop, in_seconds=moved, focus=focus)
+            yield _part(event, start - event.start_frame, stop - event.start_frame, fps)
+
+
+def _part(event: Event, first: int, last: int, fps: Fraction) -> Event:
+    """Output frames [first, last) of an event, which show what they show in it."""
+    begin, end = event.shown_at(first), event.shown_at(last)
+    frames = last - first
+    pace = (end - begin) / frames
+    return replace(
+        event,
+        start_frame=event.start_frame + first,
+        stop_frame=event.start_frame + last,
+        in_seconds=event.seconds_at(first, fps),
+        speed=event.speed * pace,
+        focus=tuple(replace(f, frame=f.frame - first) for f in event.focus),
+        ramp=tuple(
+            Pace(p.frame - first, (p.shown - begin) / pace)
+            for p in event.ramp
+            if first < p.frame < last
+        ),
+        accents=tuple(
+            replace(a, frame=a.frame - first)
+            for a in event.accents
+            if a.frame < last and first < a.frame + a.frames
+        ),
+    )
 
 
 def render_segment(
@@ -207,6 +232,7 @@ def _encode(
             further_back=further_back,
             small=small,
         )
+        pictures = laid_on(pictures, segment, encoding.pixel_format)
         if encoding.upload:
             pictures = pictures.filter("format", encoding.upload).filter("hwupload")
         cuts = "+".join(f"eq(n,{e.start_frame})" for e in segment.events)

@@ -28,6 +28,7 @@ from montage_dask.records import (
     Transition,
     from_json,
 )
+from montage_dask.report._otio_effects import check_flashes, effects_kept
 from montage_dask.report._otio_write import NAMESPACE
 from montage_dask.store import place_of
 from montage_dask.store.places import PROTOCOLS
@@ -182,9 +183,10 @@ def read_otio(
             if NAMESPACE in m.metadata
         )
         on_beat = {round((beat - start) * fps): beat for beat in beats}
-        events = tuple(_events(document, name, path.parent, sources, fps, on_beat))
+        lost: list[str] = []
+        events = tuple(_events(document, name, path.parent, sources, fps, on_beat, lost))
         _check(events, sources, fps, name)
-        return Timeline(
+        timeline = Timeline(
             fps=fps,
             width=width,
             height=height,
@@ -196,9 +198,11 @@ def read_otio(
             beats_seconds=beats,
             grade=str(own.get("grade", "none")),
             fade_out_frames=int(own.get("fade_out_frames", 0)),
-            notes=tuple(str(n) for n in own.get("notes", ())),
+            notes=(*(str(n) for n in own.get("notes", ())), *lost),
             music_fit=fit,
         )
+        check_flashes(timeline, name)
+        return timeline
     except UsageError:
         raise
     except (ValueError, TypeError, KeyError, ArithmeticError, otio.exceptions.OTIOError) as error:
@@ -240,6 +244,7 @@ def _events(
     sources: Mapping[str, Source],
     fps: Fraction,
     on_beat: Mapping[int, Fraction],
+    lost: list[str],
 ) -> Iterator[Event]:
     by_path = {s.path: s for s in sources.values()}
     transition, elapsed, start = CUT, Fraction(0), 0
@@ -258,7 +263,7 @@ def _events(
         source = by_path.get(path) or sources.get(str(stored.get("source")))
         if source is None:
             raise UsageError(f"{name}: media {printable(path)} cannot be used")
-        yield _event(item, source, start, stop, transition, on_beat.get(start), fps)
+        yield _event(item, source, start, stop, transition, on_beat.get(start), fps, lost)
         transition, start = CUT, stop
 
 
@@ -308,6 +313,7 @@ def _event(
     transition: Transition,
     beat_seconds: Fraction | None,
     fps: Fraction,
+    lost: list[str],
 ) -> Event:
     """A clip as an event; where it disagrees with our metadata, it was edited and counts."""
     begins = _in_media(item)
@@ -334,7 +340,7 @@ def _event(
             "from the timeline",
         )
     exact = stored.in_seconds if abs(stored.in_seconds - begins) < AGREEMENT_SECONDS else begins
-    return Event(
+    event = Event(
         start_frame=start,
         stop_frame=stop,
         source=source.identity,
@@ -348,6 +354,13 @@ def _event(
         match=stored.match if stored.source == source.identity else None,
         focus=_focus(stored, exact, fps) if stored.source == source.identity else (),
     )
+    event, gone = effects_kept(stored, event)
+    if gone:
+        lost.append(
+            f"{printable(item.name)} at {float(start / fps):.2f} s: {gone} of its effects on beats are left out, since it was "
+            "moved or trimmed"
+        )
+    return event
 
 
 def _focus(stored: Event, in_seconds: Fraction, fps: Fraction) -> tuple[Focus, ...]:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from made_edit import footage, music, shot, source
 
+from montage_dask.edit.beat_effects import BeatEffect
 from montage_dask.edit.edit import edit
 from montage_dask.edit.story import ARCS, tension
 from montage_dask.edit.styles import FOLDER, GRADES, LABELS, WEIGHTS, Style, load_style, style_names
@@ -33,6 +34,10 @@ OTHER = {
     "speed_change": 2.0,
     "jump_cuts": True,
     "order": "chronological",
+    "punch": BeatEffect("downbeats", 0.5),
+    "flash": BeatEffect("drops", 0.5),
+    "shake": BeatEffect("drops", 0.5),
+    "ramp": BeatEffect("drops", 0.5),
 }
 
 
@@ -182,6 +187,9 @@ def test_arcs_are_within_bounds_everywhere(arc):
         ({"slow_motion": 0.1}, "slow_motion"),
         ({"description": ""}, "description"),
         ({"grade": ["noir"]}, "grade"),
+        ({"punch": "drops"}, "punch: expected none, or the keys at and strength"),
+        ({"flash": {"at": "bars", "strength": 0.5}}, "flash.at: 'bars' is not one of"),
+        ({"ramp": {"at": "drops", "strength": 2}}, "ramp.strength: 2 is not between 0 and 1"),
     ],
 )
 def test_wrong_styles_are_refused_by_key_and_file(change, part, tmp_path):
