@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -22,6 +23,7 @@ from montage_dask.commands.shared import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTE
 from montage_dask.commands.training import train
 from montage_dask.commands.worker import op, worker
 from montage_dask.errors import MontageError, UsageError
+from montage_dask.store import write_json
 
 
 @click.group(name="montage", context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,6 +59,17 @@ def _stop(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+ENDING_VARIABLE = "MONTAGE_ENDING"
+"""Names a file for the kind of the error that ends the command: a coordinator tells by it what is worth another try."""
+
+
+def _leave_word(error: MontageError) -> None:
+    named = os.environ.get(ENDING_VARIABLE)
+    if named:
+        with suppress(MontageError, OSError):
+            write_json(Path(named), {"error": type(error).__name__, "message": str(error)})
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code. Errors are one line; details are in the log."""
     # For whatever Python this process starts (workers, nannies, helpers of multiprocessing): they begin in the current folder.
@@ -67,12 +80,10 @@ def main(arguments: list[str] | None = None) -> None:
             signal.signal(number, _stop)
     try:
         code = cli.main(args=arguments, prog_name="python -m montage_dask", standalone_mode=False)
-    except UsageError as error:
-        click.echo(f"error: {error}", err=True)
-        code = EXIT_USAGE
     except MontageError as error:
         click.echo(f"error: {error}", err=True)
-        code = EXIT_FAILED
+        code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+        _leave_word(error)
     except click.ClickException as error:
         error.show()
         code = EXIT_USAGE
