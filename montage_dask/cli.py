@@ -14,12 +14,14 @@ from montage_dask import __version__
 from montage_dask.commands.cgpu import cgpu
 from montage_dask.commands.cluster import cluster
 from montage_dask.commands.converting import grade, stabilise, transcode, upscale
+from montage_dask.commands.coordinator import coordinator, jobs, submit
 from montage_dask.commands.judge import judge
 from montage_dask.commands.looking import analyse, frames
 from montage_dask.commands.machine import config, doctor
 from montage_dask.commands.montage import plan, run, styles
 from montage_dask.commands.report import report, status
 from montage_dask.commands.shared import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from montage_dask.commands.token import token
 from montage_dask.commands.training import train
 from montage_dask.commands.worker import op, worker
 from montage_dask.errors import MontageError, UsageError
@@ -34,7 +36,7 @@ def cli() -> None:
 
 for _command in (
     run, plan, styles, analyse, frames, transcode, stabilise, upscale, grade, report, judge, status, doctor,
-    config, cluster, worker, cgpu, op, train,
+    config, cluster, worker, cgpu, op, train, coordinator, submit, jobs, token,
 ):  # fmt: skip
     cli.add_command(_command)
 

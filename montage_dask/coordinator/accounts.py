@@ -183,10 +183,13 @@ class Accounts:
     def local_token(self, reads: Sequence[Path]) -> str:
         """The token of the user of this machine; made when there is none."""
         path = self.folder / LOCAL_TOKEN
-        account = self.account(LOCAL)
-        if path.exists() and account is not None and not reads:
+        if path.exists() and self.account(LOCAL) is not None:
             token = path.read_text(encoding="ascii").strip()
             if self.holder(token) is not None:
+                if reads:  # the token stays: others go on with it after a restart
+                    with self._changing() as content:
+                        folders = [os.path.realpath(p) for p in reads]
+                        content["users"][LOCAL]["reads"] = folders
                 return token
         for old in [t["id"] for t in self.tokens() if t["user"] == LOCAL]:
             self.revoke(old)
