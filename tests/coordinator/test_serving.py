@@ -22,6 +22,8 @@ from montage_dask.coordinator.client import Coordinator, CoordinatorError
 from montage_dask.media.ffmpeg import binary
 from montage_dask.render.verify import frames_hash
 
+pytestmark = pytest.mark.job
+
 OPTIONS = {"size": "160x90", "fps": "25", "quality": "preview", "duration": 3, "allow": ["all"]}
 
 
