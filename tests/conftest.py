@@ -50,6 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         lacking["gpu"] = pytest.mark.skip(reason="needs an NVIDIA GPU, its driver and dask-cuda")
     if CHROMIUM is None or importlib.util.find_spec("playwright") is None:
         lacking["browser"] = pytest.mark.skip(reason="needs chromium on PATH, and playwright")
+    if shutil.which("redis-server") is None or importlib.util.find_spec("redis") is None:
+        lacking["redis"] = pytest.mark.skip(reason="needs redis-server on PATH, and redis-py")
     for item in items:
         for marker, skip in lacking.items():
             if item.get_closest_marker(marker):

@@ -200,8 +200,8 @@ def test_only_one_clip_can_be_first(folder):
 
 MONTAGE = {
     "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade",
-    "match", "transition", "beat-effects", "director", "keep-audio", "allow", "exact", "music-fit", "deinterlace", "stabilise", "upscale",
-    "upscale-model", "bpm", "beats-file", "beats-per-bar", "detector", "threshold", "embedding", "tracker",
+    "match", "transition", "beat-effects", "director", "keep-audio", "allow", "exact", "music-fit", "deinterlace", "stabilise",
+    "upscale", "upscale-model", "bpm", "beats-file", "beats-per-bar", "detector", "threshold", "embedding", "tracker",
     "loudness-lufs", "true-peak-db", "faces",
 }  # fmt: skip
 """What a montage is. A setting that is added here can be set by whoever sends a file: may it?"""

@@ -28,6 +28,12 @@ def run(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> in
     if demo:
         footage, given = _demo(footage, given)
     quiet = given["quiet"]
+    if _is_for_coordinator(given):
+        from montage_dask.commands.coordinator import connect, follow_job, send
+
+        there = connect(None)
+        job, output = send(there, footage, given)
+        return follow_job(there, job["id"], output, as_json=as_json)
     result = call(api.run, given, footage)
     if as_json:
         print_json(result)
@@ -37,6 +43,17 @@ def run(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> in
         for made in result.get("variants", [result]):
             click.echo(made["output"])
     return tell_skipped(result)
+
+
+def _is_for_coordinator(given: Mapping[str, Any]) -> bool:
+    """Whether COORDINATOR_URL names a coordinator, and nothing on the command line says to run elsewhere."""
+    from montage_dask.config import resolve
+
+    settings = resolve()
+    url = str(settings["coordinator-url"].value or "")
+    if given.get("cluster") is not None or settings["distributed-mode"].value:
+        return False
+    return url.startswith(("http://", "https://"))
 
 
 def _told(result: Mapping[str, Any]) -> list[str]:

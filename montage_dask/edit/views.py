@@ -151,7 +151,7 @@ def view_of(shot: Shot) -> View:
     else:
         share = shot.profile_step_frames / (shot.stop_frame - shot.start_frame)
         step = float(shot.duration_seconds) * share
-    times = (np.arange(len(motion)) + 0.5) * step
+    times = np.asarray((np.arange(len(motion)) + 0.5) * step, np.float64)
     rise = np.maximum(0.0, motion - np.quantile(motion, CALMEST))
     seen = sample(shot)
     if seen.any():
