@@ -92,7 +92,8 @@ def test_analyse_tells_it_in_words(monkeypatch):
 
 
 PLAN = {
-    "output": "/o.mp4", "clips": [], "windows": 0, "window_frames": 1000, "operations": [], "skipped": [], "director": None, "notes": [],
+    "output": "/o.mp4", "clips": [], "windows": 0, "window_frames": 1000, "operations": [], "skipped": [],
+    "director": None, "notes": [],
     "music": {"warnings": []}, "montage": {"duration_seconds": 1.0, "frames": 30, "size": "2x2", "fps": 30.0, "segments": 1},
     "estimate": {"wall_seconds": 1.0, "cpu_seconds": 1.0, "disk_bytes": 1, "disk_free_bytes": 2},
     "cluster": {"where": "local", "address": "local", "workers": 1, "resources": {}, "dashboard": None},
