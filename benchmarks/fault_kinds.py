@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psutil
 
-from benchmarks.fault_round import Job, Missed
+from benchmarks.fault_round import Job, Missed, begin, is_ffmpeg, is_worker, kill, marked
 
 STALL_SECONDS = 3
+ENDING_SECONDS = 15
+STARTING_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -33,37 +35,32 @@ class Fault:
     """Disturbs a job that was just started; told how long one takes without any fault."""
     survives: bool = True
     """Whether the same run must make the film; else it may end, and the same command makes the film."""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    own_cluster: bool = False
+    """Whether the run has a process and a cluster of its own, since the fault ends them."""
     own_scheduler: bool = False
     """Whether the scheduler and the workers are started by hand."""
+    own_disk: bool = False
+    """Whether the job lies on a small file system of its own."""
     finished: bool = False
     """Whether the fault hits what a finished run left, and not a running one."""
 
 
 def _moment(job: Job, usual_seconds: float) -> None:
-    """Until some moment of the job: not before it has begun, for then nothing could go wrong."""
-    while not job.workers() and job.running:
+    """Until some moment of the job: not before its workers are there, for then nothing could go wrong."""
+    assert job.run is not None
+    while job.running and not any(map(is_worker, marked(job.run.mark))):
         time.sleep(0.01)
     job.sleep(job.rng.uniform(0, 0.75) * usual_seconds)
-
-
-def _send(process: psutil.Process, number: int) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess as error:
-        raise Missed from error
 
 
 def _signalled(kind: str, number: int) -> Callable[[Job, float], None]:
     def inject(job: Job, usual_seconds: float) -> None:
         _moment(job, usual_seconds)
         while True:
-            try:
-                _send(job.victim(kind), number)
+            with suppress(psutil.NoSuchProcess):  # it has just ended
+                job.victim(kind).send_signal(number)
                 return
-            except Missed:
-                if not job.running:
-                    raise
 
     return inject
 
@@ -71,8 +68,9 @@ def _signalled(kind: str, number: int) -> Callable[[Job, float], None]:
 def _client(number: int, *, group: bool = False) -> Callable[[Job, float], None]:
     def inject(job: Job, usual_seconds: float) -> None:
         _moment(job, usual_seconds)
+        assert job.run is not None
         with suppress(ProcessLookupError):
-            (os.killpg if group else os.kill)(job.pid, number)
+            (os.killpg if group else os.kill)(job.run.pid, number)
 
     return inject
 
@@ -80,9 +78,10 @@ def _client(number: int, *, group: bool = False) -> Callable[[Job, float], None]
 def _paused(job: Job, usual_seconds: float) -> None:
     """Ctrl-Z and fg: the client and its workers stop; their ffmpeg, in sessions of their own, go on."""
     _moment(job, usual_seconds)
-    os.killpg(job.pid, signal.SIGSTOP)
+    assert job.run is not None
+    os.killpg(job.run.pid, signal.SIGSTOP)
     time.sleep(STALL_SECONDS + job.rng.uniform(0.5, 2))
-    os.killpg(job.pid, signal.SIGCONT)
+    os.killpg(job.run.pid, signal.SIGCONT)
 
 
 def _store_gone(job: Job, usual_seconds: float) -> None:
@@ -124,10 +123,10 @@ def _disk_full(job: Job, usual_seconds: float) -> None:
 def _scheduler(job: Job, usual_seconds: float) -> None:
     """SIGKILL to the scheduler; another one stands at its address some seconds later."""
     _moment(job, usual_seconds)
-    hands = Hands.of[job.mark]
+    hands = Hands.standing[0]
     hands.scheduler.kill()
-    hands.scheduler.wait()
-    time.sleep(job.rng.uniform(0.5, 6))
+    hands.scheduler.wait(ENDING_SECONDS)
+    time.sleep(job.rng.uniform(0.5, 4))
     hands.start_scheduler()
 
 
@@ -139,7 +138,7 @@ def _damage(change: Callable[[Path, random.Random], None], pattern: str) -> Call
         if not files:
             raise Missed
         change(job.rng.choice(files), job.rng)
-        job.output.unlink()
+        job.output.unlink(missing_ok=True)
 
     return inject
 
@@ -162,24 +161,23 @@ def _flip(path: Path, rng: random.Random) -> None:
 ARTEFACTS = "files/*/*/*.*"
 STRIP = "files/*/*/*.zarr/**/*"
 
-STALL = {"DASK_MONTAGE__STALL_SECONDS": str(STALL_SECONDS)}
-QUICK_TTL = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s"}
+STALL = {"montage.stall-seconds": STALL_SECONDS}
 
 FAULTS: Mapping[str, Fault] = {
     "ffmpeg-killed": Fault("SIGKILL to an ffmpeg", _signalled("ffmpeg", signal.SIGKILL)),
-    "ffmpeg-stopped": Fault("SIGSTOP to an ffmpeg", _signalled("ffmpeg", signal.SIGSTOP), environment=STALL),
+    "ffmpeg-stopped": Fault("SIGSTOP to an ffmpeg", _signalled("ffmpeg", signal.SIGSTOP), settings=STALL),
     "worker-killed": Fault("SIGKILL to a worker", _signalled("worker", signal.SIGKILL)),
-    "worker-stopped": Fault("SIGSTOP to a worker", _signalled("worker", signal.SIGSTOP), environment=QUICK_TTL),
+    "worker-stopped": Fault("SIGSTOP to a worker", _signalled("worker", signal.SIGSTOP)),
     "scheduler-killed": Fault("SIGKILL to the scheduler, another comes", _scheduler, own_scheduler=True),
-    "paused": Fault("Ctrl-Z and fg, longer than stall-seconds", _paused, environment=STALL),
-    "client-killed": Fault("SIGKILL to the command", _client(signal.SIGKILL), survives=False),
-    "all-killed": Fault("SIGKILL to the process group", _client(signal.SIGKILL, group=True), survives=False),
-    "interrupted": Fault("SIGINT to the process group", _client(signal.SIGINT, group=True), survives=False),
-    "terminated": Fault("SIGTERM to the command", _client(signal.SIGTERM), survives=False),
-    "hung-up": Fault("SIGHUP to the process group", _client(signal.SIGHUP, group=True), survives=False),
+    "paused": Fault("Ctrl-Z and fg, longer than stall-seconds", _paused, settings=STALL),
+    "client-killed": Fault("SIGKILL to the command", _client(signal.SIGKILL), survives=False, own_cluster=True),
+    "all-killed": Fault("SIGKILL to the process group", _client(signal.SIGKILL, group=True), survives=False, own_cluster=True),
+    "interrupted": Fault("SIGINT to the process group", _client(signal.SIGINT, group=True), survives=False, own_cluster=True),
+    "terminated": Fault("SIGTERM to the command", _client(signal.SIGTERM), survives=False, own_cluster=True),
+    "hung-up": Fault("SIGHUP to the process group", _client(signal.SIGHUP, group=True), survives=False, own_cluster=True),
     "store-removed": Fault("the store is removed", _store_gone, survives=False),
     "store-read-only": Fault("the store becomes read-only", _read_only, survives=False),
-    "disk-full": Fault("the disk becomes full", _disk_full, survives=False),
+    "disk-full": Fault("the disk becomes full", _disk_full, survives=False, own_disk=True),
     "artefact-emptied": Fault("an artefact emptied", _damage(_empty, ARTEFACTS), finished=True),
     "artefact-cut": Fault("an artefact cut off", _damage(_cut, ARTEFACTS), finished=True),
     "artefact-flipped": Fault("200 bits of an artefact flipped", _damage(_flip, ARTEFACTS), finished=True),
@@ -188,37 +186,53 @@ FAULTS: Mapping[str, Fault] = {
 
 
 class Hands:
-    """A scheduler and two workers, started by hand."""
+    """A scheduler and two workers, started by hand; they stay from round to round.
 
-    of: ClassVar[dict[str, Hands]] = {}
-    """By the mark of the round."""
+    Args:
+        scratch: folder for the workers.
+        environment: variables beside ours.
+    """
 
-    def __init__(self, job: Job) -> None:
+    standing: ClassVar[list[Hands]] = []
+
+    def __init__(self, scratch: Path, environment: Mapping[str, str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
-        self._job = job
+        self.mark, self._environment = secrets.token_hex(8), environment
         self.address = f"tcp://127.0.0.1:{self._port}"
         self.start_scheduler()
-        self._worker = subprocess.Popen(
-            [
-                sys.executable, "-m", "montage_dask", "worker", "--scheduler", self.address, "--slots", "2",
-                "--no-dashboard", "--local-directory", str(job.folder / "scratch"),
-            ],
-            env=job.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        self._worker = self._begin(
+            "montage_dask", "worker", "--scheduler", self.address, "--slots", "2", "--no-dashboard",
+            "--local-directory", str(scratch),
         )  # fmt: skip
-        Hands.of[job.mark] = self
+        Hands.standing = [self]
+        self.whole()
+
+    def whole(self) -> None:
+        """Wait until its workers are there."""
+        from distributed import Client
+
+        with Client(self.address, timeout=ENDING_SECONDS, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=STARTING_SECONDS)
 
     def start_scheduler(self) -> None:
         """At the address of before, where there is one."""
-        command = [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", str(self._port)]  # fmt: skip
-        self.scheduler = subprocess.Popen(
-            [*command, "--no-dashboard"],
-            env=self._job.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        self.scheduler = self._begin(
+            "dask", "scheduler", "--host", "127.0.0.1", "--port", str(self._port), "--no-dashboard"
+        )
+
+    def _begin(self, *arguments: str) -> subprocess.Popen[str]:
+        return begin(["-m", *arguments], self.mark, self._environment, stderr=subprocess.DEVNULL)
+
+    def busy(self) -> list[psutil.Process]:
+        """What a job has started, and its end should have ended."""
+        return [p for p in marked(self.mark) if is_ffmpeg(p)]
 
     def close(self) -> None:
         """End them, in good order."""
-        Hands.of.pop(self._job.mark, None)
+        Hands.standing = []
         for process in (self._worker, self.scheduler):
             process.terminate()
-            process.wait(30)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(ENDING_SECONDS)
+        kill(marked(self.mark))

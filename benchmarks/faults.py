@@ -10,24 +10,31 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Self
 
 from benchmarks.fault_kinds import FAULTS, Fault, Hands
-from benchmarks.fault_round import Job, Missed
+from benchmarks.fault_round import PATIENCE_SECONDS, Command, Hung, Job, Missed, gone, kill, marked
+from benchmarks.fault_session import Session, Turn
 from benchmarks.measure import say, table
 
 TRIES = 8
 """A moment that came too late is chosen anew so often."""
-DISK_BYTES = 24 << 20
+NEVER = "the fault never hit"
+DISK_BYTES = 16 << 20
 """Of the file system that becomes full."""
+QUICK_TTL = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s"}
+"""A worker that hangs is given up so soon here."""
 
 
 @dataclass(frozen=True)
@@ -68,19 +75,19 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         parser.error(f"no fault {unknown[0]!r}; there are {', '.join(FAULTS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the job under way is ended, too
-    bench = Bench(options.folder)
     end = time.monotonic() + options.minutes * 60
-    for seed in range(options.seed, options.seed + options.rounds):
-        for name in names:
-            if (name, seed) not in bench.known and time.monotonic() < end:
-                bench.record(bench.round(name, seed))
-    found = [r for r in bench.results() if r.fault in names]
+    with Bench(options.folder) as bench:
+        for seed in range(options.seed, options.seed + options.rounds):
+            for name in names:
+                if (name, seed) not in bench.known and time.monotonic() < end:
+                    bench.record(bench.round(name, seed))
+        found = [r for r in bench.results() if r.fault in names]
     print(_table(found))
     return 0 if all(r.green for r in found) else 1
 
 
 class Bench:
-    """Material, the undisturbed job, and the rounds that are done.
+    """Material, the undisturbed job, what stands from round to round, and the rounds that are done. Close it.
 
     Args:
         folder: of all that; what is there is used.
@@ -90,26 +97,56 @@ class Bench:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._kept = folder, folder / "rounds.jsonl"
         self.material = make_material(folder / "material")
-        self.hash, self.usual_seconds = self._undisturbed()
+        self._standing: Session | None = None
+        self._hands: Hands | None = None
+        self._whole = self._job("undisturbed", random.Random(0))
+        try:
+            self._undisturbed()
+        except BaseException:
+            self.close()
+            raise
 
-    def _undisturbed(self) -> tuple[str, float]:
+    def _undisturbed(self) -> None:
+        """The hash of the pictures, a store that is whole, and how long a run takes: at first, and among others."""
         from montage_dask.render.verify import frames_hash
 
-        job = self._job("undisturbed", random.Random(0))
-        began = time.monotonic()
-        job.start()
-        code = job.wait()
-        if code != 0:
-            raise SystemExit("the undisturbed job fails:\n" + "\n".join(job.words[-20:]))
-        try:
-            return frames_hash(job.output), time.monotonic() - began
-        finally:
+        job, took = self._whole, []
+        for _ in range(2):
             job.remove()
+            job.folder.mkdir()
+            began = time.monotonic()
+            job.start(self._session.start)
+            code = job.wait()
+            if code != 0:
+                raise SystemExit("the undisturbed job fails:\n" + "\n".join(job.words[-20:]))
+            took.append(time.monotonic() - began)
+        self.hash = frames_hash(job.output)
+        self._first_seconds, self._usual_seconds = took
 
-    def _job(self, name: str, rng: random.Random, fault: Fault | None = None) -> Job:
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
-        return Job(self.material, folder, rng, environment=fault.environment if fault else None)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what stands."""
+        self._hands = self._hands and self._hands.close()
+        self._standing = self._standing and self._standing.close()
+
+    @property
+    def _session(self) -> Session:
+        """A cluster with all its workers."""
+        if self._standing is not None and not self._standing.whole():
+            say("the cluster of the rounds is started anew")
+            self._standing.close()
+            self._standing = None
+        if self._standing is None:
+            self._standing = Session(QUICK_TTL)
+        return self._standing
+
+    def _job(self, name: str, rng: random.Random) -> Job:
+        return Job(self.material, self.folder / name, rng)
 
     @property
     def known(self) -> set[tuple[str, int]]:
@@ -126,57 +163,88 @@ class Bench:
         with self._kept.open("a") as file:
             file.write(json.dumps(asdict(result)) + "\n")
         how = "green" if result.green else "RED: " + json.dumps(asdict(result))
-        say(f"{result.fault}, seed {result.seed}: {how} ({result.seconds:.0f} s)")
+        say(f"{result.fault}, seed {result.seed}: {how} ({result.seconds:.1f} s)")
 
     def round(self, name: str, seed: int) -> Result:
         """One round; the moment is chosen anew when it came too late."""
+        fault = FAULTS[name]
+        usual = self._first_seconds if fault.own_cluster else self._usual_seconds
         for attempt in range(TRIES):
             rng = random.Random(f"{name} {seed} {attempt}")
-            with suppress(Missed):
-                return self._round(name, seed, rng, self.usual_seconds / (1 + attempt / 2))
-        return Result(name, seed, False, False, 0, 0, 0.0, 0.0, "the fault never hit")
+            try:
+                return self._round(name, seed, rng, usual / (1 + attempt / 2))
+            except Missed:
+                continue
+            except Hung as error:
+                return _failed(name, seed, str(error))
+        return _failed(name, seed, NEVER)
 
     def _round(self, name: str, seed: int, rng: random.Random, within_seconds: float) -> Result:
         from montage_dask.render.verify import frames_hash
 
-        fault = FAULTS[name]
-        job = self._job(f"{name}-{seed}", rng, fault)
+        fault, session = FAULTS[name], self._session
+        job = self._job(f"{name}-{seed}", rng)
         job.remove()  # what an earlier try has done must not help this one
         job.folder.mkdir()
-        began = time.monotonic()
-        with _own_disk(job.folder, wanted=name == "disk-full"), _by_hand(job, fault) as where:
-            try:
-                job.start(*where, drop_rights=name == "store-read-only")
-                if fault.finished:
-                    job.wait()
-                    fault.inject(job, within_seconds)
-                    job.start(*where)
-                else:
-                    fault.inject(job, within_seconds)
-                code = job.wait()
-                as_told, note = _as_told(fault, code, job)
-                orphans = job.orphans() if not fault.own_scheduler else []
-                if code != 0:
-                    job.start(*where)
-                    code = job.wait()
-                    if code:
-                        note += f"; then exit code {code}: " + " | ".join(job.words[-2:])
-                same = code == 0 and frames_hash(job.output) == self.hash
-                orphans += job.orphans() if not fault.own_scheduler else []
-                left = job.leftovers()
-            finally:
-                job.clear() if not fault.own_scheduler else None
+        where, busy = [], session.busy
         if fault.own_scheduler:
-            orphans += job.orphans()
+            self._hands = self._hands or Hands(self.folder / "scratch", QUICK_TTL)
+            self._hands.whole()
+            where, busy = ["--cluster", self._hands.address], self._hands.busy
+
+        def again(arguments: Sequence[str], hear: Callable[[str], None]) -> Turn:
+            return session.start(arguments, hear, fault.settings)
+
+        began = time.monotonic()
+        with _own_disk(job.folder, wanted=fault.own_disk), _ended(job):
+            if fault.finished:
+                shutil.copytree(self._whole.store, job.store)
+                fault.inject(job, within_seconds)
+                job.start(again)
+            else:
+                job.start((lambda a, h: Command(a, {}, h)) if fault.own_cluster else again, *where)
+                if fault.own_cluster:
+                    busy = partial(marked, job.run.mark)
+                fault.inject(job, within_seconds)
+            code = job.wait()
+            as_told, note = _as_told(fault, code, job)
+            orphans = gone(busy)
+            if code != 0:
+                job.start(again, *where)
+                code = job.wait()
+                orphans += gone(session.busy)
+                if code:
+                    note += f"; then exit code {code}: " + " | ".join(job.words[-2:])
+            same = code == 0 and frames_hash(job.output) == self.hash
+            left = gone(job.leftovers)
         note += "".join(f"; {o}" for o in [*orphans, *left][:3])
         result = Result(
             name, seed, same, as_told, len(orphans), len(left),
             round(job.longest_silence_seconds, 1), round(time.monotonic() - began, 1), note[:600].strip("; "),
         )  # fmt: skip
         if not result.green:  # what it said, to find out why
+            self._hands = self._hands and self._hands.close()
             (self.folder / f"{name}-{seed}.txt").write_text("\n".join(job.words) + "\n")
         job.remove()
         return result
+
+
+def _failed(name: str, seed: int, why: str) -> Result:
+    return Result(name, seed, False, False, 0, 0, 0.0, 0.0, why)
+
+
+@contextmanager
+def _ended(job: Job) -> Iterator[None]:
+    """A run that goes on behind the block, because the moment was missed or the bench is interrupted, is waited for or ended."""
+    try:
+        yield
+    finally:
+        if job.running:
+            assert job.run is not None
+            try:
+                job.run.wait(PATIENCE_SECONDS if sys.exc_info()[0] is Missed else 0.01)
+            except TimeoutError:
+                kill(marked(job.run.mark))
 
 
 def _as_told(fault: Fault, code: int, job: Job) -> tuple[bool, str]:
@@ -187,19 +255,6 @@ def _as_told(fault: Fault, code: int, job: Job) -> tuple[bool, str]:
     if code == 0:
         return True, ""
     return not fault.survives, f"exit code {code}: {last}"
-
-
-@contextmanager
-def _by_hand(job: Job, fault: Fault) -> Iterator[list[str]]:
-    """The arguments that name a cluster of its own, if the fault needs one."""
-    if not fault.own_scheduler:
-        yield []
-        return
-    hands = Hands(job)
-    try:
-        yield ["--cluster", hands.address]
-    finally:
-        hands.close()
 
 
 @contextmanager
@@ -225,7 +280,7 @@ def _own_disk(folder: Path, *, wanted: bool) -> Iterator[None]:
 
 
 def make_material(folder: Path) -> Path:
-    """Six clips and a click track, once."""
+    """Four clips and a click track, once."""
     import wave
 
     import numpy as np
@@ -236,12 +291,12 @@ def make_material(folder: Path) -> Path:
     if track.exists():
         return folder
     footage.mkdir(parents=True, exist_ok=True)
-    for number in range(6):
-        picture = f"testsrc2=size=320x180:rate=25:duration=6,hue=h={60 * number}"
+    for number in range(4):
+        picture = f"testsrc2=size=160x90:rate=25:duration=2.4,hue=h={60 * number}"
         path = footage / f"c{number}.mp4"
         run_ffmpeg(["-f", "lavfi", "-i", picture, "-c:v", "libx264", "-preset", "ultrafast", str(path)], about=path)  # fmt: skip
     rate = 44_100
-    time_seconds = np.arange(24 * rate) / rate
+    time_seconds = np.arange(6 * rate) / rate
     clicks = np.sin(2 * np.pi * 80 * time_seconds) * np.exp(-(time_seconds % 0.5) * 30)
     with wave.open(str(track), "wb") as file:
         file.setnchannels(1)

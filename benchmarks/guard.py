@@ -213,7 +213,7 @@ def _differs(segment: Segment, number: int, claims: Mapping[str, Claim], step: i
     """Whether thumbnails of an event tell a step in time, by the guard's tolerance."""
     event = segment.events[number]
     claim = claims[event.source]
-    shown = shown_frames(claim.index, event.in_seconds, event.speed, segment.fps, event.frames)
+    shown = shown_frames(claim.index, event, segment.fps)
     low, high = max(0, min(shown) - abs(step)), min(claim.strip.frames, max(shown) + abs(step) + 1)
     thumbnails = claim.strip.thumbnails(low, high).astype(np.int16)
     best = 0.0

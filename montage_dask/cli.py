@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,15 +15,21 @@ from montage_dask import __version__
 from montage_dask.commands.cgpu import cgpu
 from montage_dask.commands.cluster import cluster
 from montage_dask.commands.converting import grade, stabilise, transcode, upscale
+from montage_dask.commands.coordinator import coordinator, jobs, submit
 from montage_dask.commands.judge import judge
 from montage_dask.commands.looking import analyse, frames
 from montage_dask.commands.machine import config, doctor
 from montage_dask.commands.montage import plan, run, styles
 from montage_dask.commands.report import report, status
 from montage_dask.commands.shared import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from montage_dask.commands.token import token
 from montage_dask.commands.training import train
 from montage_dask.commands.worker import op, worker
 from montage_dask.errors import MontageError, UsageError
+from montage_dask.store import write_json
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 
 @click.group(name="montage", context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,7 +40,7 @@ def cli() -> None:
 
 for _command in (
     run, plan, styles, analyse, frames, transcode, stabilise, upscale, grade, report, judge, status, doctor,
-    config, cluster, worker, cgpu, op, train,
+    config, cluster, worker, cgpu, op, train, coordinator, submit, jobs, token,
 ):  # fmt: skip
     cli.add_command(_command)
 
@@ -57,22 +65,55 @@ def _stop(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+AGAIN_SECONDS = 0.05
+
+
+def _unheard(told: UnraisableHookArgs) -> None:
+    """An interrupt that came within a destructor or a callback of the garbage collector goes no further: it is sent once more.
+
+    What else such code says after that is what the interrupt has left behind.
+    """
+    if not _stopping:
+        sys.__unraisablehook__(told)
+    elif issubclass(told.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+
+
+def _stop_again(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def listen() -> None:
+    """A terminated job, or one whose terminal is gone, is an interrupted one: it stops its workers and keeps what is done."""
+    sys.unraisablehook = _unheard
+    signal.signal(signal.SIGALRM, _stop_again)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _stop)
+
+
+ENDING_VARIABLE = "MONTAGE_ENDING"
+"""Names a file for the kind of the error that ends the command: a coordinator tells by it what is worth another try."""
+
+
+def _leave_word(error: MontageError) -> None:
+    named = os.environ.get(ENDING_VARIABLE)
+    if named:
+        with suppress(MontageError, OSError):
+            write_json(Path(named), {"error": type(error).__name__, "message": str(error)})
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code. Errors are one line; details are in the log."""
     # For whatever Python this process starts (workers, nannies, helpers of multiprocessing): they begin in the current folder.
     os.environ["PYTHONSAFEPATH"] = "1"
-    # A terminated job, or one whose terminal is gone, is an interrupted one: it stops its workers and keeps what is done.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, _stop)
+    listen()
     try:
         code = cli.main(args=arguments, prog_name="python -m montage_dask", standalone_mode=False)
-    except UsageError as error:
-        click.echo(f"error: {error}", err=True)
-        code = EXIT_USAGE
     except MontageError as error:
         click.echo(f"error: {error}", err=True)
-        code = EXIT_FAILED
+        code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+        _leave_word(error)
     except click.ClickException as error:
         error.show()
         code = EXIT_USAGE

@@ -231,6 +231,10 @@ def _build(command_line: Mapping[str, Any], job_file: Mapping[str, Any], base: P
         raise UsageError(
             "no music: add --music FILE (an audio file, or a video whose sound to use)"
         )
+    if settings["start"].value == "auto" and settings["music-fit"].value:
+        raise UsageError(
+            "--start auto takes a part of the track, and --music-fit keeps its intro and its ending: choose one"
+        )
     output = place("output") or place_of("montage.mp4", base)
     if output.suffix.lower() not in OUTPUT_FORMATS:
         raise UsageError(

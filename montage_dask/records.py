@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -269,6 +269,39 @@ class TempoAlternative:
 
 
 @dataclass(frozen=True, slots=True)
+class MusicPiece:
+    """Samples [start_sample, stop_sample) of a track."""
+
+    start_sample: int
+    stop_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class MusicFit:
+    """A track made longer or shorter at bar lines: pieces of it, one behind the other, in a file of their own."""
+
+    track: str
+    """Absolute path of the track that it is made of."""
+    track_identity: str
+    identity: str
+    """Fingerprint of the file that holds the result."""
+    sample_rate: int
+    """That pieces count in."""
+    pieces: tuple[MusicPiece, ...]
+    samples: int
+    """Length of the result: that of the pieces, and silence where an exact length wants it."""
+
+    @property
+    def joins_seconds(self) -> tuple[Fraction, ...]:
+        """Where in the result one piece follows another."""
+        found, at = [], 0
+        for piece in self.pieces[:-1]:
+            at += piece.stop_sample - piece.start_sample
+            found.append(Fraction(at, self.sample_rate))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
 class Music:
     """One track: its beats, bars, sections, energy and loudness."""
 
@@ -300,6 +333,8 @@ class Music:
     tracker: str
     """Which tracker made the beats: "network", "flux", "librosa", "beat-this", "file", "bpm"."""
     warnings: tuple[str, ...] = ()
+    fit: MusicFit | None = None
+    """Of which pieces of another track it is made; None: it is a track as it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,10 +379,38 @@ class Focus:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """A point of a speed ramp: on this output frame of an event, so much of it has been shown."""
+
+    frame: int
+    """Output frame, from the first of the event."""
+    shown: Fraction
+    """Output frames that it would have taken to come so far without the ramp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accent:
+    """What the picture of an event does on a beat: all at once, and then less from frame to frame.
+
+    The strength is in whole ten-thousandths, so that it is the same text wherever it is written.
+    """
+
+    UNIT: ClassVar[int] = 10_000
+    kind: str
+    """punch (the picture jumps nearer), flash (it is brighter) or shake."""
+    frame: int
+    """Output frame on which it begins, from the first of the event; below 0 in the later part of an event that was split."""
+    frames: int
+    """Output frames until it is over."""
+    strength: int
+    """On its first frame: growth of the picture; share of white; way to each side, in shares of the picture."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One picture of the montage: output frames [start_frame, stop_frame) show a part of one source.
 
-    The output frame start_frame + k shows the source frame on screen at in_seconds + k / fps × speed.
+    The output frame start_frame + k shows the source frame on screen at `seconds_at(k, fps)`.
     """
 
     start_frame: int
@@ -359,7 +422,7 @@ class Event:
     in_seconds: Fraction
     """Source time shown on start_frame."""
     speed: Fraction = Fraction(1)
-    """Source seconds per output second."""
+    """Source seconds per output second, on the whole."""
     transition: Transition = CUT
     """How the event begins."""
     beat_seconds: Fraction | None = None
@@ -372,11 +435,33 @@ class Event:
     """What fits its colours to those around it, before the grade."""
     focus: tuple[Focus, ...] = ()
     """The way of the window where the picture is cropped, in straight lines from point to point; empty: its middle."""
+    ramp: tuple[Pace, ...] = ()
+    """How its time runs, in straight lines from its first frame over these points to its end; empty: evenly. What it shows
+    as a whole is the same."""
+    accents: tuple[Accent, ...] = ()
+    """What it does on beats, in the order of frames."""
 
     @property
     def frames(self) -> int:
         """Length in output frames."""
         return self.stop_frame - self.start_frame
+
+    def shown_at(self, frame: Fraction | int) -> Fraction:
+        """Output frames that it would take to come so far without the ramp; beyond its edges the event runs evenly."""
+        if not self.ramp or not 0 < frame < self.frames:
+            return Fraction(frame)
+        return _along([(p.frame, p.shown) for p in self.ramp], self.frames, frame)
+
+    def seconds_at(self, frame: Fraction | int, fps: Fraction) -> Fraction:
+        """Source time on an output frame, counted from its first: below 0 and beyond its end in crossfades."""
+        return self.in_seconds + self.shown_at(frame) / fps * self.speed
+
+    def frame_at(self, seconds: Fraction, fps: Fraction) -> Fraction:
+        """When a moment of the source is shown, in output frames from its first; the inverse of `seconds_at`."""
+        shown = (seconds - self.in_seconds) * fps / self.speed
+        if not self.ramp or not 0 < shown < self.frames:
+            return shown
+        return _along([(p.shown, p.frame) for p in self.ramp], self.frames, shown)
 
     def centre_at(self, frame: float) -> tuple[float, float]:
         """The middle of its window on an output frame, counted from its first, in shares of the picture."""
@@ -417,6 +502,8 @@ class Timeline:
     """Output frames at the end that fade to black (the music fades with them)."""
     notes: tuple[str, ...] = ()
     """What the edit had to do without ("footage is short: …")."""
+    music_fit: MusicFit | None = None
+    """Of which pieces of a track the music is made; None: it is the track itself."""
 
     @property
     def frames(self) -> int:
@@ -434,6 +521,19 @@ class Timeline:
             return None
         beat = event.beat_seconds - self.music_start_seconds
         return float((event.start_frame / self.fps - beat) * 1000)
+
+
+def _along(
+    points: Sequence[tuple[Fraction | int, Fraction | int]], end: int, at: Fraction | int
+) -> Fraction:
+    """The height at a place of the line from (0, 0) over some points to (end, end)."""
+    before: tuple[Fraction | int, Fraction | int] = (0, 0)
+    for point in (*points, (end, end)):
+        if at < point[0]:
+            slope = Fraction(point[1] - before[1]) / (point[0] - before[0])
+            return before[1] + (at - before[0]) * slope
+        before = point
+    return Fraction(at)
 
 
 def to_json(value: Any) -> Any:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,9 @@ import montage_dask.graph.operations  # noqa: F401 - all are known before a test
 from montage_dask.devices import count_gpus
 
 CHROMIUM = shutil.which("chromium")
+SERVICE_FOLDERS = frozenset(["cgpu", "cluster", "integration", "kubernetes", "notebooks"])
+SERVICE_MARKERS = frozenset(["gpu", "browser", "faults", "kubernetes", "cgpu", "redis", "job"])
+"""What makes a test one of the other lane (`-m service`)."""
 
 # Health checks and deadlines measure the machine, not the product.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,13 +38,20 @@ def _path_of_the_next_test() -> Iterator[None]:
     os.environ.pop("PYTHONSAFEPATH", None)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what this machine cannot show."""
+    """Say which lane a test is of; skip, with the reason, what this machine cannot show."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in SERVICE_FOLDERS or any(item.get_closest_marker(m) for m in SERVICE_MARKERS):
+            item.add_marker("service")
     lacking = {}
     if not count_gpus():
         lacking["gpu"] = pytest.mark.skip(reason="needs an NVIDIA GPU, its driver and dask-cuda")
     if CHROMIUM is None or importlib.util.find_spec("playwright") is None:
         lacking["browser"] = pytest.mark.skip(reason="needs chromium on PATH, and playwright")
+    if shutil.which("redis-server") is None or importlib.util.find_spec("redis") is None:
+        lacking["redis"] = pytest.mark.skip(reason="needs redis-server on PATH, and redis-py")
     for item in items:
         for marker, skip in lacking.items():
             if item.get_closest_marker(marker):

@@ -65,12 +65,15 @@ def _address() -> str:
     return f"http://{host}:{port}"
 
 
+SECRET = "the-secret-of-this-server"
+
+
 @contextmanager
 def serving() -> Iterator[Bucket]:
     environment = {
         "AWS_ENDPOINT_URL": _address(),
         "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",

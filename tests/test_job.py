@@ -77,6 +77,13 @@ def test_files_of_settings_are_absolute(tmp_path, monkeypatch):
         make_job({**GIVEN, "beats-weights": "s3://b/w.npz"})
 
 
+def test_a_part_of_the_track_or_its_own_ending():
+    assert make_job({**GIVEN, "start": "auto"})["start"] == "auto"
+    assert make_job({**GIVEN, "music-fit": True, "start": "0:10"})["start"] == 10
+    with pytest.raises(UsageError, match="--music-fit keeps its intro"):
+        make_job({**GIVEN, "music-fit": True, "start": "auto"})
+
+
 def test_what_must_be_there():
     with pytest.raises(UsageError, match="no footage"):
         make_job({"music": "a.mp3"})
@@ -193,8 +200,8 @@ def test_only_one_clip_can_be_first(folder):
 
 MONTAGE = {
     "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade",
-    "match", "transition", "director", "keep-audio", "allow", "exact", "deinterlace", "stabilise", "upscale",
-    "upscale-model", "bpm", "beats-file", "beats-per-bar", "detector", "threshold", "embedding", "tracker",
+    "match", "transition", "beat-effects", "director", "keep-audio", "allow", "exact", "music-fit", "deinterlace", "stabilise",
+    "upscale", "upscale-model", "bpm", "beats-file", "beats-per-bar", "detector", "threshold", "embedding", "tracker",
     "loudness-lufs", "true-peak-db", "faces",
 }  # fmt: skip
 """What a montage is. A setting that is added here can be set by whoever sends a file: may it?"""

@@ -1,4 +1,4 @@
-"""Onset envelopes: how much new sound begins in every 11.6 ms, from mel spectra by torchaudio.
+"""Onset envelopes: how much new sound begins in every 11.6 ms, from mel spectra; in NumPy, on a GPU in torch (`onset_torch`).
 
 The samples are cut on one fixed grid of blocks; every block has the same tensor shape and sees only
 its own samples, so that the result is the same bit for bit however the stream arrives. Memory does
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from montage_dask.devices import hold_to_limit
 from montage_dask.media.audio import ANALYSIS_RATE
 
 Floats = npt.NDArray[np.float32]
@@ -85,21 +84,19 @@ def onset_envelopes(blocks: Iterable[Floats], device: str = "cpu") -> Envelopes:
         blocks: consecutive samples, pieces of any lengths.
         device: where torch works ("cpu", "cuda"); results of different devices differ by rounding.
     """
-    import torch
+    if device == "cpu":
+        extract = extract_block
+    else:
+        from montage_dask.analysis.onset_torch import Extractor
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        extract = _Extractor(device)
-        counter = _Counter(blocks)
-        parts = []
-        mels = []
-        for block in _grid(counter):
-            values, mel = extract(block)
-            parts.append(values)
-            mels.append(mel)
-    finally:
-        torch.set_num_threads(threads)
+        extract = Extractor(device)
+    counter = _Counter(blocks)
+    parts = []
+    mels = []
+    for block in _grid(counter):
+        values, mel = extract(block)
+        parts.append(values)
+        mels.append(mel)
     frames = counter.samples // HOP + 1
     joined = np.concatenate(parts)[:frames]
     return Envelopes(
@@ -154,51 +151,69 @@ def _grid(blocks: Iterable[Floats]) -> Iterator[Floats]:
         position += step
 
 
-class _Extractor:
-    """One block of samples to one array of (BLOCK, 4 + TIMBRES + 12) values, and its mel spectrum of (BLOCK, BANDS) steps."""
-
-    def __init__(self, device: str) -> None:
-        import torch
-        import torchaudio.functional
-
-        hold_to_limit(device)
-        self._device = device
-        bins = WINDOW // 2 + 1
-        self._window = torch.hann_window(WINDOW, device=device)
-        self._mel: Any = torchaudio.functional.melscale_fbanks(
-            bins, 30.0, TOP_HZ, BANDS, ANALYSIS_RATE, norm=None, mel_scale="htk"
-        ).to(device)
-        self._cosines: Any = torchaudio.functional.create_dct(TIMBRES + 1, BANDS, norm="ortho").to(
-            device
-        )
-        hertz = torch.arange(bins) * (ANALYSIS_RATE / WINDOW)
-        pitch = 12 * torch.log2(hertz.clamp_min(1.0) / 440.0)
-        apart = (pitch[:, None] - torch.arange(12) + 6) % 12 - 6
-        heard = (hertz > CHORD_HZ[0]) & (hertz < CHORD_HZ[1])
-        self._chroma = ((1 - apart.abs()).clamp_min(0) * heard[:, None]).to(device)
-        self._low = round(LOW_HZ * WINDOW / ANALYSIS_RATE) + 1
-
-    def __call__(self, samples: Floats) -> tuple[Floats, Bytes]:
-        import torch
-
-        with torch.inference_mode():
-            frames = torch.from_numpy(samples).to(self._device).unfold(0, WINDOW, HOP)
-            spectrum = torch.fft.rfft(frames * self._window).abs()  # (BLOCK + LAG, bins)
-            mel = torch.log1p(spectrum @ self._mel / (WINDOW * FLOOR))
-            low = torch.log1p(spectrum[:, 1 : self._low] / (WINDOW * FLOOR))
-            flux = (mel[LAG:] - _spread(mel[:-LAG])).clamp_min(0).mean(1)
-            low_flux = (low[LAG:] - low[:-LAG]).clamp_min(0).mean(1)
-            squares = spectrum[LAG:].square() * (2.0 / (WINDOW * self._window.square().sum()))
-            columns = [flux, low_flux, squares.sum(1), squares[:, : self._low].sum(1)]
-            timbre = (mel[LAG:] @ self._cosines)[:, 1:]
-            chroma = spectrum[LAG:] @ self._chroma
-            found: Floats = torch.cat([torch.stack(columns, 1), timbre, chroma], 1).cpu().numpy()
-            steps = (mel[LAG:] * MEL_STEPS).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-        return found, steps
+MEL_HZ = (30.0, TOP_HZ)
+"""From the lowest to the highest band."""
+BINS = WINDOW // 2 + 1
+LOW_BINS = round(LOW_HZ * WINDOW / ANALYSIS_RATE) + 1
+"""Bins of the spectrum below LOW_HZ, the constant one among them."""
 
 
-def _spread(mel: Any) -> Any:
+@cache
+def hann() -> Floats:
+    """The window, shape (WINDOW,)."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
+
+
+@cache
+def mel_filters() -> Floats:
+    """Triangles on the mel scale of the Hidden Markov Model Toolkit, not normalised; shape (BINS, BANDS)."""
+    lowest, highest = (2595.0 * np.log10(1.0 + hertz / 700.0) for hertz in MEL_HZ)
+    corners = 700.0 * (10.0 ** (np.linspace(lowest, highest, BANDS + 2) / 2595.0) - 1.0)
+    hertz = np.linspace(0.0, ANALYSIS_RATE // 2, BINS)
+    slopes = corners[None, :] - hertz[:, None]
+    widths = np.diff(corners)
+    falling, rising = -slopes[:, :-2] / widths[:-1], slopes[:, 2:] / widths[1:]
+    return np.maximum(0.0, np.minimum(falling, rising)).astype(np.float32)
+
+
+@cache
+def cosines() -> Floats:
+    """Of the discrete cosine transform (type 2, orthonormal) of a log spectrum; shape (BANDS, TIMBRES + 1)."""
+    found = np.cos(np.pi / BANDS * np.outer(np.arange(BANDS) + 0.5, np.arange(TIMBRES + 1)))
+    found[:, 0] /= np.sqrt(2.0)
+    return (found * np.sqrt(2.0 / BANDS)).astype(np.float32)
+
+
+@cache
+def pitch_classes() -> Floats:
+    """How much of a bin belongs to each of the 12 pitch classes from A; shape (BINS, 12)."""
+    hertz = np.arange(BINS) * (ANALYSIS_RATE / WINDOW)
+    pitch = 12 * np.log2(np.maximum(hertz, 1.0) / 440.0)
+    apart = (pitch[:, None] - np.arange(12) + 6) % 12 - 6
+    heard = (hertz > CHORD_HZ[0]) & (hertz < CHORD_HZ[1])
+    return (np.maximum(1 - np.abs(apart), 0) * heard[:, None]).astype(np.float32)
+
+
+def extract_block(samples: Floats) -> tuple[Floats, Bytes]:
+    """One block of NEEDED samples to (BLOCK, 4 + TIMBRES + 12) values, and its mel spectrum of (BLOCK, BANDS) steps."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
+    spectrum = np.abs(np.fft.rfft(frames * hann()))  # (BLOCK + LAG, BINS), float32
+    mel = np.log1p(spectrum @ mel_filters() / np.float32(WINDOW * FLOOR))
+    low = np.log1p(spectrum[:, 1:LOW_BINS] / np.float32(WINDOW * FLOOR))
+    flux = np.maximum(mel[LAG:] - _spread(mel[:-LAG]), 0).mean(1)
+    low_flux = np.maximum(low[LAG:] - low[:-LAG], 0).mean(1)
+    squares = np.square(spectrum[LAG:]) * np.float32(2.0 / (WINDOW * np.square(hann()).sum()))
+    columns = [flux, low_flux, squares.sum(1), squares[:, :LOW_BINS].sum(1)]
+    timbre = (mel[LAG:] @ cosines())[:, 1:]
+    chroma = spectrum[LAG:] @ pitch_classes()
+    found: Floats = np.concatenate([np.stack(columns, 1), timbre, chroma], 1)
+    steps = np.clip(np.rint(mel[LAG:] * np.float32(MEL_STEPS)), 0, 255).astype(np.uint8)
+    return found, steps
+
+
+def _spread(mel: Floats) -> Floats:
     """The maximum over neighbouring bands: a gliding tone (vibrato) is no onset."""
-    import torch
-
-    return torch.nn.functional.max_pool1d(mel.unsqueeze(0), 3, stride=1, padding=1).squeeze(0)
+    wide = mel.copy()
+    np.maximum(wide[:, 1:], mel[:, :-1], out=wide[:, 1:])
+    np.maximum(wide[:, :-1], mel[:, 1:], out=wide[:, :-1])
+    return wide

@@ -8,7 +8,7 @@ on how the source was divided.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from montage_dask.analysis import features, looks
 from montage_dask.analysis.features import HEIGHT, WIDTH, Bytes, Floats
+from montage_dask.errors import StoreError
 from montage_dask.media.orientation import is_transposed, turn_picture
 from montage_dask.media.tone import is_wide
 from montage_dask.records import Source, Window
@@ -385,3 +386,18 @@ class Strip:
 
     def _read(self, array: str, start: int, stop: int) -> NDArray[Any]:
         return self._array(array).read(start, stop)
+
+
+def thumbnails_of(folder: Place, frames: Sequence[int]) -> list[Bytes]:
+    """Thumbnails of some frames, uint8 [27, 48, 3] each; none where there is no strip, or not all of it.
+
+    Args:
+        folder: from `strip_folder`.
+        frames: their numbers; those outside are the first or the last one.
+    """
+    try:
+        strip = Strip(folder)
+        inside = [min(max(0, f), strip.frames - 1) for f in frames]
+        return [strip.thumbnails(f, f + 1)[0] for f in inside]
+    except StoreError:
+        return []

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from montage_dask.errors import StoreError
 from montage_dask.graph.survey import Survey
 from montage_dask.media.windows import round_window_frames
 from montage_dask.records import Shot, Source
@@ -55,11 +54,6 @@ class Material:
 
         Nothing is decoded: they stand in the strip. Empty when the source has none here.
         """
-        from montage_dask.analysis.strip import Strip
+        from montage_dask.analysis.strip import thumbnails_of
 
-        try:
-            strip = Strip(self.strip(identity))
-            inside = [min(max(0, f), strip.frames - 1) for f in frames]
-            return [strip.thumbnails(f, f + 1)[0] for f in inside]
-        except StoreError:
-            return []
+        return thumbnails_of(self.strip(identity), frames)

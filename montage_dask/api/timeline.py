@@ -22,6 +22,7 @@ from montage_dask.edit.styles import GRADES, load_style
 from montage_dask.edit.styles import Style as StyleRecord
 from montage_dask.edit.usable import choose_usable
 from montage_dask.errors import UsageError
+from montage_dask.graph.music_file import MUSIC, with_music
 from montage_dask.graph.telling import Progress
 from montage_dask.records import Event, Shot
 from montage_dask.report.otio import write_otio
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 NOT_FOR_RENDERING = (
     "footage", "music", "output", "run-dir", "from-timeline", "include", "exclude", "pin", "first", "last", "focus", "seed",
-    "variants", "duration", "start", "style", "director", "director-url", "director-model", "director-api", "match",
-    "transition", "grade", "cluster",
+    "variants", "duration", "exact", "start", "music-fit", "style", "director", "director-url", "director-model", "director-api",
+    "match", "transition", "beat-effects", "grade", "cluster",
 )  # fmt: skip
 """Options of a job that have had their effect when there is a timeline."""
 
@@ -218,7 +219,7 @@ class Timeline(Sequence[Event]):
         numbers = [k for k, e in enumerate(self.events) if (e.source, e.shot) in keys]
         edited = self.record
         if numbers:
-            usable = choose_usable(left, sources, self._options.get("allow", ()))
+            usable = choose_usable(left, self._options.get("allow", ()))
             edited = hand.refill(
                 edited, numbers, usable.shots, self._shots(), sources, self.music.record, self.style
             )
@@ -292,7 +293,8 @@ class Timeline(Sequence[Event]):
     # -- files -----------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
-        """Write an OpenTimelineIO file: for `load`, for `run --from-timeline`, and for other programs.
+        """Write an OpenTimelineIO file: for `load`, for `run --from-timeline`, and for other programs. Music that was fitted
+        stands beside it, as NAME.music.wav.
 
         Raises:
             UsageError: the name does not end in .otio.
@@ -301,7 +303,11 @@ class Timeline(Sequence[Event]):
         target = Path(path).absolute()
         if target.suffix != ".otio":
             raise UsageError(f"{target.name}: the name of a timeline ends in .otio")
-        write_otio(self.record, self.material.sources, self.music.record, target)
+        return self._written(target, target.with_name(f"{target.stem}.{MUSIC}"))
+
+    def _written(self, target: Path, sound: Path) -> Path:
+        record, music = with_music(self.record, self.music.record, sound)
+        write_otio(record, self.material.sources, music, target)
         return target
 
     def render(
@@ -358,7 +364,8 @@ class Timeline(Sequence[Event]):
         saved = Timeline(framed, self.material, self.music.record, self._options, self._style)
 
         def work(progress: Progress | None) -> Montage:
-            saved.save(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            saved._written(path, path.with_name(MUSIC))
             return job.but(from_timeline=path).run(progress=progress)
 
         return work
@@ -373,4 +380,5 @@ class Timeline(Sequence[Event]):
     def _repr_html_(self) -> str:
         from montage_dask.notebook.timeline import timeline_html
 
-        return timeline_html(self.record, self.material, self.music)
+        allow = self._options.get("allow", ())
+        return timeline_html(self.record, self.material, self.music, allow)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -232,10 +233,22 @@ class _Mine(logging.Filter):
 
 
 class _LogFile(logging.FileHandler):
-    """A log that is not written through a link."""
+    """A log that is not written through a link. Where it cannot be written (a full disk), only the details are lost."""
 
     def _open(self) -> Any:
         return open_own(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # of opening
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # logging's name
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -94,10 +95,13 @@ def _shared(memory_limit: int) -> dict[str, Any]:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Threads and processes that are started in the block, and theirs, do not hear Ctrl-C: a terminal sends it to all processes
-    of a job, and the job ends its workers in good order."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Threads and processes started in the block, and theirs, do not hear Ctrl-C, nor that the terminal is gone: it tells
+    all processes of a job, and the job ends its workers in good order."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
+        # What the first process brings along. It opens the ears of the thread that starts it: not of one that starts workers.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

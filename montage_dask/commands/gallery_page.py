@@ -14,8 +14,8 @@ its transitions and colours as they are in the montage. See them all on footage 
 
     python -m montage_dask styles footage/ --music track.mp3 -o styles/
 
-`--style NAME` chooses one. `--transition`, `--grade`, `--match` and `--seed` change it from case to case. For a style of your own
-copy a file, change it and name it: `--style mine.yaml`. What its keys mean is [below](#a-style-of-your-own).
+`--style NAME` chooses one. `--transition`, `--grade`, `--match`, `--beat-effects` and `--seed` change it from case to case. For a
+style of your own copy a file, change it and name it: `--style mine.yaml`. What its keys mean is [below](#a-style-of-your-own).
 
 The pace stands for a song of medium energy: where it is lively or the story tense, shots last half as long, where it is calm
 twice as long. With too little footage for the pace, cuts come more slowly, and the run says so. Slow motion takes footage with
@@ -42,7 +42,21 @@ TAIL = """\
 | `match` | shots of one scene brought to one look: `auto` `on` `off` |
 | `fade_out_seconds` | fade to black and silence at the end |
 | `slow_motion` | speed of calm shots, 0.25 … 1 |
+| `speed_change` | how much a shot may speed up or slow down to meet a beat, 1 (never) … 2; only where frames come evenly |
+| `jump_cuts` | whether two parts of one take may follow each other |
 | `order` | `free`, or `chronological`: as it was filmed |
+| `punch` `flash` `shake` `ramp` | on beats: `none`, or `{{at: WHERE, strength: 0 … 1}}`, where: {beats}; may be missing |
+
+**Beats in the picture.** On a beat, `punch` brings the picture nearer at once (12 % at strength 1) and lets it go in 0.4 s;
+`flash` makes it brighter (half of the way to white at strength 1) for 0.24 s; `shake` shakes it for 0.4 s (2 % of its size
+at strength 1); `ramp` shows the shot slowly from the beat on and ever faster to the next one that counts (60 % slower and
+faster at strength 1, and never below 20 frames of footage a second): on these beats it is where it would be without, and
+the part of the footage is the same. `drops` are where the song breaks loose, `downbeats` also the first beats of the bars
+of its loud sections (`high`, `drop`) at 60 % of the strength, `beats` also the others at 40 %. The last shot and the fade-
+out are left alone, and nothing beyond the edge of a picture comes into view. There are never more than three flashes in a
+second, dips to white counted, and none is brighter than half of the way to white (WCAG 2.3.1). `--beat-effects off` takes
+all of it out, `--beat-effects punch=beats:0.8,flash=none` changes it; `timeline.otio` holds it, the other exports name it
+where they have no word for it.
 
 A key that is missing, unknown or wrong is named. `python -m montage_dask plan … --style mine.yaml` checks it without rendering.
 """
@@ -50,6 +64,7 @@ A key that is missing, unknown or wrong is named. `python -m montage_dask plan �
 
 def gallery_page() -> str:
     """The page, in Markdown; its pictures are styles/NAME.jpg beside it."""
+    from montage_dask.edit.beat_effects import BEATS
     from montage_dask.edit.story import ARCS
     from montage_dask.edit.styles import GRADES, PLACES, TRANSITIONS
 
@@ -58,7 +73,13 @@ def gallery_page() -> str:
         style = load_style(name)
         parts.append(f"## {name}\n\n{style.description}.\n\n![{name}](styles/{name}.jpg)\n")
         parts.append("".join(f"- {line}\n" for line in _facts(style)))
-    named = {"arcs": ARCS, "transitions": TRANSITIONS, "places": PLACES, "grades": GRADES}
+    named = {
+        "arcs": ARCS,
+        "transitions": TRANSITIONS,
+        "places": PLACES,
+        "grades": GRADES,
+        "beats": BEATS,
+    }
     listed = {k: " ".join(f"`{v}`" for v in values) for k, values in named.items()}
     return "\n".join([*parts, TAIL.format(**listed)])
 
@@ -77,8 +98,13 @@ def _facts(style: Style) -> list[str]:
     ]
     if style.order == "chronological":
         lines[-1] += "; in the order it was filmed"
+    if style.speed_change > 1:
+        lines[-1] += f"; shots up to {style.speed_change:g} times faster or slower, to meet a beat"
     if style.slow_motion < 1:
         lines[-1] += f"; calm shots at {float(style.slow_motion):g} × speed"
+    effects = [f"{n} on {e.at}" for n, e in style.beat_effects.items() if e.at != "none"]
+    if effects:
+        lines.append(f"**on beats**: {', '.join(effects)}")
     return lines
 
 

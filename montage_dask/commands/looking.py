@@ -33,6 +33,7 @@ from montage_dask.store import place_of
 def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: Any) -> int:
     """Shots and features of footage, beats and sections of music."""
     from montage_dask import api
+    from montage_dask.report.left_out import left_out_lines
     from montage_dask.report.tables import write_analysis
 
     if not files and not given["music"]:
@@ -49,6 +50,8 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
     for music in () if quiet else result["music"]:
         for warning in music["warnings"]:
             click.echo(f"{printable(Path(music['path']).name)}: {warning}", err=True)
+    for line in () if quiet else left_out_lines(result):
+        click.echo(line, err=True)
     if as_json or output is None:
         print_json(result)
     return tell_skipped(result)

@@ -28,6 +28,12 @@ def run(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> in
     if demo:
         footage, given = _demo(footage, given)
     quiet = given["quiet"]
+    if _is_for_coordinator(given):
+        from montage_dask.commands.coordinator import connect, follow_job, send
+
+        there = connect(None)
+        job, output = send(there, footage, given)
+        return follow_job(there, job["id"], output, as_json=as_json)
     result = call(api.run, given, footage)
     if as_json:
         print_json(result)
@@ -37,6 +43,17 @@ def run(footage: tuple[str, ...], demo: bool, as_json: bool, **given: Any) -> in
         for made in result.get("variants", [result]):
             click.echo(made["output"])
     return tell_skipped(result)
+
+
+def _is_for_coordinator(given: Mapping[str, Any]) -> bool:
+    """Whether COORDINATOR_URL names a coordinator, and nothing on the command line says to run elsewhere."""
+    from montage_dask.config import resolve
+
+    settings = resolve()
+    url = str(settings["coordinator-url"].value or "")
+    if given.get("cluster") is not None or settings["distributed-mode"].value:
+        return False
+    return url.startswith(("http://", "https://"))
 
 
 def _told(result: Mapping[str, Any]) -> list[str]:
@@ -121,6 +138,8 @@ def _show_plan(result: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from montage_dask.report.left_out import left_out_lines
+
     console = Console()
     clips = Table(
         title=f"{len(result['clips'])} clips, {result['windows']} windows of {result['window_frames']} frames"
@@ -147,9 +166,16 @@ def _show_plan(result: Mapping[str, Any]) -> None:
             o["reason"],
         )
     console.print(operations)
+    for note in result["notes"]:
+        console.print(printable(note), markup=False, highlight=False, soft_wrap=True)
     if result.get("director"):
         for line in direction_lines(result["director"]):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+    lines = left_out_lines(result)
+    if result["left_out"] is None:
+        lines = ["what of the footage is left out is known once it is analysed (analyse, run)"]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for warning in result["music"]["warnings"]:
         console.print(f"music: {warning}", markup=False, highlight=False, soft_wrap=True)
     montage, estimate, cluster = result["montage"], result["estimate"], result["cluster"]

@@ -126,7 +126,15 @@ montage_options = grouped(
         default=None,
         help="Keep --duration, whatever the music does there.",
     ),
-    click.option("--start", metavar="TIME", help="Where in the music to begin."),
+    click.option(
+        "--music-fit",
+        is_flag=True,
+        default=None,
+        help="Make the track as long as --duration by joins at bar lines; its own ending stays.",
+    ),
+    click.option(
+        "--start", metavar="TIME|auto", help="Where in the music to begin; auto: its best part."
+    ),
     click.option(
         "--size",
         metavar="WxH|NAME",
@@ -164,6 +172,11 @@ montage_options = grouped(
     ),
     click.option(
         "--transition", metavar="KIND", help="cut, crossfade, dip-to-black, dip-to-white."
+    ),
+    click.option(
+        "--beat-effects",
+        metavar="off|EFFECT=WHERE[:X],…",
+        help="punch, flash, shake, ramp on none, drops, downbeats or beats, 0 to 1 strong.",
     ),
     click.option(
         "--stabilise", metavar="auto|on|off", help="Steady shots; auto: those that shake."

@@ -84,6 +84,12 @@ def positive_seconds(value: Any) -> Fraction:
     return result
 
 
+@kind("time: seconds, `1:30` or `0:01:30.5`, up to 24 hours; or `auto`")
+def seconds_or_auto(value: Any) -> Fraction | str:
+    """As `seconds`, or "auto"."""
+    return "auto" if value == "auto" else seconds(value)
+
+
 @kind("frame rate: `25`, `29.97` or `30000/1001`; 1 to 240")
 def rate(value: Any) -> Fraction:
     """A frame rate: 25, "29.97" (taken as 30000/1001) or "24000/1001"."""
@@ -213,6 +219,16 @@ def on_off_or_auto(value: Any) -> str:
     if str(value).lower() not in words:
         raise ValueError("must be auto, on or off")
     return words[str(value).lower()]
+
+
+@kind("off, or effects: such as `punch=downbeats:0.5,flash=drops`")
+def beat_effects(value: Any) -> str:
+    """Effects on beats, or off; YAML reads the latter as false."""
+    from montage_dask.edit.beat_effects import EFFECTS, NO_EFFECT, OFF, parse_beat_effects
+
+    words = OFF if value is False else text(value)
+    parse_beat_effects(words, dict.fromkeys(EFFECTS, NO_EFFECT))
+    return words
 
 
 @kind("bytes: `1.5GB`, `800 MiB`; 64 MiB to 16 TiB")

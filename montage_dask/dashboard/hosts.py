@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import os
 import socket
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -55,6 +56,24 @@ def _plain(name: str) -> str:
     return name.rstrip(".").lower()
 
 
+def is_foreign(host: str, origins: Iterable[str], names: frozenset[str]) -> bool:
+    """Whether a request was meant for another name than ours, or comes from the page of another one.
+
+    Args:
+        host: of the request.
+        origins: all that it says of the pages that it comes from.
+        names: see `own_names`.
+    """
+    name = _name(host)
+    if name is None:
+        return True
+    own = _is_address(name) or name in names or name.endswith(".localhost")
+    places = [urlsplit(value).netloc if "://" in value else "null" for value in origins]
+    # The page of another name, such as that of a proxy, may ask if the user has listed it.
+    listed = {_plain(n) for n in resolve()["dashboard-hosts"].value} if places else set()
+    return not own or any(_plain(p) != _plain(host) and _name(p) not in listed for p in places)
+
+
 class _Foreign(Matcher):
     """Matches requests that were meant for another name, or that the page of another one sends."""
 
@@ -62,26 +81,13 @@ class _Foreign(Matcher):
         self._names = names
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        host = request.headers.get("Host", "127.0.0.1")
         origins = [
-            urlsplit(value).netloc if "://" in value else "null"
+            value
             for header in ("Origin", "Sec-Websocket-Origin")
             for value in request.headers.get_list(header)
         ]
-        own = self._own(host) and all(
-            _plain(origin) == _plain(host) or self._allowed(origin) for origin in origins
-        )
-        return None if own else {}
-
-    def _own(self, host: str) -> bool:
-        name = _name(host)
-        return name is not None and (
-            _is_address(name) or name in self._names or name.endswith(".localhost")
-        )
-
-    def _allowed(self, origin: str) -> bool:
-        """Whether a page of another name, such as that of a proxy, may ask: what the user has listed."""
-        return _name(origin) in {_plain(n) for n in resolve()["dashboard-hosts"].value}
+        host = request.headers.get("Host", "127.0.0.1")
+        return {} if is_foreign(host, origins, self._names) else None
 
 
 def _name(host: str) -> str | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from montage_dask.edit.choose import Pin
 from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
+from montage_dask.edit.views import STEP_SECONDS, sample
 from montage_dask.records import Shot, Source
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -25,8 +26,8 @@ Flags: TypeAlias = NDArray[np.bool_]
 
 VIEW_SECONDS = 5.0
 """A shot this long still looks like one picture; a longer one is worth several."""
-SUBJECT_AREA, SUBJECT_SECONDS = 0.008, 0.6
-"""Share of the picture from which on a subject counts; distance from a look with one at which it is still there."""
+REACH_SECONDS = 0.8
+"""So far an in-point may still move from where selection shows a part."""
 MAXIMUM_PARTS = 48
 """Of one shot: keeps an hour-long take from being the whole table."""
 TOLERANCE_SECONDS = 1e-10
@@ -37,6 +38,8 @@ class Candidates:
     """C parts of S shots."""
 
     shots: tuple[Shot, ...]
+    usual_seconds: float
+    """How long parts are taken to be."""
     shot: Ints
     """[C] index into `shots`."""
     anchor: Floats
@@ -51,6 +54,10 @@ class Candidates:
     """[C] rank of the strongest moment of the part, 0 … 1."""
     subject: Floats
     """[C] how much of the part has a subject in view that is large enough, 0 … 1."""
+    seen: Floats
+    """[T] whether a subject is in view, 0 or 1, every tenth of a second of all shots, one behind the other."""
+    seen_base: Ints
+    """[S + 1] where in `seen` each shot begins, and the last one ends."""
     pin: Ints
     """[C] number of the pin that the part fulfils, −1 for none."""
     free: Flags
@@ -87,6 +94,21 @@ class Candidates:
         """[C] whether the shot is long enough."""
         return self.duration[self.shot] - need_seconds >= -TOLERANCE_SECONDS
 
+    def ends_empty(self, need_seconds: float) -> Floats:
+        """[C] 1 where a shot has a subject, and it is out of view when the part has lasted `need_seconds`, wherever near its
+        place the part begins; else 0."""
+        first, last = self.seen_base[self.shot], self.seen_base[self.shot + 1] - 1
+        room = np.maximum(0.0, self.duration[self.shot] - need_seconds)
+        place = np.minimum(self.anchor, room)
+        there = np.zeros(len(self.shot))
+        for shift in np.linspace(-REACH_SECONDS, REACH_SECONDS, 5):
+            end = np.clip(place + shift, 0, room) + need_seconds - STEP_SECONDS / 2
+            there = np.maximum(
+                there, self.seen[np.clip(first + (end / STEP_SECONDS).astype(int), first, last)]
+            )
+        has = np.add.reduceat(self.seen, self.seen_base[:-1]) > 0
+        return np.where(has[self.shot], 1 - there, 0.0)
+
     def interval(self, positions: Floats, need_seconds: float) -> tuple[Ints, Ints]:
         """[C] the ticks [start, stop) of each part on the common axis."""
         base = self.base[self.shot]
@@ -114,15 +136,17 @@ def find_candidates(
     table = list(dict.fromkeys([*table, *(s for pin in pins for s in pin.shots)]))
     number = {shot: k for k, shot in enumerate(table)}
     usual = float(np.quantile(needs_seconds, 0.6))
+    seen = [sample(shot) for shot in table]
     rows: list[tuple[int, float, int]] = []
     for k, shot in enumerate(table):
-        rows += [(k, anchor, -1) for anchor in _anchors(float(shot.duration_seconds), usual)]
+        parts = _anchors(float(shot.duration_seconds), usual, seen[k])
+        rows += [(k, anchor, -1) for anchor in parts]
     for p, pin in enumerate(pins):
         for shot in pin.shots:
             if pin.at_seconds is not None:
                 rows.append((number[shot], float(pin.at_seconds - shot.start_seconds), p))
             else:
-                parts = _anchors(float(shot.duration_seconds), usual)
+                parts = _anchors(float(shot.duration_seconds), usual, seen[number[shot]])
                 rows += [(number[shot], anchor, p) for anchor in parts]
     shot_of = np.array([r[0] for r in rows], np.intp)
     anchor = np.array([r[1] for r in rows])
@@ -139,13 +163,16 @@ def find_candidates(
     pin_of = np.array([r[2] for r in rows], np.intp)
     return Candidates(
         shots=tuple(table),
+        usual_seconds=usual,
         shot=shot_of,
         anchor=anchor,
         quality=quality,
         motion=moving,
         intensity=ranks(0.6 * moving + 0.4 * look[shot_of]),
         action=ranks(peak),
-        subject=_subjects(table, shot_of, anchor, usual),
+        subject=_subjects(seen, shot_of, anchor, usual),
+        seen=np.concatenate(seen),
+        seen_base=np.cumsum([0, *(len(one) for one in seen)]),
         pin=pin_of,
         free=(pin_of < 0) & (shot_of < allowed),
         duration=duration,
@@ -189,13 +216,46 @@ def _filmed(shot: Shot, source_number: Mapping[str, int]) -> tuple[int, int]:
     return source_number[shot.source], shot.start_frame
 
 
-def _anchors(duration: float, usual: float) -> list[float]:
-    """Starts of parts of the usual length that fill a shot, evenly and without overlap."""
+def _anchors(duration: float, usual: float, seen: Floats) -> list[float]:
+    """Starts of parts of the usual length that fill a shot without overlap: evenly, or with a subject in view to their ends.
+
+    Args:
+        duration: of the shot, seconds.
+        usual: length of a part, seconds.
+        seen: whether a subject is in view, see `views.sample`.
+    """
     # One tick apart, so that rounding to ticks never makes neighbours overlap.
     step = usual + 1.5 / TICKS_PER_SECOND
     count = max(1, min(MAXIMUM_PARTS, math.floor((duration + step - usual) / step)))
     spare = max(0.0, duration - count * step)
-    return [k * (step + spare / count) for k in range(count)]
+    evenly = [k * (step + spare / count) for k in range(count)]
+    starts = math.floor((duration - usual) / STEP_SECONDS) + 1
+    if not seen.any() or starts < 2:
+        return evenly
+    length, apart = max(1, round(usual / STEP_SECONDS)), math.ceil(step / STEP_SECONDS)
+    sums = np.concatenate([[0.0], np.cumsum(seen), np.full(length, seen.sum())])
+    begin = np.arange(starts)
+    last = np.minimum(begin + length, len(seen)) - 1
+    worth = (sums[begin + length] - sums[begin]) / length + 0.3 * seen[begin] + seen[last]
+    # Exactly as many parts as evenly: the best last start of c parts, up to each start.
+    best = np.zeros(starts)
+    came: list[Ints] = []
+    for number in range(count):
+        total = worth.copy()
+        if number:
+            total[:apart] = -np.inf
+            total[apart:] += best[: starts - apart] if starts > apart else 0
+        best = np.maximum.accumulate(total)
+        new = np.concatenate([[True], best[1:] > best[:-1]])
+        came.append(np.maximum.accumulate(np.where(new, begin, 0)))
+    if not np.isfinite(best[-1]):
+        return evenly
+    at, found = starts - 1, []
+    for where in reversed(came):
+        at = int(where[at])
+        found.append(at * STEP_SECONDS)
+        at -= apart
+    return found[::-1]
 
 
 def _measured(
@@ -227,23 +287,14 @@ def _measured(
     return quality, motion, peak
 
 
-def _subjects(shots: Sequence[Shot], shot_of: Ints, anchor: Floats, usual: float) -> Floats:
-    """[C] share of each part's time near a look with a subject of a size worth showing."""
+def _subjects(seen: Sequence[Floats], shot_of: Ints, anchor: Floats, usual: float) -> Floats:
+    """[C] share of each part's time with a subject in view."""
     found = np.zeros(len(anchor))
-    times = []
-    for shot in shots:
-        each = float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
-        large = [s for s in shot.subjects if s.width * s.height >= SUBJECT_AREA]
-        times.append(np.array([(s.frame - shot.start_frame) * each for s in large]))
-    places = (np.arange(6) + 0.5) / 6 * usual
+    sums = [np.concatenate([[0.0], np.cumsum(one)]) for one in seen]
     for row, (k, begin) in enumerate(zip(shot_of.tolist(), anchor.tolist(), strict=True)):
-        at = times[k]
-        if len(at):
-            there = np.minimum(begin + places, float(shots[k].duration_seconds))
-            behind = np.clip(np.searchsorted(at, there), 1, max(1, len(at) - 1))
-            after, before = at[np.minimum(behind, len(at) - 1)], at[behind - 1]
-            near = np.minimum(np.abs(after - there), np.abs(before - there))
-            found[row] = float((near <= SUBJECT_SECONDS).mean())
+        first = min(int(begin / STEP_SECONDS), len(seen[k]) - 1)
+        last = min(max(first + 1, round((begin + usual) / STEP_SECONDS)), len(seen[k]))
+        found[row] = (sums[k][last] - sums[k][first]) / (last - first)
     return found
 
 

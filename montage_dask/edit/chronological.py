@@ -36,6 +36,7 @@ def select_around(problem: Problem, own: Sequence[int], seed: int) -> Ints | Non
         terms={name: term[rest] for name, term in problem.terms.items()},
         lack=problem.lack[rest] + REUSE_COST * again,
         pinned=problem.pinned[rest],
+        opens=problem.opens[rest],
     )
     found = select_in_order(inner, seed)
     if found is None:

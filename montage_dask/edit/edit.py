@@ -8,27 +8,35 @@ from fractions import Fraction
 
 import numpy as np
 
+from montage_dask.edit.accents import accented
+from montage_dask.edit.beat_effects import parse_beat_effects
 from montage_dask.edit.candidates import Floats, Ints, find_candidates
 from montage_dask.edit.choose import Pin
 from montage_dask.edit.chronological import select_around
-from montage_dask.edit.inpoints import Use, settle
-from montage_dask.edit.layout import handles, lay_out, make_room, place_pins, place_transitions
+from montage_dask.edit.inpoints import Axes, Use, settle
+from montage_dask.edit.layout import (
+    bearable,
+    handles,
+    lay_out,
+    make_room,
+    place_pins,
+    place_transitions,
+)
 from montage_dask.edit.match import match_events
+from montage_dask.edit.moves import move_cuts
 from montage_dask.edit.pacing import Slot, beats_within, nearest_frame
 from montage_dask.edit.phrases import phrase_end
-from montage_dask.edit.placing import make_places, misplaced
+from montage_dask.edit.placing import beat_frames, make_places, misplaced
 from montage_dask.edit.reasons import explain, notes_on, scores_of
 from montage_dask.edit.selection import Problem, make_problem, select
+from montage_dask.edit.speeds import paces_of, slow_speed
 from montage_dask.edit.styles import TRANSITIONS, Style
+from montage_dask.edit.views import view_of
 from montage_dask.errors import NothingToDoError, UsageError
 from montage_dask.records import CUT, Event, Music, Shot, Source, Timeline, Transition
 
-VERSION = 4
+VERSION = 5
 """Rises when equal arguments give another timeline."""
-CALM = 0.4
-"""Intensity below which a style with slow motion slows down."""
-LEAST_SLOW_FPS = 20
-"""Source frames per output second that slow motion must keep, or it stutters."""
 
 
 def edit(
@@ -48,6 +56,8 @@ def edit(
     transition: str | None = None,
     grade: str | None = None,
     match: str | None = None,
+    full_speed: bool = False,
+    beat_effects: str | None = None,
 ) -> Timeline:
     """A montage of `shots` on the beats of `music`.
 
@@ -67,6 +77,8 @@ def edit(
         transition: a kind, in place of the style's.
         grade: a preset or a .cube file, in place of the style's.
         match: auto, on or off, in place of the style's.
+        full_speed: no shot's speed is changed for the sake of a beat; where the clips are heard.
+        beat_effects: in place of the style's, see `parse_beat_effects`.
 
     Raises:
         UsageError: the start lies after the end of the music, or pins cannot be fulfilled.
@@ -79,10 +91,18 @@ def edit(
         frames, notes = length_of(music, fps, start, duration_seconds, exact=True)
     if transition is not None and transition not in TRANSITIONS:
         raise UsageError(f"no transition {transition!r}: expected {', '.join(TRANSITIONS)}")
+    effects = style.beat_effects
+    if beat_effects is not None:
+        effects = parse_beat_effects(beat_effects, effects)
     free = [s for s in shots if s.duration_seconds > 0]
     usable = list(dict.fromkeys([*free, *(s for pin in pins for s in pin.shots)]))
     if not usable:
         raise NothingToDoError("there is no shot to choose from")
+    style = replace(
+        style,
+        grade=grade if grade is not None else style.grade,
+        speed_change=1.0 if full_speed else style.speed_change,
+    )
     random = np.random.default_rng([abs(seed), 7])
     layout = lay_out(music, style, free or usable, fps=fps, start=start, frames=frames)
     slots, fixed = make_places(layout.slots, pins, music, start, fps)
@@ -112,15 +132,31 @@ def edit(
         for k in range(len(slots))
     ]
     uses, speeds = [u for u, _ in filled], [s for _, s in filled]
-    in_seconds = settle(uses, problem.weights)
+    axes = Axes.of(uses)
+    places = settle(uses, problem.weights, axes)
+    slots, uses, places = move_cuts(
+        slots,
+        uses,
+        places,
+        axes=axes,
+        speeds=speeds,
+        transitions=transitions,
+        fixed=[k for k, p in enumerate(pinned) if p >= 0],
+        beats=beat_frames(music, start, frames, fps) if music.confidence > 0 else {},
+        music=music,
+        style=style,
+        weights=problem.weights,
+        fps=fps,
+    )
+    transitions = bearable(transitions, uses, places)
     events = tuple(
         Event(
             start_frame=slot.start_frame,
             stop_frame=slot.stop_frame,
             source=uses[k].shot.source,
             shot=uses[k].shot.index,
-            in_seconds=in_seconds[k],
-            speed=speeds[k],
+            in_seconds=places[k].in_seconds,
+            speed=speeds[k] * places[k].pace,
             transition=transitions[k],
             beat_seconds=slot.beat_seconds if music.confidence > 0 else None,
             reason=explain(problem, slots, choice, k, pins),
@@ -130,7 +166,7 @@ def edit(
     )
     known = {(u.shot.source, u.shot.index): u.shot for u in uses}
     events = match_events(events, known, sources, match if match is not None else style.match)
-    notes += notes_on(music, layout.stretch, slots, uses, in_seconds)
+    notes += notes_on(music, layout.stretch, slots, uses, places)
     timeline = Timeline(
         fps=fps,
         width=width,
@@ -141,12 +177,14 @@ def edit(
         style=style.name,
         seed=seed,
         beats_seconds=beats_within(music, start, frames, fps) if music.confidence > 0 else (),
-        grade=grade if grade is not None else style.grade,
+        grade=style.grade,
         notes=tuple(notes),
+        music_fit=music.fit,
     )
     # Half of the last shot is seen in full light.
     fade = min(round(Fraction(style.fade_out_seconds) * fps), events[-1].frames // 2)
-    return replace(timeline, fade_out_frames=fade)
+    timeline = replace(timeline, fade_out_frames=fade)
+    return accented(timeline, music, effects, sources)
 
 
 def use_of(
@@ -176,9 +214,8 @@ def use_of(
     """
     slot, candidates = slots[number], problem.candidates
     shot = candidates.shots[candidates.shot[choice[number]]]
-    rate = sources[shot.source].frame_rate
-    slow = slot.intensity < CALM and rate * style.slow_motion >= LEAST_SLOW_FPS
-    speed = style.slow_motion if slow else Fraction(1)
+    source = sources[shot.source]
+    speed = slow_speed(slot, source, style)
     lead, tail = handles(transitions, number)
     need = problem.needs[number]
     use = Use(
@@ -190,6 +227,8 @@ def use_of(
         shown_seconds=slot.frames / fps * speed,
         beat_seconds=slot.beat_period_seconds * float(speed),
         at_seconds=at_seconds,
+        paces=paces_of(source, fps, speed, style.speed_change),
+        view=view_of(shot),
     )
     return use, speed
 

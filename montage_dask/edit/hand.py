@@ -206,14 +206,14 @@ def refill(
         for k, e in enumerate(events)
         if k not in filled
     ]
-    in_seconds = settle([*(use for use, _ in filled.values()), *beside], problem.weights)
+    places = settle([*(use for use, _ in filled.values()), *beside], problem.weights)
     changed = {
         k: replace(
             events[k],
             source=use.shot.source,
             shot=use.shot.index,
-            in_seconds=in_seconds[k],
-            speed=speed,
+            in_seconds=places[k].in_seconds,
+            speed=speed * places[k].pace,
             reason=explain(problem, slots, filling.choice, k, ()),
             scores=scores_of(problem, filling.choice, k),
             match=None,

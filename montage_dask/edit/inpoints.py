@@ -1,4 +1,4 @@
-"""Where in its shot a part begins: on action, on good pictures, away from the source's cuts."""
+"""Where in its shot a part begins, and how fast it runs: its subject in view to the end, the peak of its motion on a beat."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ import numpy as np
 
 from montage_dask.edit.candidates import Floats
 from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
+from montage_dask.edit.views import STEP_SECONDS, View, view_of
 from montage_dask.records import Shot
 
 PLACES_TRIED = 160
 EDGE_SECONDS = 0.12
 """Distance from a cut of the source at which a frame no longer shows traces of it."""
-HIT_SECONDS = 0.3
-"""How long after the cut a movement still counts as on the cut."""
-
-
-NEAR_SECONDS = 0.45
-"""From a look with a subject to a time at which it is still in view."""
-SUBJECT_WEIGHT = 0.6
-"""Of a subject that is in view from the cut to the last frame, where the shot has one."""
+HIT_SECONDS = 0.1
+"""To both sides of a beat: a movement counts as on it."""
+PEAK_SHARE = 1 / 3
+"""Of a shot, after which its strongest movement comes best; on the beat nearest to that."""
+SUBJECT_WEIGHT = 0.5
+"""Of a subject that is in view all the time, where the shot has one."""
+END_WEIGHT = 1.2
+"""Of one that still is in the last frames: more than any movement that comes before it leaves."""
+SPEED_COST = 0.35
+"""Of half or double speed."""
+FULL = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,45 +48,115 @@ class Use:
     """Source time that must be on screen in the slot."""
     shown_seconds: Fraction = Fraction(0)
     """From the cut to the next cut."""
+    paces: tuple[Fraction, ...] = (FULL,)
+    """By what its speed may be multiplied, and its lengths with it."""
+    view: View | None = None
+    """Of the shot, where it is known."""
 
 
-def settle(uses: Sequence[Use], weights: Mapping[str, float]) -> dict[int, Fraction]:
-    """In-points by slot: the source time that the first frame after the cut shows.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a use begins, how fast it runs, and how good that is."""
+
+    in_seconds: Fraction
+    """Source time that the first frame after the cut shows."""
+    pace: Fraction = FULL
+    """One of the paces of the use."""
+    worth: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Times of contents, by slot: those of one take and its duplicates are one axis."""
+
+    content: Mapping[int, int]
+    """Number of what the use in a slot shows."""
+    offset: Mapping[int, Fraction]
+    """To be added to a time of its source for the time of its content."""
+
+    @classmethod
+    def of(cls, uses: Sequence[Use]) -> Axes:
+        """The axes of uses."""
+        # By identity: there are many uses, and a shot is a lot to compare.
+        known = list({id(u.shot): u.shot for u in uses}.values())
+        contents = find_contents(known)
+        number = {id(shot): k for k, shot in enumerate(known)}
+        row = {u.slot: number[id(u.shot)] for u in uses}
+        offset = [
+            Fraction(int(base), TICKS_PER_SECOND) - shot.start_seconds
+            for shot, base in zip(known, contents.base, strict=True)
+        ]
+        return cls(
+            {slot: int(contents.number[k]) for slot, k in row.items()},
+            {slot: offset[k] for slot, k in row.items()},
+        )
+
+
+def settle(
+    uses: Sequence[Use], weights: Mapping[str, float], axes: Axes | None = None
+) -> dict[int, Place]:
+    """The places of uses, by slot.
 
     Parts of one content do not overlap where selection did not make them overlap.
+
+    Args:
+        uses: at most one a slot.
+        weights: of a style, adding up to 1.
+        axes: of their shots, where they are known.
     """
-    shots = list(dict.fromkeys(use.shot for use in uses))
-    contents = find_contents(shots)
-    content = dict(zip(shots, contents.number.tolist(), strict=True))
-    # What is to be added to a time of the source for the time of the content.
-    offset = {
-        shot: Fraction(int(base), TICKS_PER_SECOND) - shot.start_seconds
-        for shot, base in zip(shots, contents.base, strict=True)
-    }
+    axes = axes or Axes.of(uses)
     by_content: dict[int, list[Use]] = {}
     for use in uses:
-        by_content.setdefault(content[use.shot], []).append(use)
-    found: dict[int, Fraction] = {}
+        by_content.setdefault(axes.content[use.slot], []).append(use)
+    found: dict[int, Place] = {}
     for parts in by_content.values():
-        begins = {u.slot: _begin(u) + offset[u.shot] for u in parts}
+        begins = {u.slot: _begin(u) + axes.offset[u.slot] for u in parts}
         parts.sort(key=lambda u: (begins[u.slot], u.slot))
         free_from = begins[parts[0].slot] - 10**6
         for number, use in enumerate(parts):
-            shot, free = use.shot, free_from - offset[use.shot]
-            first = shot.start_seconds + use.lead_seconds
-            last = shot.stop_seconds - use.length_seconds
-            low, high = max(first, free + use.lead_seconds), last
+            offset = axes.offset[use.slot]
+            free_to = None
             if number + 1 < len(parts):
-                following = begins[parts[number + 1].slot] - offset[shot]
-                high = min(high, following - use.length_seconds)
-            if low > high:
+                free_to = begins[parts[number + 1].slot] - offset
+            place = best_place(use, free_from - offset, free_to, weights)
+            if place is None:
                 # Footage is short, or there is no room to choose: as selection said.
-                crowded = free + use.lead_seconds > last
+                first = use.shot.start_seconds + use.lead_seconds
+                last = use.shot.stop_seconds - use.length_seconds
+                crowded = free_from - offset + use.lead_seconds > last
                 wish = _begin(use) + use.lead_seconds
-                low = high = min(max(first, wish if crowded else low), last)
-            found[use.slot] = _best(use, low, high, weights)
-            free_from = max(free_from, found[use.slot] + use.length_seconds + offset[shot])
+                low = max(first, free_from - offset + use.lead_seconds)
+                at = min(max(first, wish if crowded else low), last)
+                place = _best(use, at, at, FULL, weights)
+            found[use.slot] = place
+            free_from = max(free_from, place.in_seconds + use.length_seconds * place.pace + offset)
     return found
+
+
+def best_place(
+    use: Use, free_from: Fraction, free_to: Fraction | None, weights: Mapping[str, float]
+) -> Place | None:
+    """The best place of a use in a stretch of its source; None where it has no room.
+
+    Args:
+        use: what is to be placed.
+        free_from: source time before which it shows nothing.
+        free_to: source time behind which it shows nothing; None for the end of its shot.
+        weights: of a style.
+    """
+    shot = use.shot
+    best: Place | None = None
+    for pace in use.paces:
+        low = max(shot.start_seconds, free_from) + use.lead_seconds * pace
+        high = shot.stop_seconds - use.length_seconds * pace
+        if free_to is not None:
+            high = min(high, free_to - use.length_seconds * pace)
+        if low > high:
+            continue
+        place = _best(use, low, high, pace, weights)
+        if best is None or place.worth > best.worth + 1e-9:
+            best = place
+    return best
 
 
 def _begin(use: Use) -> Fraction:
@@ -90,66 +164,80 @@ def _begin(use: Use) -> Fraction:
     return use.shot.start_seconds + Fraction(use.position_seconds).limit_denominator(10**6)
 
 
-def _best(use: Use, low: Fraction, high: Fraction, weights: Mapping[str, float]) -> Fraction:
+def _best(
+    use: Use, low: Fraction, high: Fraction, pace: Fraction, weights: Mapping[str, float]
+) -> Place:
     """The best in-point in [low, high]: a frame time of the source where one lies inside."""
     if use.at_seconds is not None:
-        low = max(low, min(high, use.at_seconds - use.shown_seconds * Fraction(9, 10)))
+        shown = use.shown_seconds * pace
+        low = max(low, min(high, use.at_seconds - shown * Fraction(9, 10)))
         high = max(low, min(high, use.at_seconds))
     shot = use.shot
     frame = shot.duration_seconds / max(1, shot.stop_frame - shot.start_frame)
     first = math.ceil((low - shot.start_seconds) / frame)
     last = math.floor((high - shot.start_seconds) / frame)
     if last < first:
-        return low
-    if use.at_seconds is not None:
-        return shot.start_seconds + last * frame
-    stride = max(1, (last - first) // PLACES_TRIED)
-    places = np.arange(first, last + 1, stride)
-    return (
-        shot.start_seconds
-        + int(
-            places[
-                int(np.argmax(_scores(use, (places * float(frame)).astype(np.float64), weights)))
-            ]
-        )
-        * frame
-    )
+        places, at = np.array([float(low - shot.start_seconds)]), low
+    elif use.at_seconds is not None:
+        at = shot.start_seconds + last * frame
+        places = np.array([float(last * frame)])
+    else:
+        frames = np.arange(first, last + 1, max(1, (last - first) // PLACES_TRIED))
+        places, at = (frames * float(frame)).astype(np.float64), None
+    worth = _scores(use, places, float(pace), weights)
+    number = int(np.argmax(worth))
+    if at is None:
+        at = shot.start_seconds + int(frames[number]) * frame
+    return Place(at, pace, float(worth[number]) - SPEED_COST * abs(math.log2(pace)))
 
 
-def _scores(use: Use, begin: Floats, weights: Mapping[str, float]) -> Floats:
+def _scores(use: Use, begin: Floats, pace: float, weights: Mapping[str, float]) -> Floats:
     """How good each begin is (seconds from the start of the shot)."""
     shot = use.shot
     duration = float(shot.duration_seconds)
-    length = float(use.length_seconds)
+    length = float(use.length_seconds) * pace
     quality = np.array(shot.quality_profile or (shot.quality,))
-    motion = np.array(shot.motion_profile or (shot.motion,))
     score = weights["quality"] * (
         _mean(quality, _step(shot, quality), begin, begin + length)
         + 0.5 * _least(quality, _step(shot, quality), begin, length)
     )
-    step, usual = _step(shot, motion), float(motion.mean())
-    on_cut = _mean(motion, step, begin, begin + HIT_SECONDS) - usual
-    beat = min(use.beat_seconds, max(0.0, length - HIT_SECONDS))
-    on_beat = _mean(motion, step, begin + beat, begin + beat + HIT_SECONDS) - usual
-    score = score + (0.1 + weights["action"]) * (on_cut + 0.6 * on_beat)
-    score = score + SUBJECT_WEIGHT * _in_view(shot, begin, length)
-    near = np.minimum(begin - float(use.lead_seconds), duration - begin - length)
+    view = use.view or view_of(shot)
+    times, motion = view.times, view.motion
+    peak = peak_seconds(float(use.shown_seconds) * pace, use.beat_seconds * pace)
+    hit = sum(
+        np.interp(begin + peak + late, times, motion)
+        for late in (-HIT_SECONDS * pace, 0.0, HIT_SECONDS * pace)
+    )
+    usual = np.interp(begin[:, None] + np.linspace(0, 1, 9) * length, times, motion).mean(axis=1)
+    score = score + (0.1 + weights["action"]) * 1.6 * (hit / 3 - usual)
+    score = score + _in_view(view.seen, begin, length)
+    near = np.minimum(begin - float(use.lead_seconds) * pace, duration - begin - length)
     return score - 0.2 * np.clip(1 - near / EDGE_SECONDS, 0, 1)
 
 
-def _in_view(shot: Shot, begin: Floats, length: float) -> Floats:
-    """How much of each part [begin, begin + length) has a subject in view, above all its end, 0 … 1; 0 where a shot has none."""
-    if not shot.subjects:
+def peak_seconds(shown: float, beat: float) -> float:
+    """From the cut to the beat on which a shot's strongest movement comes best; a shot of one beat has it on the cut.
+
+    Args:
+        shown: how long the shot is on screen.
+        beat: from the cut to the next beat.
+    """
+    beats = round(shown / beat) if beat > 0 else 0
+    if beats < 2:
+        return HIT_SECONDS
+    return max(1, min(beats - 1, round(beats * PEAK_SHARE))) * beat
+
+
+def _in_view(seen: Floats, begin: Floats, length: float) -> Floats:
+    """What it is worth that a subject is in view in each part [begin, begin + length), above all at its end; 0 where a shot
+    has none."""
+    if not seen.any():
         return np.zeros(len(begin))
-    each = float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
-    at = np.array([(s.frame - shot.start_frame) * each for s in shot.subjects])
-    places = begin[:, None] + np.array([0.1, 0.35, 0.6, 0.8, 0.97]) * length
-    behind = np.clip(np.searchsorted(at, places), 0, len(at) - 1)
-    distance = np.minimum(
-        np.abs(at[behind] - places), np.abs(at[np.maximum(behind - 1, 0)] - places)
-    )
-    share: Floats = (distance <= NEAR_SECONDS) @ np.array([0.15, 0.15, 0.15, 0.2, 0.35])
-    return share
+    places = begin[:, None] + np.array([0.1, 0.35, 0.6, 0.8, 1.0]) * length
+    places[:, -1] -= STEP_SECONDS / 2
+    there = seen[np.clip((places / STEP_SECONDS).astype(int), 0, len(seen) - 1)]
+    worth: Floats = SUBJECT_WEIGHT * there[:, :4].mean(axis=1) + END_WEIGHT * there[:, 4]
+    return worth
 
 
 def _step(shot: Shot, profile: Floats) -> float:

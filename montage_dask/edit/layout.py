@@ -11,6 +11,7 @@ import numpy as np
 
 from montage_dask.edit.candidates import VIEW_SECONDS, Candidates, Floats
 from montage_dask.edit.choose import LABELS, Pin
+from montage_dask.edit.inpoints import Place, Use
 from montage_dask.edit.pacing import Slot, plan_slots
 from montage_dask.edit.placing import frames_of
 from montage_dask.edit.styles import Style
@@ -258,7 +259,7 @@ def place_transitions(
         if not (here or chance):
             continue
         want = style.transition_beats * slots[k].beat_period_seconds * float(fps)
-        most = min(slots[k - 1].frames, slots[k].frames) // 2
+        most = min(slots[k - 1].frames, slots[k].frames) // 3
         frames = min(2 * max(1, round(want / 2)), most - most % 2)
         result[k] = Transition(wanted, frames) if frames >= 2 else CUT
         half = frames // 2 / fps
@@ -277,4 +278,39 @@ def handles(transitions: Sequence[Transition], slot: int) -> tuple[int, int]:
     return (
         before.frames // 2 if before.kind == "crossfade" else 0,
         after.frames // 2 if after.kind == "crossfade" else 0,
+    )
+
+
+def bearable(
+    transitions: Sequence[Transition], uses: Sequence[Use], places: Mapping[int, Place]
+) -> tuple[Transition, ...]:
+    """The transitions that both shots bear; a cut where a picture that is shown meanwhile is no footage.
+
+    Args:
+        transitions: how each slot begins.
+        uses: what each slot shows, in order.
+        places: where it begins, by slot.
+    """
+    result = list(transitions)
+    for k in range(1, len(result)):
+        if not result[k].frames:
+            continue
+        before, after = uses[k - 1], uses[k]
+        left, right = places[k - 1], places[k]
+        out = left.in_seconds + before.shown_seconds * left.pace
+        end = left.in_seconds + before.length_seconds * left.pace
+        # As long before the cut as behind it: a transition's middle is its cut.
+        lead = right.in_seconds - after.lead_seconds * right.pace
+        if _refused(before.shot, 2 * out - end, end) or _refused(
+            after.shot, lead, 2 * right.in_seconds - lead
+        ):
+            result[k] = CUT
+    return tuple(result)
+
+
+def _refused(shot: Shot, start: Fraction, stop: Fraction) -> bool:
+    """Whether what is no footage lies in a stretch of a shot."""
+    return any(
+        span.start_seconds < max(stop, start + Fraction(1, 1000)) and span.stop_seconds > start
+        for span in shot.unusable
     )

@@ -45,7 +45,7 @@ def make_places(
     Raises:
         UsageError: two pins want one place, or the beat lies outside the montage.
     """
-    made = _Places(list(slots), _beat_frames(music, start, slots[-1].stop_frame, fps))
+    made = _Places(list(slots), beat_frames(music, start, slots[-1].stop_frame, fps))
     found: dict[int, int] = {}
     ended = False
     # Beats first: the first and the last slot are what then is left at the ends.
@@ -133,7 +133,7 @@ class _Places:
         return slot.start_frame
 
 
-def _beat_frames(music: Music, start: Fraction, frames: int, fps: Fraction) -> dict[int, Fraction]:
+def beat_frames(music: Music, start: Fraction, frames: int, fps: Fraction) -> dict[int, Fraction]:
     """Beats of the music by the output frame nearest to them; the first of those that share one."""
     found: dict[int, Fraction] = {}
     for beat in music.beats_seconds:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from montage_dask.edit.candidates import Ints
 from montage_dask.edit.choose import FIRST, LAST, Pin
-from montage_dask.edit.inpoints import Use
+from montage_dask.edit.inpoints import Place, Use
 from montage_dask.edit.pacing import Slot
 from montage_dask.edit.placing import place_of
 from montage_dask.edit.selection import Problem
@@ -65,7 +65,7 @@ def notes_on(
     stretch: float,
     slots: Sequence[Slot],
     uses: Sequence[Use],
-    in_seconds: Mapping[int, Fraction],
+    places: Mapping[int, Place],
 ) -> list[str]:
     """What the edit had to do without."""
     notes = []
@@ -73,7 +73,7 @@ def notes_on(
         notes.append("no beat was found in the music: the cuts follow an even grid")
     if stretch > 1:
         notes.append(f"footage is short: cuts come up to {stretch:g} times slower than the style's")
-    twice = _shown_twice(uses, in_seconds)
+    twice = _shown_twice(uses, places)
     if twice:
         notes.append(f"footage is short: {twice} of {len(slots)} cuts show something again")
     off = sum(1 for s in slots[1:] if s.beat_seconds is None)
@@ -82,12 +82,13 @@ def notes_on(
     return notes
 
 
-def _shown_twice(uses: Sequence[Use], in_seconds: Mapping[int, Fraction]) -> int:
+def _shown_twice(uses: Sequence[Use], places: Mapping[int, Place]) -> int:
     """Uses that show source time that another use has shown."""
     spans: dict[object, list[tuple[Fraction, Fraction, int]]] = {}
     for use in uses:
-        first = in_seconds[use.slot]
-        spans.setdefault(use.shot, []).append((first, first + use.shown_seconds, use.slot))
+        place = places[use.slot]
+        last = place.in_seconds + use.shown_seconds * place.pace
+        spans.setdefault(use.shot, []).append((place.in_seconds, last, use.slot))
     twice = 0
     for parts in spans.values():
         parts.sort()

@@ -171,7 +171,7 @@ def _path(
     lead, tail = handles_frames
     step = max(1, round(float(fps) * STEP_SECONDS))
     frames = np.arange(-lead, event.frames + tail + step, step)
-    times = float(event.in_seconds) + frames / float(fps) * float(event.speed)
+    times = np.array([float(event.seconds_at(int(f), fps)) for f in frames])
     boxes, weights = _boxes(shot, subjects, times)
     if not weights.any():
         return ()

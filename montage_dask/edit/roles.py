@@ -6,12 +6,15 @@ the one before it the calm, an ending is calm and clear.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from montage_dask.edit.candidates import Candidates, Floats, ranks
+from montage_dask.records import Music
 
 if TYPE_CHECKING:
     from montage_dask.edit.pacing import Slot
@@ -43,6 +46,16 @@ def roles_of(slots: Sequence[Slot]) -> tuple[str, ...]:
     if len(slots) > 2:
         roles[0], roles[-1] = OPENING, ENDING
     return tuple(roles)
+
+
+def drops_of(music: Music) -> Iterator[Fraction]:
+    """Music times where drops begin: sections of that name, and those with much more energy than the one before."""
+    for before, section in pairwise((None, *music.sections)):
+        assert section is not None
+        new = before is None or before.label != "drop"
+        rises = before is not None and section.energy - before.energy >= RISE
+        if (section.label == "drop" and new) or rises:
+            yield section.start_seconds
 
 
 def strength(candidates: Candidates) -> Floats:

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from montage_dask.edit.candidates import Candidates, Floats, Ints
+from montage_dask.edit.candidates import Candidates, Flags, Floats, Ints
 from montage_dask.edit.contents import TICKS_PER_SECOND
 from montage_dask.edit.introduce import introduce
+from montage_dask.edit.joins import MONO_GRADES, Sides, find_sides
 from montage_dask.edit.pacing import Slot
 from montage_dask.edit.roles import lack_of, roles_of
 from montage_dask.edit.search import improve
 from montage_dask.edit.styles import WEIGHTS, Style
 
-SAME_SHOT_COST = 6.0
+JUMP_COST = 20.0
+"""Of two parts of one take side by side, unless a style wants it: a jump cut."""
 DUPLICATE_COST = 5.0
 SAME_SOURCE_COST = 0.6
 SIMILAR_COST = 4.0
@@ -37,6 +39,8 @@ CLIP_COST = 3.0
 """Of a clip that was shown when another one was not: every clip is wanted once."""
 SUBJECT_COST = 0.25
 """Of a part without a subject, in units of the whole weight."""
+EMPTY_COST = 1.5
+"""Of a part that ends when its subject has gone."""
 OVERLAP_COST = 400.0
 """Per second shown twice."""
 IMPOSSIBLE = 1e7
@@ -61,6 +65,12 @@ class Problem:
     """[S, C] the weighted sum of what is lacking; IMPOSSIBLE where a part cannot go."""
     pinned: Ints
     """[S] the pin that a slot must fulfil, −1 for none."""
+    sides: Sides
+    """How parts begin and end."""
+    opens: Flags
+    """[S] whether a section begins with the slot."""
+    jump_cost: float
+    """Of two parts of one take side by side."""
 
 
 def make_problem(
@@ -89,6 +99,9 @@ def make_problem(
         lack += weights[name] * (1 - term)
     # Where somebody is, the eye has something to follow: small beside what a style weighs.
     lack += SUBJECT_COST * (1 - candidates.subject)
+    empty = {need: EMPTY_COST * candidates.ends_empty(need) for need in set(needs.tolist())}
+    for row, need in enumerate(needs.tolist()):
+        lack[row] += empty[need]
     for row, role in enumerate(roles_of(slots)):
         lack[row] += lack_of(role, candidates)
     pin = np.array(pinned, np.intp)
@@ -96,7 +109,16 @@ def make_problem(
     for row, need in enumerate(needs):
         possible[row] &= candidates.fits(need)
     lack[~possible] = IMPOSSIBLE
-    return Problem(candidates, needs, terms, weights, lack, pin)
+    sides = find_sides(
+        candidates.shots,
+        candidates.shot,
+        candidates.anchor,
+        candidates.usual_seconds,
+        colours=style.grade not in MONO_GRADES,
+    )
+    opens = np.array([s.opens_section for s in slots])
+    jump = 0.0 if style.jump_cuts else JUMP_COST
+    return Problem(candidates, needs, terms, weights, lack, pin, sides, opens, jump)
 
 
 class Filling:
@@ -129,7 +151,7 @@ class Filling:
             row += SAME_SOURCE_COST * (c.source == c.source[shot])
             if c.group[shot] >= 0:
                 row += DUPLICATE_COST * (c.group == c.group[shot])
-            row[shot] += SAME_SHOT_COST
+            row += self.problem.jump_cost * (c.content == c.content[shot])
             if len(self._rows) > 1000:
                 self._rows.clear()
             self._rows[shot] = row
@@ -176,6 +198,21 @@ class Filling:
                 cost += share * self.likeness(int(c.shot[self.choice[other]]))
         return cost
 
+    def _join(self, slot: int) -> Floats:
+        """[K, K] what kinds of pictures cost across the cut that a slot begins with."""
+        sides = self.problem.sides
+        return sides.opening if self.problem.opens[slot] else sides.inside
+
+    def joins(self, slot: int) -> Floats:
+        """[C] cost of each candidate's cuts to what is around a slot."""
+        sides = self.problem.sides
+        cost = np.zeros(len(sides.begin))
+        if slot and self.choice[slot - 1] >= 0:
+            cost += self._join(slot)[sides.end[self.choice[slot - 1]]][sides.begin]
+        if slot + 1 < len(self.choice) and self.choice[slot + 1] >= 0:
+            cost += self._join(slot + 1)[:, sides.begin[self.choice[slot + 1]]][sides.end]
+        return cost
+
     def costs(self, slot: int) -> Floats:
         """[C] what each candidate would add to the objective in this empty slot."""
         c, need = self.problem.candidates, self.problem.needs[slot]
@@ -184,7 +221,7 @@ class Filling:
         uses = self.uses[c.content]
         per_shot += np.where(uses > 0, REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views, 0.0)
         per_shot += CLIP_COST * (self.clips[c.source] > 0) + ALIKE_COST * (self.groups[c.group] > 0)
-        total = self.lack[slot] + per_shot[c.shot]
+        total = self.lack[slot] + per_shot[c.shot] + self.joins(slot)
         # Only candidates of contents in use can overlap.
         rows = np.flatnonzero(uses[c.shot] > 0)
         if len(rows):
@@ -203,6 +240,11 @@ class Filling:
             other = slot + offset
             if 0 <= other < len(self.choice) and self.choice[other] >= 0:
                 total += share * self.likeness(int(c.shot[self.choice[other]]))[shot]
+        sides = self.problem.sides
+        if slot and self.choice[slot - 1] >= 0:
+            total += self._join(slot)[sides.end[self.choice[slot - 1]], sides.begin[candidate]]
+        if slot + 1 < len(self.choice) and self.choice[slot + 1] >= 0:
+            total += self._join(slot + 1)[sides.end[candidate], sides.begin[self.choice[slot + 1]]]
         total += CLIP_COST * bool(self.clips[c.source[shot]])
         total += ALIKE_COST * bool(self.groups[c.group[shot]])
         uses = self.uses[c.content[shot]]

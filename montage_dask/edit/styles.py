@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from montage_dask.edit.beat_effects import BEATS, EFFECTS, NO_EFFECT, BeatEffect
 from montage_dask.edit.choose import LABELS
 from montage_dask.edit.match import MATCHES
 from montage_dask.edit.story import ARCS
@@ -29,7 +30,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "styles"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a montage is made. Every field but `name` is a required key of the YAML file."""
+    """How a montage is made. Every field but `name` is a key of the YAML file, and required but for the effects on beats."""
 
     name: str
     description: str
@@ -60,8 +61,25 @@ class Style:
     fade_out_seconds: float
     slow_motion: Fraction
     """Speed of shots at low intensity, 1/4 … 1; 1 for none."""
+    speed_change: float
+    """By how much a shot may run faster or slower so that its peak meets a beat, 1 … 2; 1 for not at all."""
+    jump_cuts: bool
+    """Whether two parts of one take may follow each other."""
     order: str
     """free, or chronological (as the footage was shot: by file name, then time)."""
+    punch: BeatEffect = NO_EFFECT
+    """The picture jumps nearer on a beat, and back."""
+    flash: BeatEffect = NO_EFFECT
+    """It is brighter on a beat."""
+    shake: BeatEffect = NO_EFFECT
+    """It shakes on a beat."""
+    ramp: BeatEffect = NO_EFFECT
+    """What it shows begins slowly on a beat and becomes faster to the next one."""
+
+    @property
+    def beat_effects(self) -> dict[str, BeatEffect]:
+        """Its effects on beats, by name."""
+        return {name: getattr(self, name) for name in EFFECTS}
 
 
 def style_names() -> tuple[str, ...]:
@@ -105,9 +123,11 @@ def parse_style(data: Any, name: str, where: str) -> Style:
     Raises:
         UsageError: a key is unknown, missing or has a wrong value.
     """
-    _check_keys(data, tuple(_READERS), "", where)
+    _check_keys(data, where)
     values = {}
     for key, read in _READERS.items():
+        if key in EFFECTS and key not in data:
+            continue
         try:
             values[key] = read(data[key])
         except _WrongError as wrong:
@@ -134,12 +154,16 @@ def _known() -> str:
     return "styles: " + ", ".join(style_names())
 
 
-def _check_keys(data: Any, names: tuple[str, ...], prefix: str, where: str) -> None:
+def _check_keys(data: Any, where: str) -> None:
     if not isinstance(data, dict):
         raise UsageError(f"style {printable(where)}: expected a mapping of keys; {_known()}")
-    for problem, keys in (("unknown", set(data) - set(names)), ("missing", set(names) - set(data))):
+    required = set(_READERS) - set(EFFECTS)
+    for problem, keys in (
+        ("unknown", set(data) - set(_READERS)),
+        ("missing", required - set(data)),
+    ):
         if keys:
-            listed = ", ".join(printable(f"{prefix}{k}") for k in sorted(map(str, keys)))
+            listed = ", ".join(printable(k) for k in sorted(map(str, keys)))
             raise UsageError(f"style {printable(where)}: {problem} key {listed}; {_known()}")
 
 
@@ -192,6 +216,20 @@ def _speed(value: Any) -> Fraction:
     return Fraction(str(_number(0.25, 1)(value))).limit_denominator(100)
 
 
+def _effect(value: Any) -> BeatEffect:
+    if value == "none":
+        return NO_EFFECT
+    if not isinstance(value, dict) or set(value) != {"at", "strength"}:
+        raise _WrongError(f"expected none, or the keys at and strength, got {value!r}")
+    found: dict[str, Any] = {}
+    for key, read in (("at", _one_of(*BEATS)), ("strength", _number(0, 1))):
+        try:
+            found[key] = read(value[key])
+        except _WrongError as wrong:
+            raise _WrongError(str(wrong), f".{key}") from wrong
+    return BeatEffect(**found)
+
+
 def _each(names: tuple[str, ...], read: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
     def read_all(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict) or set(value) != set(names):
@@ -224,6 +262,9 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "match": _matching,
     "fade_out_seconds": _number(0, 20),
     "slow_motion": _speed,
+    "speed_change": _number(1, 2),
+    "jump_cuts": _flag,
     "order": _one_of(*ORDERS),
+    **dict.fromkeys(EFFECTS, _effect),
 }
 assert set(_READERS) == {f.name for f in dataclasses.fields(Style)} - {"name"}

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 
-from montage_dask.errors import printable
-from montage_dask.records import Shot, Source, Unusable
+from montage_dask.records import Shot, Unusable
 
 LEAST_SECONDS = Fraction(3, 5)
 """A part that is shorter than this between two others that are left out is left out, too."""
@@ -48,14 +46,11 @@ def usable_parts(shots: Sequence[Shot], allow: Collection[str] = ()) -> tuple[Sh
     return tuple(part for shot in shots for part in _parts(shot, allow))
 
 
-def choose_usable(
-    shots: Sequence[Shot], sources: Mapping[str, Source], allow: Collection[str] = ()
-) -> Usable:
+def choose_usable(shots: Sequence[Shot], allow: Collection[str] = ()) -> Usable:
     """What an edit may choose from; all of it, with a word, where nothing would be left.
 
     Args:
         shots: what selectors leave.
-        sources: by identity.
         allow: kinds that may be shown all the same.
     """
     parts = usable_parts(shots, allow)
@@ -67,27 +62,21 @@ def choose_usable(
                 f"all of the footage is of a kind that is left out ({kinds}): it is shown all the same",
             ),
         )
-    shown = {part.source for part in parts}
-    notes = []
-    for identity in dict.fromkeys(shot.source for shot in shots):
-        if identity not in shown:
-            mine = [shot for shot in shots if shot.source == identity]
-            notes.append(
-                f"{printable(Path(sources[identity].path).name)} is not shown: {_reason(mine, allow)}"
-            )
     lost = sum((s.duration_seconds for s in shots), Fraction()) - sum(
         (p.duration_seconds for p in parts), Fraction()
     )
-    if lost > 0:
-        notes.insert(0, f"{float(lost):.1f} s of the footage are left out: {_kinds(shots, allow)}")
-    return Usable(parts, tuple(notes))
+    note = f"{float(lost):.1f} s of the footage are left out: {_kinds(shots, allow)}"
+    return Usable(parts, (note,) if lost > 0 else ())
 
 
-def _reason(shots: Sequence[Shot], allow: Collection[str]) -> str:
+def reason_of(shots: Sequence[Shot], allow: Collection[str] = ()) -> str:
+    """Why no part of these shots may be shown, and how to have them all the same: by the kind that takes most of them."""
     most = max(_seconds(shots, allow).items(), key=lambda item: item[1], default=("", Fraction()))[
         0
     ]
-    return f"{WORDS.get(most, 'nothing of it is long enough')} (--allow {most} takes it)"
+    if most not in WORDS:
+        return "no part of it is long enough"
+    return f"{WORDS[most]} (--allow {most} takes it)"
 
 
 def _kinds(shots: Sequence[Shot], allow: Collection[str]) -> str:
@@ -99,25 +88,26 @@ def _kinds(shots: Sequence[Shot], allow: Collection[str]) -> str:
 def _seconds(shots: Sequence[Shot], allow: Collection[str]) -> dict[str, Fraction]:
     found: dict[str, Fraction] = {}
     for shot in shots:
-        for span in _refused(shot, allow):
+        for span in refused(shot, allow):
             found.setdefault(span.kind, Fraction())
             found[span.kind] += span.stop_seconds - span.start_seconds
     return found
 
 
-def _refused(shot: Shot, allow: Collection[str]) -> list[Unusable]:
+def refused(shot: Shot, allow: Collection[str] = ()) -> list[Unusable]:
+    """The stretches of a shot that are left out."""
     if ALL in allow:
         return []
     return [span for span in shot.unusable if span.kind not in allow]
 
 
 def _parts(shot: Shot, allow: Collection[str]) -> list[Shot]:
-    refused = sorted(_refused(shot, allow), key=lambda s: s.start_frame)
-    if not refused:
+    left_out = sorted(refused(shot, allow), key=lambda s: s.start_frame)
+    if not left_out:
         return [shot]
     parts = []
     frame, seconds = shot.start_frame, shot.start_seconds
-    for span in refused:
+    for span in left_out:
         if span.start_frame > frame:
             parts.append((frame, seconds, span.start_frame, span.start_seconds))
         if span.stop_frame > frame:

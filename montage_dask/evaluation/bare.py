@@ -59,6 +59,7 @@ def figures_of_file(source: Source, shots: Sequence[Shot], music: Music | None) 
     found = figures_of(timeline, shots, {source.identity: source}, music or silent)
     return replace(
         found,
+        takes_share=None,
         drop_ranks=None,
         fade_share=None,
         cut_error_ms=None,

@@ -17,7 +17,8 @@ import numpy as np
 from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
 from montage_dask.edit.phrases import phrase_starts
 from montage_dask.edit.reframe import COVER, kept_share, seconds_of, window_of
-from montage_dask.edit.roles import RISE
+from montage_dask.edit.roles import drops_of
+from montage_dask.evaluation import view
 from montage_dask.records import Event, Music, Shot, Source, Timeline
 
 SYNCHRONY_SECONDS = 0.196
@@ -43,10 +44,22 @@ class Figures:
     """The same for a crop in the middle, to compare with."""
     repeated_percent: float | None = None
     """Of the screen time that shows a moment of content that was shown before, in this file or a duplicate of it."""
+    subject_lost_percent: float | None = None
+    """Of the events that show a subject, those in which it leaves the picture before the cut."""
+    empty_percent: float | None = None
+    """Of the screen time in which nobody is in view, nothing moves, and the camera stands."""
+    weak_places: tuple[str, ...] | None = None
+    """Which of opening, drop and ending show nothing for half of their time, or lose their subject."""
+    takes_share: float | None = None
+    """Takes that are shown for each event; 1 where none comes twice."""
+    direction_flips_percent: float | None = None
+    """Of the cuts with a moving subject on both sides, those at which its direction turns around."""
     drop_ranks: tuple[float, ...] | None = None
     """Of each drop's shot among those that are usable and long enough, by rise of action: 1 is the strongest, 0 the weakest."""
     end_seconds: float | None = None
     """From the end of the montage to the nearest bar line."""
+    phrase_seconds: float | None = None
+    """From the end of the montage to the nearest end of a phrase, or of the music."""
     fade_share: float | None = None
     """Of the last shot that fades out."""
     cut_error_ms: float | None = None
@@ -84,17 +97,28 @@ def figures_of(
     errors = [abs(x) for e in timeline.events[1:] if (x := timeline.error_ms(e)) is not None]
     beats = music.confidence > 0
     following, middle = _subjects_kept(known, timeline, sources, fit)
+    places = _places(known, timeline, music) if whole else {}
     return Figures(
         junk_percent=_percent(_junk(known, timeline), timeline) if whole else None,
-        junk_places=_junk_places(known, timeline, music) if whole else None,
+        junk_places=tuple(n for n, one in places.items() if _junk([one], timeline) > 0.1)
+        if whole
+        else None,
         mismatched_percent=None
         if mismatched is None
         else round(100 * mismatched / len(timeline.events), 2),
         subject_kept_percent=following,
         subject_kept_centre_percent=middle,
         repeated_percent=_percent(_repeated(known, timeline), timeline) if whole else None,
+        subject_lost_percent=view.lost_percent(known, timeline) if whole else None,
+        empty_percent=view.empty_percent(known, timeline) if whole else None,
+        weak_places=view.weak_places(places, timeline) if whole else None,
+        takes_share=view.takes_share(known) if whole else None,
+        direction_flips_percent=view.flips_percent(known, timeline) if whole else None,
         drop_ranks=_drop_ranks(known, timeline, shots, music) if whole and beats else None,
-        end_seconds=_end(timeline, music) if beats else None,
+        end_seconds=_end(timeline, [*_bars(music), music.duration_seconds]) if beats else None,
+        phrase_seconds=_end(timeline, [*phrase_starts(music), music.duration_seconds])
+        if beats and music.downbeats
+        else None,
         fade_share=round(timeline.fade_out_frames / timeline.events[-1].frames, 3),
         cut_error_ms=round(float(np.mean(errors)), 2) if errors and beats else None,
         synchrony=_synchrony(timeline, music) if beats else None,
@@ -132,7 +156,8 @@ def _junk(known: Sequence[tuple[Event, Shot]], timeline: Timeline) -> float:
                 continue
             first, last = max(span.start_seconds, end), min(span.stop_seconds, stop)
             if last > first:
-                total += float((last - first) / event.speed)
+                shown = event.frame_at(last, timeline.fps) - event.frame_at(first, timeline.fps)
+                total += float(shown / timeline.fps)
                 end = last
     return total
 
@@ -151,8 +176,8 @@ def _subjects_kept(
         if window is None or fit not in CROPS:
             continue
         for subject in shot.subjects:
-            gone = seconds_of(shot, subject.frame) - float(event.in_seconds)
-            frame = gone * float(timeline.fps) / float(event.speed)
+            at = Fraction(seconds_of(shot, subject.frame))
+            frame = float(event.frame_at(at, timeline.fps))
             if 0 <= frame < event.frames:
                 centre = event.centre_at(frame) if fit == COVER else (0.5, 0.5)
                 following.append(kept_share(subject, centre, window))
@@ -162,27 +187,20 @@ def _subjects_kept(
     return round(100 * float(np.mean(following)), 2), round(100 * float(np.mean(middle)), 2)
 
 
-def _junk_places(
+def _places(
     known: Sequence[tuple[Event, Shot]], timeline: Timeline, music: Music
-) -> tuple[str, ...]:
-    """Opening, drops and ending with junk in them."""
+) -> dict[str, tuple[Event, Shot]]:
+    """Opening, drops and ending, and what they show."""
     places = {"opening": known[0], "ending": known[-1]}
     for number, frame in enumerate(_drops(timeline, music)):
         places[f"drop {number + 1}"] = _at(known, frame)
-    return tuple(name for name, one in places.items() if _junk([one], timeline) > 0.1)
+    return places
 
 
 def _drops(timeline: Timeline, music: Music) -> list[Fraction]:
     """Output frames on which drops begin."""
-    found = []
-    for before, section in zip((None, *music.sections), music.sections, strict=False):
-        at = (section.start_seconds - timeline.music_start_seconds) * timeline.fps
-        if not 0 <= at < timeline.frames:
-            continue
-        rises = before is not None and section.energy - before.energy >= RISE
-        if rises or (section.label == "drop" and (before is None or before.label != "drop")):
-            found.append(at)
-    return found
+    frames = ((at - timeline.music_start_seconds) * timeline.fps for at in drops_of(music))
+    return [at for at in frames if 0 <= at < timeline.frames]
 
 
 def _at(known: Sequence[tuple[Event, Shot]], frame: Fraction) -> tuple[Event, Shot]:
@@ -251,12 +269,13 @@ def _clean(shot: Shot) -> Fraction:
     return max(longest, shot.stop_seconds - end)
 
 
-def _end(timeline: Timeline, music: Music) -> float | None:
-    bars = [music.beats_seconds[k] for k in music.downbeats]
-    if not bars:
-        return None
+def _bars(music: Music) -> list[Fraction]:
+    return [music.beats_seconds[k] for k in music.downbeats]
+
+
+def _end(timeline: Timeline, near: Sequence[Fraction]) -> float:
+    """Seconds from the end of the montage to the nearest of some music times."""
     end = timeline.music_start_seconds + timeline.duration_seconds
-    near = [*bars, music.duration_seconds, *phrase_starts(music)]
     return round(float(min(abs(end - b) for b in near)), 3)
 
 

@@ -31,7 +31,7 @@ from montage_dask.graph.naming import names_in
 from montage_dask.graph.operation import Request
 from montage_dask.graph.staging import at_hand
 from montage_dask.graph.steadying import find_paths, stabilise_request
-from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
+from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all, reason_of
 from montage_dask.graph.targets import place_on
 from montage_dask.graph.upscaling import (
     PIECE_FRAMES,
@@ -113,7 +113,7 @@ def stabilise(
     failed: dict[str, MontageError] = {}
     found = find_paths(driver, settings, survey.clips, shots, "on", failed)
     for identity, error in failed.items():
-        survey.drop(identity, str(error))
+        survey.drop(identity, reason_of(error))
     windows = {}
     for identity, clip in survey.clips.items():
         paths = [p for shot, p in found.items() if shot.source == identity and p.steadied]

@@ -13,7 +13,7 @@ from montage_dask.graph.montage import nothing_usable
 from montage_dask.graph.naming import names_in
 from montage_dask.graph.operation import Request
 from montage_dask.graph.placement import Placement
-from montage_dask.graph.survey import Clip, Settings, Survey
+from montage_dask.graph.survey import Clip, Settings, Survey, reason_of
 from montage_dask.graph.targets import place_on
 from montage_dask.media.windows import split_windows
 from montage_dask.records import to_json
@@ -112,7 +112,7 @@ def convert(
         if outcome.error is not None:
             failed.setdefault(owner[outcome.request.key], outcome.error)
     for identity, error in failed.items():
-        survey.drop(identity, str(error))
+        survey.drop(identity, reason_of(error))
     joins = []
     for clip in survey.usable():  # files of equal content share their windows; each has its output
         output = outputs[clip.source.path]

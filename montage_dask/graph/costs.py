@@ -34,6 +34,9 @@ PIXELS_1080P = 1920 * 1080
 BEATS_SECONDS = 2.0
 """Of a track of usual length."""
 
+FIT_SECONDS = 2.5
+"""To fit a track of usual length to another one."""
+
 STRIP_BYTES_PER_FRAME = 2_000
 """Of thumbnails and features, compressed."""
 

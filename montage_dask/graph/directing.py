@@ -108,7 +108,7 @@ def catalogue_of(job: JobSpec, survey: Survey, music_seconds: float | None = Non
         clips=clips,
         styles={name: load_style(name).description for name in style_names()},
         sections=tuple(label for label in LABELS if label in labels),
-        music_seconds=max(0.0, whole - float(job["start"])),
+        music_seconds=max(0.0, whole - (0.0 if job["start"] == "auto" else float(job["start"]))),
         tempo_bpm=music.tempo_bpm if music is not None else 0.0,
         fixed={n: _shown(job[n]) for n in SETTINGS if _by_user(job, n)},
     )

@@ -32,6 +32,7 @@ from montage_dask.errors import (
     DamagedArtefact,
     MediaError,
     MontageError,
+    StoreError,
     TargetFailed,
 )
 from montage_dask.graph.fallback import Breaker, Routes
@@ -203,9 +204,24 @@ class Driver:
         Raises:
             ClusterError: no worker offers what a placement needs, or the workers went away.
         """
+        waiting: dict[Future, tuple[Request, Placement]] = {}
+        try:
+            yield from self._outcomes(requests, placements, waiting, media_seconds, priority)
+        finally:
+            # After an error: what has not begun goes, and a later job on this cluster gets none of these results.
+            for future in waiting:
+                future.release()
+
+    def _outcomes(
+        self,
+        requests: Iterable[Request],
+        placements: Mapping[str, Placement],
+        waiting: dict[Future, tuple[Request, Placement]],
+        media_seconds: Callable[[Request], float],
+        priority: int,
+    ) -> Iterator[Outcome]:
         self._placed.update(placements)
         routes = Routes(placements, self.breaker)
-        waiting: dict[Future, tuple[Request, Placement]] = {}
         self._in_flight = waiting
         attempts: dict[tuple[str, str], int] = defaultdict(int)
         again: deque[Request] = deque()
@@ -259,6 +275,14 @@ class Driver:
                     self.progress.note(f"{request.operation} of {request.label} is tried again")
                 again.append(request)
                 continue
+            if isinstance(outcome.error, StoreError) and not isinstance(
+                outcome.error, DamagedArtefact
+            ):
+                # Once more: a task that an earlier job on this cluster has left may answer, with what was wrong then.
+                attempts[request.key, placement.target] += 1
+                if attempts[request.key, placement.target] == 1:
+                    again.append(request)
+                    continue
             if isinstance(outcome.error, TargetFailed) and self._moved(
                 routes, request, placement, str(outcome.error)
             ):

@@ -172,8 +172,7 @@ def span_of(timeline: Timeline, number: int, index: FrameIndex) -> tuple[int, in
     after = events[number + 1].transition if number + 1 < len(events) else CUT
     lead = event.transition.frames // 2 if event.transition.kind == "crossfade" and number else 0
     tail = after.frames // 2 if after.kind == "crossfade" else 0
-    begin = event.in_seconds - lead / fps * event.speed
-    shown = shown_frames(index, begin, event.speed, fps, event.frames + lead + tail)
+    shown = shown_frames(index, event, fps, lead=lead, tail=tail)
     return shown[0], shown[-1] + 1
 
 

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from montage_dask.analysis.strip import strip_folder, thumbnails_of
 from montage_dask.errors import MontageError
 from montage_dask.evaluation.figures import figures_of, told
 from montage_dask.evaluation.score import parts_of, score_of
 from montage_dask.graph.converting import Written
 from montage_dask.graph.drive import Driver
-from montage_dask.graph.montage import Made
+from montage_dask.graph.montage import Made, unshown_of
+from montage_dask.graph.music_file import MUSIC, with_music
 from montage_dask.graph.operation import Request
 from montage_dask.graph.staging import at_hand
-from montage_dask.graph.survey import Survey
+from montage_dask.graph.survey import Settings, Survey
 from montage_dask.graph.targets import Targets, place_on
 from montage_dask.job import JobSpec
 from montage_dask.records import to_json
 from montage_dask.report.edl import write_edl
 from montage_dask.report.fcpxml import write_fcpxml
 from montage_dask.report.html import write_report
+from montage_dask.report.left_out import left_out, not_shown
 from montage_dask.report.otio import write_otio
 from montage_dask.report.rerun import described
-from montage_dask.report.summary import heard, left_out, run_summary
+from montage_dask.report.seen import seen_of, write_frames
+from montage_dask.report.summary import heard, run_summary
 from montage_dask.report.xmeml import write_xmeml
 from montage_dask.store import Place, Url, objects, write_json
 from montage_dask.store.locks import FOLDER_LOCK
@@ -48,11 +54,12 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     folder, timeline, sources = made.run_dir, made.timeline, survey.sources
     folder.mkdir(parents=True, exist_ok=True)
     assert survey.music is not None
-    write_otio(timeline, sources, survey.music, folder / "timeline.otio")
-    write_edl(timeline, sources, folder / "timeline.edl")
-    write_fcpxml(timeline, sources, survey.music, folder / "timeline.fcpxml")
-    write_xmeml(timeline, sources, survey.music, folder / "timeline.xml")
-    pictures, waveform = _pictures(job, driver, survey, made)
+    exported, music = with_music(timeline, survey.music, folder / MUSIC)
+    write_otio(exported, sources, music, folder / "timeline.otio")
+    write_edl(exported, sources, folder / "timeline.edl")
+    write_fcpxml(exported, sources, music, folder / "timeline.fcpxml")
+    write_xmeml(exported, sources, music, folder / "timeline.xml")
+    pictures, waveform, seen = _pictures(job, driver, survey, made)
     summary = run_summary(
         timeline,
         sources,
@@ -66,17 +73,14 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     summary["effects"] = [dict(e) for e in made.effects]
     summary["guard"] = dict(made.guard)
     summary["pictures"] = pictures
+    summary["seen"] = seen
     summary["director"] = survey.direction and survey.direction.summary()
     summary["placement"] = [
         {"operation": p.operation, "target": p.target, "reason": p.reason} for p in made.placements
     ]
-    figures = figures_of(timeline, survey.shots, sources, survey.music, fit=job["fit"])
-    summary["judge"] = {
-        "score": score_of(figures),
-        "parts": parts_of(figures),
-        "figures": told(figures),
-    }
+    summary["judge"] = _judged(job, survey, made)
     summary["left_out"] = left_out(survey.shots, sources, job["allow"])
+    summary["not_shown"] = not_shown(unshown_of(job, survey, timeline), sources)
     summary["heard"] = heard(timeline, survey.music, waveform)
     summary.update(described(job))
     write_json(folder / "summary.json", summary)
@@ -88,10 +92,31 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     return summary
 
 
+def _judged(job: JobSpec, survey: Survey, made: Made) -> dict[str, Any]:
+    """Score, parts and figures of a montage; see docs/judge.md."""
+    assert survey.music is not None
+    figures = figures_of(
+        made.timeline,
+        survey.shots,
+        survey.sources,
+        survey.music,
+        # What the guards refuse is never finished.
+        mismatched=0 if made.guard.get("events", 0) >= len(made.timeline.events) else None,
+        fit=job["fit"],
+    )
+    if made.sound:
+        figures = replace(
+            figures,
+            loudness_lufs=round(made.sound["loudness_lufs"], 2),
+            true_peak_db=round(made.sound["true_peak_db"], 2),
+        )
+    return {"score": score_of(figures), "parts": parts_of(figures), "figures": told(figures)}
+
+
 def _pictures(
     job: JobSpec, driver: Driver, survey: Survey, made: Made
-) -> tuple[dict[str, str], list[float]]:
-    """Contact sheet and timeline picture, drawn by a worker, and the waveform. A montage without them is still a montage."""
+) -> tuple[dict[str, str], list[float], list[dict[str, Any]]]:
+    """Pictures, drawn by a worker, the waveform, and what is seen. A montage without them is still a montage."""
     folder = made.published or made.run_dir
     outputs = {
         "contact_sheet": str(folder / "contact_sheet.jpg"),
@@ -118,11 +143,22 @@ def _pictures(
     except MontageError as error:
         log.warning("no pictures", exc_info=True)
         driver.progress.note(f"no pictures: {error}")
-        return {}, []
+        return {}, [], []
     if made.published is not None:  # the page takes them from the run folder
         for place in (Url(o) for o in outputs.values()):
             objects.fetch(place, made.run_dir / place.name)
-    return outputs, drawn["waveform"]
+    seen = seen_of(made.timeline, drawn["cells"], survey.shots, survey.sources, job["fit"])
+    settings = Settings.of(job.settings)
+    sources = survey.sources
+
+    def thumbnails(identity: str, frames: Sequence[int]) -> Sequence[Any]:
+        source, length = sources[identity], settings.window_frames
+        return thumbnails_of(strip_folder(driver.store, source, length, settings.faces), frames)
+
+    frames = made.run_dir / "frames.jpg"
+    if write_frames(made.timeline, seen, sources, thumbnails, frames):
+        outputs["frames"] = str(folder / frames.name)
+    return outputs, drawn["waveform"], seen
 
 
 def publish(run_dir: Path, url: Url) -> None:

@@ -12,6 +12,7 @@ from montage_dask.edit.styles import load_style
 from montage_dask.errors import UsageError
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.montage import make_one, prepare
+from montage_dask.graph.music_fitting import settle
 from montage_dask.job import JobSpec
 from montage_dask.report.strip import draw_strip
 from montage_dask.report.summary import cuts_of
@@ -45,6 +46,7 @@ def gallery(job: JobSpec, driver: Driver, styles: Sequence[str], folder: Path) -
         MontageError: nothing can be made.
     """
     survey = prepare(job, driver)
+    job = settle(job, driver, survey)
     made = []
     for given in styles:
         style = load_style(given)

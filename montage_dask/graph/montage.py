@@ -14,6 +14,7 @@ from montage_dask.edit.choose import FIRST, LAST, Pin, filter_shots, parse_selec
 from montage_dask.edit.edit import edit
 from montage_dask.edit.reframe import parse_focus, reframed
 from montage_dask.edit.styles import load_style
+from montage_dask.edit.unshown import notes_on_unshown, unshown
 from montage_dask.edit.usable import choose_usable
 from montage_dask.errors import (
     MediaError,
@@ -26,8 +27,9 @@ from montage_dask.errors import (
 )
 from montage_dask.graph.analysing import Analysis
 from montage_dask.graph.checking import check_received, timeline_media
-from montage_dask.graph.directing import direct, directed, edited
+from montage_dask.graph.directing import Directed, direct, directed, edited
 from montage_dask.graph.drive import Driver
+from montage_dask.graph.music_fitting import of_timeline, settle, state_of_music, track_of
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.rendering import render
 from montage_dask.graph.survey import Settings, Survey, find_footage, probe_all
@@ -55,6 +57,8 @@ class Made:
     """What was done to which shot, and why; for the summary."""
     guard: Mapping[str, Any] = field(default_factory=dict)
     """What the guards saw: events and frames they looked at, the worst residual, segments made again."""
+    sound: Mapping[str, Any] = field(default_factory=dict)
+    """loudness_lufs and true_peak_db of the sound."""
 
 
 def prepare(job: JobSpec, driver: Driver) -> Survey:
@@ -132,19 +136,11 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
         NothingToDoError: the selectors leave nothing.
     """
     assert survey.music is not None
-    shots = filter_shots(
-        survey.shots,
-        survey.sources,
-        [parse_selector(s) for s in job.include],
-        [parse_selector(s) for s in job.exclude],
-    )
-    if not shots:
-        raise NothingToDoError("--include and --exclude leave no shot")
+    offered = _offered(job, survey)
     pins = _pins(job, survey)
     # What is pinned, by the director too, is shown whatever it is.
-    wanted = directed(survey.direction, shots, load_style(job["style"]))
-    usable = choose_usable(wanted.shots, survey.sources, job["allow"])
-    wanted = replace(wanted, shots=usable.shots, notes=(*usable.notes, *wanted.notes))
+    usable = choose_usable(offered.shots, job["allow"])
+    wanted = replace(offered, shots=usable.shots, notes=(*usable.notes, *offered.notes))
     timeline = edited(
         wanted,
         pins,
@@ -164,10 +160,36 @@ def compose(job: JobSpec, survey: Survey, seed: int) -> Timeline:
             transition=job["transition"],
             grade=job["grade"],
             match=job["match"],
+            full_speed=job["keep-audio"],
+            beat_effects=job["beat-effects"],
         ),
     )
+    gone = unshown(timeline, survey.shots, offered.shots, survey.sources, job["allow"])
+    more = notes_on_unshown(gone, survey.sources)
+    timeline = replace(timeline, notes=(*survey.music_notes, *timeline.notes, *more))
     by_hand = [parse_focus(f) for f in job.focus]
     return reframed(timeline, survey.shots, survey.sources, fit=job["fit"], by_hand=by_hand)
+
+
+def _offered(job: JobSpec, survey: Survey) -> Directed:
+    """What selectors and a brief leave of the footage."""
+    shots = filter_shots(
+        survey.shots,
+        survey.sources,
+        [parse_selector(s) for s in job.include],
+        [parse_selector(s) for s in job.exclude],
+    )
+    if not shots:
+        raise NothingToDoError("--include and --exclude leave no shot")
+    return directed(survey.direction, shots, load_style(job["style"]))
+
+
+def unshown_of(job: JobSpec, survey: Survey, timeline: Timeline) -> dict[str, str]:
+    """Why nothing of a clip is shown, by its identity; nothing is known of a timeline that was read from a file."""
+    if job.from_timeline is not None:
+        return {}
+    offered = _offered(job, survey).shots
+    return unshown(timeline, survey.shots, offered, survey.sources, job["allow"])
 
 
 def _pins(job: JobSpec, survey: Survey) -> tuple[Pin, ...]:
@@ -187,8 +209,12 @@ def _from_timeline(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
     timeline = timeline_of(job, driver, survey)
     if survey.music is None and timeline.music_path:
         analysis = Analysis(driver, Settings.of(job.settings), survey)
-        analysis.run([timeline.music_path], shots=False)
-        _use(timeline.music_path, analysis, survey, driver)
+        track = track_of(timeline)
+        analysis.run([track], shots=False)
+        _use(track, analysis, survey, driver)
+        if track != timeline.music_path and survey.music is not None:
+            survey.music = of_timeline(survey.music, timeline)
+            survey.music_state = state_of_music(timeline)
     return timeline
 
 
@@ -211,9 +237,11 @@ def timeline_of(job: JobSpec, driver: Driver, survey: Survey) -> Timeline:
         job.from_timeline, survey.sources, fps=job.fps, width=job.width, height=job.height
     )
     if job.music:
-        timeline = replace(timeline, music_path=job.music)
+        timeline = replace(timeline, music_path=job.music, music_fit=None)
     elif timeline.music_path:
         check_received(job, timeline.music_path)
+        if timeline.music_fit is not None:
+            check_received(job, timeline.music_fit.track)
     if timeline.grade.lower().endswith(".cube"):
         check_received(job, timeline.grade)
     return timeline
@@ -230,7 +258,7 @@ def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:
     """
 
     survey = prepare(job, driver)
-    job = direct(job, driver, survey)
+    job = settle(direct(job, driver, survey), driver, survey)
     return survey, [make_one(job, driver, survey, n) for n in range(job["variants"])]
 
 
@@ -241,7 +269,7 @@ def edits(job: JobSpec, driver: Driver) -> tuple[Survey, list[Timeline]]:
         MontageError: there is nothing to edit; an option is wrong.
     """
     survey = prepare(job, driver)
-    job = direct(job, driver, survey)
+    job = settle(direct(job, driver, survey), driver, survey)
     if job.from_timeline is not None:
         timelines = [_from_timeline(job, driver, survey)]
     else:
@@ -284,6 +312,7 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
                 rendered.placements,
                 rendered.effects,
                 rendered.guard,
+                rendered.sound,
             )
         except SourceChanged:
             raise  # whatever it is now, what was found out about it is not true any more

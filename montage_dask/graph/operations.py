@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import montage_dask.graph.effect_operations
-import montage_dask.graph.training_operations  # noqa: F401 - both register their own
+import montage_dask.graph.music_operations
+import montage_dask.graph.training_operations  # noqa: F401 - all register their own
 from montage_dask.graph.operation import Context, Operation, Request, register, source_of
 from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
 from montage_dask.store import Store, objects, writing
@@ -251,7 +252,7 @@ def _pictures(request: Request, context: Context) -> dict[str, Any]:
 
     paths = request.paths
     music = from_json(Music, paths["music"])
-    waveform = draw_run(
+    waveform, cells = draw_run(
         # Parameters say where the music was found, paths where it is.
         replace(from_json(Timeline, request.parameters["timeline"]), music_path=music.path),
         paths["sources"],
@@ -260,7 +261,7 @@ def _pictures(request: Request, context: Context) -> dict[str, Any]:
         contact_sheet_path=Path(paths["outputs"]["contact_sheet"]),
         timeline_path=Path(paths["outputs"]["timeline"]),
     )
-    return {"waveform": waveform}
+    return {"waveform": waveform, "cells": cells}
 
 
 def _stills(request: Request, context: Context) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from montage_dask.errors import MontageError, NothingToDoError
 from montage_dask.graph.analysing import OPERATIONS, analysis_todo, recall
 from montage_dask.graph.costs import (
     CPU_SECONDS_PER_FRAME,
+    FIT_SECONDS,
     GUARD_SECONDS_PER_PIXEL,
     PIXELS_1080P,
     STRIP_BYTES_PER_FRAME,
@@ -22,6 +23,7 @@ from montage_dask.graph.directing import direct
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.effects import DEAR_PIECE_FRAMES, PIECE_FRAMES
 from montage_dask.graph.montage import nothing_usable, restrict_clips, timeline_of
+from montage_dask.graph.music_fitting import expected
 from montage_dask.graph.operation import finished
 from montage_dask.graph.placement import describe
 from montage_dask.graph.requests import music_request, strip_requests
@@ -31,6 +33,8 @@ from montage_dask.graph.targets import place_on
 from montage_dask.graph.upscaling import CPU_SECONDS_PER_PIXEL, accelerated, upscale_place
 from montage_dask.job import JobSpec
 from montage_dask.media.audio import probe_audio
+from montage_dask.records import Music
+from montage_dask.report.left_out import left_out, never_shown
 from montage_dask.store import Url
 from montage_dask.store.artefacts import free_bytes
 
@@ -62,13 +66,17 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         track = probe_audio(music)
     except MontageError as error:
         raise NothingToDoError(f"the music cannot be used: {error}") from error
+    known = _heard(music, settings, driver)
     if timeline is None:
         job, direction = _directed(job, driver, survey, settings, float(track.duration_seconds))
-        length = float(job["duration"] or max(0, track.duration_seconds - job["start"]))
+        planned, notes, fits = expected(job, known, track.duration_seconds, settings, driver.store)
         fps, width, height = job.fps, job.width, job.height
     else:
-        direction, length = None, float(timeline.frames / timeline.fps)
+        direction, planned = None, timeline.frames / timeline.fps
+        notes, fits = timeline.notes, False
         fps, width, height = timeline.fps, timeline.width, timeline.height
+    seen = Survey(dict(survey.clips) if timeline is None else {})
+    recall(seen, settings, music, driver.store)
     found = list(survey.clips.values())
     todo = analysis_todo(
         found if timeline is None else (), [music_request(music, settings)], settings, driver.store
@@ -92,7 +100,8 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
                 "warnings": list(source.warnings),
             }
         )
-    frames = math.ceil(length * float(fps)) if timeline is None else timeline.frames
+    frames = math.ceil(planned * fps) if timeline is None else timeline.frames
+    length = float(planned)
     segments = max(1, -(-frames // job["segment-frames"]))
     sources = [c.source for c in found]
     footage_seconds = float(sum(s.duration_seconds for s in sources))
@@ -106,6 +115,7 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         *_upscales(job, driver, survey, length),
         ("encode", segments, encode),
         ("guard", segments, Work(frames * width * height * GUARD_SECONDS_PER_PIXEL)),
+        *([("music_fit", 1, Work(FIT_SECONDS))] if fits else ()),
         ("audio", 1, Work(3.0 + length / 30)),
         ("assemble", 1, Work(0.5 + length / 100)),
     ]
@@ -134,11 +144,17 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         "store": str(job.store),
         "clips": clips,
         "skipped": [{"path": s.path, "reason": s.reason} for s in survey.skipped],
+        # None: it is not known before the footage is analysed.
+        "left_out": left_out(seen.shots, seen.sources, job["allow"])
+        if seen.shots or timeline is not None
+        else None,
+        "not_shown": never_shown(seen.shots, seen.sources, job["allow"]),
         "music": {
             "path": music,
             "duration_seconds": float(track.duration_seconds),
-            "warnings": _known_doubts(music, settings, driver),
+            "warnings": list(known.warnings) if known is not None else [],
         },
+        "notes": list(notes),
         "montage": {
             "duration_seconds": length,
             "frames": frames,
@@ -169,11 +185,11 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
     }
 
 
-def _known_doubts(music: str, settings: Settings, driver: Driver) -> list[str]:
-    """What an analysis of the music, if there was one, warns of."""
+def _heard(music: str, settings: Settings, driver: Driver) -> Music | None:
+    """The analysis of the music, if there was one."""
     seen = Survey()
     recall(seen, settings, music, driver.store)
-    return list(seen.music.warnings) if seen.music is not None else []
+    return seen.music
 
 
 def _directed(

@@ -16,7 +16,7 @@ from montage_dask.graph.drive import Driver, Feed
 from montage_dask.graph.effects import improve
 from montage_dask.graph.encoding import choices, encoder_parameter
 from montage_dask.graph.guarding import Guards, missing_strips
-from montage_dask.graph.operation import Request
+from montage_dask.graph.operation import Request, finished
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import Clip, Settings, Survey
 from montage_dask.graph.targets import place_on
@@ -78,11 +78,12 @@ def encode_requests(
 
 
 def _described(segment: Segment) -> Any:
-    """A segment as JSON; windows only where one moves, or stands beside the middle."""
+    """A segment as JSON; of windows, ramps and accents only those that there are."""
     data = to_json(segment)
     for event in data["events"]:
-        if not event["focus"]:
-            del event["focus"]
+        for key in ("focus", "ramp", "accents"):
+            if not event[key]:
+                del event[key]
     return data
 
 
@@ -104,13 +105,23 @@ def audio_request(
         "frames": timeline.frames,
         "fps": str(timeline.fps),
         "fade_out_frames": timeline.fade_out_frames,
+        # With a fitted track the sound fades another way.
+        **({"fitted_samples": timeline.music_fit.samples} if timeline.music_fit else {}),
         "keep_audio": keep,
         "loudness_lufs": job["loudness-lufs"],
         "true_peak_db": job["true-peak-db"],
     }
     if keep:  # only then do the events matter
         parameters["events"] = [
-            [e.start_frame, e.stop_frame, e.source, str(e.in_seconds), str(e.speed)]
+            # What runs unevenly is silent.
+            [
+                e.start_frame,
+                e.stop_frame,
+                e.source,
+                str(e.in_seconds),
+                str(e.speed),
+                *["ramp"][: len(e.ramp)],
+            ]
             for e in timeline.events
         ]
     used = {e.source for e in timeline.events} if keep else set()
@@ -132,6 +143,8 @@ class Rendered:
     """What the effects did."""
     guard: Mapping[str, Any]
     """What the guards saw."""
+    sound: Mapping[str, Any]
+    """Loudness and peak of the sound, as it was measured."""
 
 
 def render(
@@ -194,7 +207,8 @@ def render(
     driver.progress.stage("assemble", 1, "file")
     driver.only(assemble, places["assemble"])
     placements = (*survey.placements, *improved.placements, *places.values())
-    return Rendered(placements, tuple(improved.told), guards.summary())
+    sound = finished(audio, store) or {}
+    return Rendered(placements, tuple(improved.told), guards.summary(), sound)
 
 
 def _make_strips(driver: Driver, settings: Settings, survey: Survey, timeline: Timeline) -> None:

@@ -14,6 +14,7 @@ from montage_dask.errors import (
     MediaError,
     MontageError,
     NothingToDoError,
+    StoreError,
 )
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
@@ -52,6 +53,8 @@ class Survey:
     music: Music | None = None
     music_state: Mapping[str, Any] = field(default_factory=dict)
     """The file of the music as it was analysed (see `media.probe.stat_key`): its sound must be of the same."""
+    music_notes: tuple[str, ...] = ()
+    """Which part of it is played, and why."""
     placements: tuple[Placement, ...] = ()
     """Where the analysis ran."""
     direction: Direction | None = None
@@ -188,7 +191,13 @@ def probe_all(
 
 
 def reason_of(error: MontageError | None) -> str:
-    """Why a file cannot be used, without its name."""
+    """Why a file cannot be used, without its name.
+
+    Raises:
+        StoreError: that is the reason. A full disk or a store that nobody may write into says nothing of the file.
+    """
+    if isinstance(error, StoreError):
+        raise error
     return error.reason if isinstance(error, MediaError) else str(error)
 
 

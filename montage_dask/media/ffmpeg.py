@@ -195,9 +195,10 @@ def run_ffmpeg(
         reader.join(timeout=5)
     finally:
         alive.stop()
-        if process.poll() is None:
+        if process.poll() is None or reader.is_alive():  # a script's child may hold its pipes open
             _kill_group(process)
             process.wait()
+            reader.join(timeout=5)
         process.stdout.close()
         process.stderr.close()
         if feeder is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -10,6 +10,7 @@ from markupsafe import Markup
 from montage_dask.media.discover import Skipped
 from montage_dask.notebook.page import facts, film, folded, frame, lines, table, text, title
 from montage_dask.records import Shot, Source
+from montage_dask.report.left_out import left_out, left_out_lines, never_shown
 
 if TYPE_CHECKING:
     from montage_dask.api.material import Material
@@ -52,6 +53,7 @@ def footage_html(name: str, material: Material | None, skipped: Sequence[Skipped
             }
         ),
         lines("warn", (f"skipped {_name(s.path)}: {s.reason}" for s in skipped)),
+        lines("muted", _left_out(material.shots, sources)),
         table(("clip", "length", "size", "fps", "shots", "its shots"), rows, numbers=(1, 3, 4)),
         lines("muted", [f"… and {left} more clips"] if left else []),
     )
@@ -85,10 +87,17 @@ def clip_html(source: Source, shots: Sequence[Shot], material: Material) -> str:
             }
         ),
         lines("warn", source.warnings),
+        lines("muted", _left_out(shots, {source.identity: source})),
         table(head, rows, numbers=(3, 4, 5, 6)),
         lines("muted", [f"… and {left} more shots"] if left else []),
         folded("where", Markup("<div>{}</div>").format(text(source.path, 400))),
     )
+
+
+def _left_out(shots: Sequence[Shot], sources: Mapping[str, Source]) -> list[str]:
+    """What no montage shows of the footage, and why."""
+    found = {"left_out": left_out(shots, sources), "not_shown": never_shown(shots, sources)}
+    return left_out_lines(found)
 
 
 def _film(source: Source, shots: Sequence[Shot], material: Material) -> Markup:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from montage_dask.edit.styles import Style
 from montage_dask.notebook.page import dashboard_line, facts, frame, lines, table, title
+from montage_dask.report.left_out import left_out_lines
 
 COLOURS: Mapping[str, str] = {"cpu": "#5b8db8", "gpu": "#6aa84f", "cgpu": "#d18f1c"}
 """Of the targets."""
@@ -44,7 +45,9 @@ def plan_html(plan: Mapping[str, Any]) -> str:
                 "disk": f"{estimate['disk_bytes'] / 1e6:.0f} MB of {estimate['disk_free_bytes'] / 1e9:.0f} GB free",
             }
         ),
+        lines("muted", plan.get("notes", ())),
         lines("warn", (f"skipped {Path(s['path']).name}: {s['reason']}" for s in plan["skipped"])),
+        lines("muted", left_out_lines(plan)),
         _parts(operations),
         table(("operation", "target", "resources", "tasks", "CPU s", "why there"), rows, numbers=(3, 4)),
         table(("clip", "codec", "size", "fps", "length", "windows to do"), clips, numbers=(3, 4, 5)),
@@ -81,6 +84,10 @@ def style_html(style: Style) -> str:
                 "grade": style.grade,
                 "slow motion": f"{float(style.slow_motion):g}×",
                 "order": style.order,
+                "on beats": ", ".join(
+                    f"{n} on {e.at}" for n, e in style.beat_effects.items() if e.strength
+                )
+                or None,
             }
         ),
     )

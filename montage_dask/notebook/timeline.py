@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from montage_dask.notebook.page import (
 from montage_dask.records import Event, Timeline
 from montage_dask.report.chart import chart
 from montage_dask.report.html import GOLDEN_DEGREES
+from montage_dask.report.left_out import left_out, left_out_lines
 from montage_dask.report.summary import heard
 from montage_dask.store import place_of
 
@@ -39,8 +41,10 @@ EMBEDDED_BYTES = 3_000_000
 """A video up to this size stands in the notebook itself."""
 
 
-def timeline_html(timeline: Timeline, material: Material, music: Music) -> str:
-    """The timeline over the music, with pictures."""
+def timeline_html(
+    timeline: Timeline, material: Material, music: Music, allow: Collection[str] = ()
+) -> str:
+    """The timeline over the music, with pictures; kinds that are allowed are not told as left out."""
     sources = material.sources
     events = timeline.events[:MOST_EVENTS]
     errors = [abs(e) for e in (timeline.error_ms(x) for x in timeline.events[1:]) if e is not None]
@@ -72,7 +76,8 @@ def timeline_html(timeline: Timeline, material: Material, music: Music) -> str:
                 "clips": len(order),
             }
         ),
-        lines("warn", timeline.notes, 4),
+        _notes(timeline.notes),
+        _left_out({"left_out": left_out(material.shots, sources, allow)}),
         Markup('<div class="wide">{}</div>').format(chart(found, rows, alone=False)),
         _pictures(timeline, material),
         folded(
@@ -136,7 +141,7 @@ def _pictures(timeline: Timeline, material: Material) -> Markup:
     for number in range(0, len(timeline.events), max(1, stride)):
         event = timeline.events[number]
         source = material.sources[event.source]
-        middle = event.in_seconds + event.frames / timeline.fps * event.speed / 2
+        middle = event.seconds_at(Fraction(event.frames, 2), timeline.fps)
         found = material.thumbnails(event.source, [int(middle * source.frame_rate)])
         if not found:
             return Markup("")
@@ -168,7 +173,8 @@ def montage_html(summary: Mapping[str, Any]) -> str:
             }
         ),
         lines("warn", (f"skipped {_name(s['path'])}: {s['reason']}" for s in summary["skipped"])),
-        lines("warn", summary.get("notes", ()), 4),
+        _notes(summary.get("notes", ())),
+        _left_out(summary),
         _video(output)
         if isinstance(output, Path)
         else Markup('<div class="muted">{}</div>').format(text(output, 400)),
@@ -181,6 +187,19 @@ def montage_html(summary: Mapping[str, Any]) -> str:
             ),
         ),
     )
+
+
+def _notes(notes: Sequence[str]) -> Markup:
+    """Notes: the first ones at once, all of them to unfold."""
+    rest = folded("all notes", lines("muted", notes, len(notes))) if len(notes) > 4 else Markup("")
+    return lines("warn", notes, 4) + rest
+
+
+def _left_out(summary: Mapping[str, Any]) -> Markup:
+    told = left_out_lines(summary)
+    if not told:
+        return Markup("")
+    return folded("what of the footage was left out", lines("muted", told, 40))
 
 
 def _size(path: Path) -> str:

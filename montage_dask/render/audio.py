@@ -106,6 +106,15 @@ def _samples(timeline: Timeline) -> int:
     return round(timeline.duration_seconds * SAMPLE_RATE)
 
 
+def _ends_itself(timeline: Timeline, samples: int) -> bool:
+    """Whether the music is heard up to its own ending, which needs no fade."""
+    fit = timeline.music_fit
+    if fit is None:
+        return False
+    heard = round(timeline.music_start_seconds * SAMPLE_RATE) + samples
+    return heard >= fit.samples - SAMPLE_RATE / timeline.fps
+
+
 def _mix(
     timeline: Timeline,
     music_path: str,
@@ -117,7 +126,7 @@ def _mix(
     """Music (and source sound) of the montage's length, before any change of loudness."""
     samples = _samples(timeline)
     start = round(timeline.music_start_seconds * SAMPLE_RATE)
-    fade = timeline.fade_out_frames / timeline.fps
+    fade = 0 if _ends_itself(timeline, samples) else timeline.fade_out_frames / timeline.fps
     chain = ["apad", f"atrim=end_sample={samples}"]
     if start:
         chain.append(f"afade=t=in:d={FADE_IN_SECONDS}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -22,8 +22,10 @@ from montage_dask.records import CUT, Match, Source, Transition
 from montage_dask.render.filters import matrix_of
 from montage_dask.render.grade import PRESETS, Curves, check_grade
 from montage_dask.render.lut import look_up, matched, read_cube
-from montage_dask.render.segments import Segment
 from montage_dask.render.stabilise import source_of_output
+
+if TYPE_CHECKING:
+    from montage_dask.render.segments import Segment
 
 Matrix = NDArray[np.float64]
 Floats = NDArray[np.float32]

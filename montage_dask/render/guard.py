@@ -21,7 +21,7 @@ error that the strip shares, as its decoder made it too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from montage_dask.analysis.strip import Strip, decode_thumbnails
 from montage_dask.errors import Misshown, PictureMismatch, VerificationError
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Source
+from montage_dask.render.accents import left_of
 from montage_dask.render.expected import (
     Cells,
     Colouring,
@@ -54,8 +55,11 @@ from montage_dask.render.mapping import shown_frames
 from montage_dask.render.segments import Segment
 from montage_dask.render.verdict import LEAST_STEP, LIMIT, Look, Verdict, judge
 
-VERSION = 1
+VERSION = 2
 """Raised when the same pictures are judged otherwise."""
+
+FAINT = 0.02
+"""Part of an accent that changes nothing here."""
 
 LOOKS = 4
 """Frames of an event that are looked at."""
@@ -182,11 +186,10 @@ class _Guard:
         event = events[number]
         after = events[number + 1].transition if number + 1 < len(events) else CUT
         lead = crossed_frames(event.transition) if number else 0
-        begin = event.in_seconds - lead / fps * event.speed
         if claim.start_frame is not None:
-            begin += claim.index.time_seconds(claim.start_frame)
-        frames = event.frames + lead + crossed_frames(after)
-        return shown_frames(claim.index, begin, event.speed, fps, frames)
+            begins = claim.index.time_seconds(claim.start_frame)
+            event = replace(event, in_seconds=event.in_seconds + begins)
+        return shown_frames(claim.index, event, fps, lead=lead, tail=crossed_frames(after))
 
     def _area(self, number: int, frame: int, output_frame: int) -> Matrix:
         """Where a source frame lies in an output frame of the segment."""
@@ -271,7 +274,14 @@ class _Guard:
             for n in range(event.start_frame, event.stop_frame)
         }
         enough = min(1.0, 0.8 * max(weights.values())) if max(weights.values()) < 1 else 1.0
-        return [n for n, weight in weights.items() if weight >= enough]
+        alone = [n for n, weight in weights.items() if weight >= enough]
+        # Where an accent is over, or nearly so: it is laid on what is compared here.
+        left = {
+            n: max((left_of(a, n - event.start_frame) for a in event.accents), default=0.0)
+            for n in alone
+        }
+        least = max(FAINT, min(left.values()))
+        return [n for n in alone if left[n] <= least]
 
     def _look(
         self,

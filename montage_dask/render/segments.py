@@ -16,16 +16,21 @@ from montage_dask.errors import FFmpegError, RenderError, VerificationError
 from montage_dask.media.encoders import Encoding
 from montage_dask.media.ffmpeg import graph_arguments, graph_name
 from montage_dask.media.index import FrameIndex
-from montage_dask.records import CUT, Event, Match, Source, Timeline
+from montage_dask.records import CUT, Event, Match, Pace, Source, Timeline
+from montage_dask.render.accents import laid_on
 from montage_dask.render.blame import blame
 from montage_dask.render.filters import open_input, picture_of
 from montage_dask.render.grade import Look, look_of
 from montage_dask.render.mapping import event_map, timescale
 from montage_dask.render.pieces import encode_any_way, in_pieces
 from montage_dask.render.running import make_file
+from montage_dask.render.tap import Size, tap_output, tap_size, tapped, write_tap
 from montage_dask.store.locks import work_folder
 
-VERSION = 6
+VERSION = 7
+
+RAW = "tap.raw"
+"""In ffmpeg's folder: the small pictures as it writes them."""
 
 MAXIMUM_EVENTS = 12
 """Inputs of one ffmpeg: each holds a decoder with its pictures."""
@@ -81,6 +86,8 @@ def plan_segments(timeline: Timeline, *, maximum_frames: int) -> tuple[Segment, 
                 transition=e.transition,
                 match=e.match,
                 focus=e.focus,
+                ramp=e.ramp,
+                accents=e.accents,
             )
             for e in group
         )
@@ -101,10 +108,32 @@ def _split(
         for part in range(parts):
             start = event.start_frame + event.frames * part // parts
             stop = event.start_frame + event.frames * (part + 1) // parts
-            moved = event.in_seconds + (start - event.start_frame) / fps * event.speed
-            gone = start - event.start_frame
-            focus = tuple(replace(f, frame=f.frame - gone) for f in event.focus)
-            yield replace(event, start_frame=start, stop_frame=stop, in_seconds=moved, focus=focus)
+            yield _part(event, start - event.start_frame, stop - event.start_frame, fps)
+
+
+def _part(event: Event, first: int, last: int, fps: Fraction) -> Event:
+    """Output frames [first, last) of an event, which show what they show in it."""
+    begin, end = event.shown_at(first), event.shown_at(last)
+    frames = last - first
+    pace = (end - begin) / frames
+    return replace(
+        event,
+        start_frame=event.start_frame + first,
+        stop_frame=event.start_frame + last,
+        in_seconds=event.seconds_at(first, fps),
+        speed=event.speed * pace,
+        focus=tuple(replace(f, frame=f.frame - first) for f in event.focus),
+        ramp=tuple(
+            Pace(p.frame - first, (p.shown - begin) / pace)
+            for p in event.ramp
+            if first < p.frame < last
+        ),
+        accents=tuple(
+            replace(a, frame=a.frame - first)
+            for a in event.accents
+            if a.frame < last and first < a.frame + a.frames
+        ),
+    )
 
 
 def render_segment(
@@ -118,6 +147,7 @@ def render_segment(
     encoding: Encoding,
     threads: int = 1,
     work: Path,
+    tap: Path | None = None,
     on_frame: Callable[[int], None] | None = None,
     further_back: bool = False,
 ) -> dict[str, Any]:
@@ -133,6 +163,7 @@ def render_segment(
         encoding: how to encode.
         threads: of the filters.
         work: folder for the lookup table; ffmpeg runs in it.
+        tap: a file to write for the guard: see `render.tap`.
         on_frame: told how many frames are encoded.
         further_back: see `open_input`.
 
@@ -153,6 +184,7 @@ def render_segment(
         encoding=encoding,
         threads=threads,
         work=work,
+        tap=tap,
         further_back=further_back,
     )
     given: dict[str, Any] = {"sources": sources, "indexes": indexes}
@@ -180,15 +212,17 @@ def _encode(
     encoding: Encoding,
     threads: int,
     work: Path,
+    tap: Path | None,
     further_back: bool,
     on_frame: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Encode a segment; gives what ffmpeg printed."""
     about = sources[segment.events[0].source].path
+    small = tap_size(segment, sources, fit) if tap else None
     # A folder of its own: others may render into the same work folder at the same time.
     with work_folder("encode", work) as folder:
         segment, sources, indexes = in_pieces(segment, sources, indexes, by_pieces, folder)
-        pictures = _joined(
+        pictures, smalls = _joined(
             segment,
             sources,
             indexes,
@@ -196,7 +230,9 @@ def _encode(
             looks={m: look_of(grade, folder, m) for m in {e.match for e in segment.events}},
             pixel_format=encoding.pixel_format,
             further_back=further_back,
+            small=small,
         )
+        pictures = laid_on(pictures, segment, encoding.pixel_format)
         if encoding.upload:
             pictures = pictures.filter("format", encoding.upload).filter("hwupload")
         cuts = "+".join(f"eq(n,{e.start_frame})" for e in segment.events)
@@ -210,7 +246,11 @@ def _encode(
             "an": None,
             "f": "mp4",
         }
-        arguments = graph_arguments(ffmpeg.output(pictures, graph_name(output), **options))
+        outputs = ffmpeg.output(pictures, graph_name(output), **options)
+        if small:
+            beside = tap_output(smalls, segment.fps, folder / RAW)
+            outputs = ffmpeg.merge_outputs(outputs, beside)
+        arguments = graph_arguments(outputs)
         lines = make_file(
             [
                 *encoding.device_arguments,
@@ -226,6 +266,8 @@ def _encode(
             cwd=folder,
             constant=True,
         )
+        if tap and small:
+            write_tap(folder / RAW, small, segment, tap)
     frames = count_frames(output)
     if frames != segment.frames:
         raise VerificationError(f"{frames} frames instead of {segment.frames}")
@@ -251,10 +293,15 @@ def _joined(
     looks: Mapping[Match | None, Look],
     pixel_format: str,
     further_back: bool,
-) -> Any:
-    """The filter graph of a segment: every event's pictures, joined by cuts and transitions."""
+    small: Size | None = None,
+) -> tuple[Any, list[Any]]:
+    """The filter graph of a segment: every event's pictures, joined by cuts and transitions.
+
+    With a size for a tap, small pictures of every event, too, before anything is laid on.
+    """
     fps, events = segment.fps, segment.events
     run: list[Any] = []
+    smalls: list[Any] = []
     length = 0
     for number, event in enumerate(events):
         after = events[number + 1].transition if number + 1 < len(events) else CUT
@@ -273,6 +320,10 @@ def _joined(
             focus=event.focus,
             lead=lead,
         )
+        if small:
+            picture, own = tapped(picture, small)
+            smalls.append(own)
+        # Effects come here, behind the tap: what they show then needs no model in the guard.
         if event.transition.kind.startswith("dip") and event.transition.frames > 1:
             picture = _dip(picture, "in", 0, event.transition.frames // 2, event.transition.kind)
         if after.kind.startswith("dip") and after.frames > 1:
@@ -298,7 +349,7 @@ def _joined(
     if segment.fade_out_frames:
         begin = segment.frames - segment.fade_out_frames
         whole = _dip(whole, "out", begin, segment.fade_out_frames, "dip-to-black")
-    return whole
+    return whole, smalls
 
 
 def _dip(picture: Any, direction: str, start: int, frames: int, kind: str) -> Any:

@@ -36,7 +36,7 @@ def lay_out(timeline: Timeline, sources: Mapping[str, Source], path: Path) -> in
     heard = 0
     for event in timeline.events:
         source = sources[event.source]
-        if source.audio is None or event.speed != 1 or source.restarted:
+        if source.audio is None or event.speed != 1 or event.ramp or source.restarted:
             continue
         start = round(event.start_frame / timeline.fps * SAMPLE_RATE)
         stop = min(total, round(event.stop_frame / timeline.fps * SAMPLE_RATE))

@@ -18,7 +18,17 @@ from montage_dask.config import rate as parse_rate
 from montage_dask.config import size as parse_size
 from montage_dask.errors import UsageError, printable
 from montage_dask.received import TIMELINE_BYTES, parse_json, read_bytes
-from montage_dask.records import CUT, Event, Focus, Source, Timeline, Transition, from_json
+from montage_dask.records import (
+    CUT,
+    Event,
+    Focus,
+    MusicFit,
+    Source,
+    Timeline,
+    Transition,
+    from_json,
+)
+from montage_dask.report._otio_effects import check_flashes, effects_kept
 from montage_dask.report._otio_write import NAMESPACE
 from montage_dask.store import place_of
 from montage_dask.store.places import PROTOCOLS
@@ -26,8 +36,11 @@ from montage_dask.store.places import PROTOCOLS
 AGREEMENT_SECONDS = Fraction(1, 2000)
 """Doubles and exact fractions that differ by less mean the same time."""
 
+MOST_SAMPLES = 10**11
+"""Of music: weeks of it."""
+
 MOST_POINTS = 2000
-"""Of the way of one window."""
+"""Of the way of one window, and pieces of one track."""
 
 TRANSITIONS = ("crossfade", "dip-to-black", "dip-to-white")
 
@@ -160,7 +173,7 @@ def read_otio(
         fps = parse_rate(own.get("fps", fps))
         frame = parse_size(f"{own.get('width', width)}x{own.get('height', height)}")
         width, height = (int(side) for side in frame.split("x"))
-        music_path, start = _music_of(document, path.parent, name)
+        music_path, start, fit = _music_of(document, path.parent, name)
         if "music_start_seconds" in own:
             exact = Fraction(own["music_start_seconds"])
             start = exact if abs(exact - start) < AGREEMENT_SECONDS else start
@@ -170,9 +183,10 @@ def read_otio(
             if NAMESPACE in m.metadata
         )
         on_beat = {round((beat - start) * fps): beat for beat in beats}
-        events = tuple(_events(document, name, path.parent, sources, fps, on_beat))
+        lost: list[str] = []
+        events = tuple(_events(document, name, path.parent, sources, fps, on_beat, lost))
         _check(events, sources, fps, name)
-        return Timeline(
+        timeline = Timeline(
             fps=fps,
             width=width,
             height=height,
@@ -184,8 +198,11 @@ def read_otio(
             beats_seconds=beats,
             grade=str(own.get("grade", "none")),
             fade_out_frames=int(own.get("fade_out_frames", 0)),
-            notes=tuple(str(n) for n in own.get("notes", ())),
+            notes=(*(str(n) for n in own.get("notes", ())), *lost),
+            music_fit=fit,
         )
+        check_flashes(timeline, name)
+        return timeline
     except UsageError:
         raise
     except (ValueError, TypeError, KeyError, ArithmeticError, otio.exceptions.OTIOError) as error:
@@ -227,6 +244,7 @@ def _events(
     sources: Mapping[str, Source],
     fps: Fraction,
     on_beat: Mapping[int, Fraction],
+    lost: list[str],
 ) -> Iterator[Event]:
     by_path = {s.path: s for s in sources.values()}
     transition, elapsed, start = CUT, Fraction(0), 0
@@ -245,7 +263,7 @@ def _events(
         source = by_path.get(path) or sources.get(str(stored.get("source")))
         if source is None:
             raise UsageError(f"{name}: media {printable(path)} cannot be used")
-        yield _event(item, source, start, stop, transition, on_beat.get(start), fps)
+        yield _event(item, source, start, stop, transition, on_beat.get(start), fps, lost)
         transition, start = CUT, stop
 
 
@@ -295,6 +313,7 @@ def _event(
     transition: Transition,
     beat_seconds: Fraction | None,
     fps: Fraction,
+    lost: list[str],
 ) -> Event:
     """A clip as an event; where it disagrees with our metadata, it was edited and counts."""
     begins = _in_media(item)
@@ -321,7 +340,7 @@ def _event(
             "from the timeline",
         )
     exact = stored.in_seconds if abs(stored.in_seconds - begins) < AGREEMENT_SECONDS else begins
-    return Event(
+    event = Event(
         start_frame=start,
         stop_frame=stop,
         source=source.identity,
@@ -335,6 +354,13 @@ def _event(
         match=stored.match if stored.source == source.identity else None,
         focus=_focus(stored, exact, fps) if stored.source == source.identity else (),
     )
+    event, gone = effects_kept(stored, event)
+    if gone:
+        lost.append(
+            f"{printable(item.name)} at {float(start / fps):.2f} s: {gone} of its effects on beats are left out, since it was "
+            "moved or trimmed"
+        )
+    return event
 
 
 def _focus(stored: Event, in_seconds: Fraction, fps: Fraction) -> tuple[Focus, ...]:
@@ -354,9 +380,35 @@ def _focus(stored: Event, in_seconds: Fraction, fps: Fraction) -> tuple[Focus, .
     return tuple(replace(f, frame=f.frame - moved) for f in stored.focus)
 
 
-def _music_of(document: Any, folder: Path, name: str) -> tuple[str, Fraction]:
+def _music_of(document: Any, folder: Path, name: str) -> tuple[str, Fraction, MusicFit | None]:
     for track in document.audio_tracks():
         for item in track:
             if isinstance(item, otio.schema.Clip):
-                return _path_of(item, folder, name), max(Fraction(0), _in_media(item))
-    return "", Fraction(0)
+                start = max(Fraction(0), _in_media(item))
+                return _path_of(item, folder, name), start, _fit(item, folder)
+    return "", Fraction(0), None
+
+
+def _fit(clip: Any, folder: Path) -> MusicFit | None:
+    """Of which pieces of a track the music is made. Whoever wrote it, they must be some.
+
+    Raises:
+        ValueError: they are none.
+    """
+    own = _plain(clip.media_reference.metadata.get(NAMESPACE, {}))
+    if not own.get("fit"):
+        return None
+    fit = from_json(MusicFit, own["fit"])
+    spans = [(p.start_sample, p.stop_sample) for p in fit.pieces]
+    whole = all(0 <= a < b <= MOST_SAMPLES for a, b in spans) and 0 < len(spans) <= MOST_POINTS
+    length = sum(b - a for a, b in spans)
+    if (
+        not whole
+        or not length <= fit.samples <= MOST_SAMPLES
+        or not 8000 <= fit.sample_rate <= 192000
+    ):
+        raise ValueError("the pieces of the music are damaged")
+    relative = unquote(str(own.get("relative_track", "")), errors="surrogateescape")
+    beside = os.path.abspath(os.path.join(folder, relative))
+    moved = relative and not os.path.exists(fit.track) and os.path.exists(beside)
+    return replace(fit, track=beside) if moved else fit

@@ -31,7 +31,7 @@ def write_otio(timeline: Timeline, sources: Mapping[str, Source], music: Music, 
     document.metadata[NAMESPACE] = {
         k: v
         for k, v in to_json(timeline).items()
-        if k not in ("events", "beats_seconds", "music_path")
+        if k not in ("events", "beats_seconds", "music_path", "music_fit")
     }
     video = otio.schema.Track(name="montage", kind=otio.schema.TrackKind.Video)
     for event in timeline.events:
@@ -99,10 +99,20 @@ def _metadata(event: Event) -> dict[str, Any]:
 def _music_track(timeline: Timeline, music: Music, folder: Path) -> Any:
     track = otio.schema.Track(name="music", kind=otio.schema.TrackKind.Audio)
     available = _range(Fraction(0), music.duration_seconds * timeline.fps, timeline.fps)
+    reference = _reference(timeline.music_path, available, folder)
+    fit = timeline.music_fit
+    if fit is not None:
+        # With the reference, and not with the document: a bundle tells nobody of other files.
+        told = {"fit": to_json(fit)}
+        if not is_url(fit.track):
+            told["relative_track"] = quote(
+                os.path.relpath(fit.track, folder), errors="surrogateescape"
+            )
+        reference.metadata[NAMESPACE] = {**dict(reference.metadata.get(NAMESPACE, {})), **told}
     track.append(
         otio.schema.Clip(
             name=printable(Path(timeline.music_path).name),
-            media_reference=_reference(timeline.music_path, available, folder),
+            media_reference=reference,
             source_range=_range(
                 timeline.music_start_seconds * timeline.fps, timeline.frames, timeline.fps
             ),

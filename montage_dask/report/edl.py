@@ -11,6 +11,7 @@ from pathlib import Path
 
 from montage_dask.errors import printable
 from montage_dask.records import Event, Source, Timeline
+from montage_dask.report.effects import effects_of
 from montage_dask.store import writing
 from montage_dask.timecode import clock_of, drops, number_of, on_screen, timecode
 
@@ -20,7 +21,8 @@ MAXIMUM_EVENTS = 999
 def write_edl(timeline: Timeline, sources: Mapping[str, Source], path: Path) -> None:
     """Write the pictures of a timeline; source times are the sources' own timecode, in frames of the output rate.
 
-    Dips are written as cuts with a comment: the format knows no other transition than the dissolve. A speed is an M2 line.
+    Dips are written as cuts with a comment: the format knows no other transition than the dissolve. A speed is an M2 line, a
+    speed ramp the comment on one, as are other effects on beats.
 
     Raises:
         StoreError: it cannot be written.
@@ -96,6 +98,7 @@ def _lines(timeline: Timeline, sources: Mapping[str, Source]) -> Iterator[str]:
             if event.transition.frames:
                 yield f"* TRANSITION: {event.transition.kind} {event.transition.frames} FRAMES"
         yield f"* SOURCE FILE: {_ascii(used.source.path)}"
+        yield from (f"* EFFECT: {_ascii(line)}" for line in effects_of(event))
         if before is None:
             yield f"* RATE: {fps} FPS"
         before = used

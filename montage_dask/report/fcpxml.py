@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from montage_dask.errors import printable
-from montage_dask.records import Event, Music, Source, Timeline
+from montage_dask.records import Event, Music, Pace, Source, Timeline
+from montage_dask.report.effects import accent_in_words
 from montage_dask.report.links import media_url
 from montage_dask.store import writing
 from montage_dask.timecode import drops, on_screen, starts_at
@@ -131,14 +133,27 @@ def _clip(spine: ET.Element, event: Event, asset: str, source: Source, fps: Frac
     )  # fmt: skip
     if source.timecode is not None:
         clip.set("tcFormat", "DF" if ";" in source.timecode else "NDF")
-    if event.speed != 1:
+    if event.speed != 1 or event.ramp:
         timing = ET.SubElement(clip, "timeMap")
-        begin, end = starts_at(source), source.duration_seconds
-        for time, value in ((Fraction(0), Fraction(0)), (end / event.speed, end)):
-            ET.SubElement(
-                timing, "timept", time=_time(begin + time), value=_time(begin + value), interp="linear"
-            )  # fmt: skip
+        for time, value in _mapped(event, source, start, fps):
+            ET.SubElement(timing, "timept", time=_time(time), value=_time(value), interp="linear")
     return clip
+
+
+def _mapped(
+    event: Event, source: Source, start: Fraction, fps: Fraction
+) -> list[tuple[Fraction, Fraction]]:
+    """Times of a retimed clip's own clock, and of its media: from the start of that to its end, over the points of a ramp."""
+    begin, end = starts_at(source), source.duration_seconds
+    first = begin + (start - begin) * event.speed
+    edges = [Pace(0, Fraction(0)), *event.ramp, Pace(event.frames, Fraction(event.frames))]
+    inside = [
+        (start + p.frame / fps, first + p.shown / fps * event.speed)
+        for p in (edges if event.ramp else ())
+    ]
+    whole = [(begin, begin), *inside, (begin + end / event.speed, begin + end)]
+    # Where the event touches an end of its media, that point is there already.
+    return [a for a, b in pairwise(whole) if a[0] < b[0]] + whole[-1:]
 
 
 def _start(event: Event, source: Source, fps: Fraction) -> Fraction:
@@ -166,6 +181,11 @@ def _markers(clip: ET.Element, event: Event, source: Source, timeline: Timeline)
             ET.SubElement(
                 clip, "marker", start=_time(at), duration=_time(1 / timeline.fps), value="beat"
             )
+    for accent in event.accents:
+        ET.SubElement(
+            clip, "marker", start=_time(start + accent.frame / timeline.fps), duration=_time(1 / timeline.fps),
+            value=accent_in_words(accent),
+        )  # fmt: skip
 
 
 def _text(text: str) -> str:

@@ -14,21 +14,22 @@ from typing import Any
 from urllib.parse import quote
 
 from montage_dask.errors import UsageError, printable
+from montage_dask.evaluation.words import figure_lines
 from montage_dask.job import OUTPUT_FORMATS
 from montage_dask.progress_file import read_progress
 from montage_dask.received import parse_json, read_bytes
-from montage_dask.report import training_page
+from montage_dask.report import seen, training_page
 from montage_dask.report.chart import chart
 from montage_dask.report.layout import embedded, rendered, there, write_page
 from montage_dask.store import Url, place_of
 
-PICTURE_BYTES = {"timeline": 700_000, "contact_sheet": 900_000}
+PICTURE_BYTES = {"timeline": 700_000, "contact_sheet": 900_000, "frames": 300_000}
 """What a picture may take of the file; larger ones are made smaller."""
 SUMMARY_BYTES = 256 << 20
 """The largest summary that is read: that of 100,000 cuts has half of it."""
 MAY_LACK = (
     "skipped", "fallbacks", "troubles", "notes", "director", "effects", "guard", "operations", "stages", "workers", "placement",
-    "settings", "left_out", "judge",
+    "settings", "left_out", "not_shown", "seen", "judge",
 )  # fmt: skip
 """Keys that a run that failed, or an older version, has not written."""
 LINKED = (
@@ -122,6 +123,10 @@ def page(summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | No
     events = _events(summary) if "cuts" in summary else []
     errors = [abs(e["error_ms"]) for e in events if e["error_ms"] is not None]
     output, drawn = place_of(summary["output"]), summary.get("pictures", {})
+    pictures = {
+        kind: embedded(folder / Path(drawn[kind]).name, most) if kind in drawn else None
+        for kind, most in PICTURE_BYTES.items()
+    }
     return rendered(
         "report.html.j2",
         styles=["chart.css"],
@@ -142,10 +147,9 @@ def page(summary: Mapping[str, Any], folder: Path, later: Mapping[str, Any] | No
         chart=chart(summary, events) if events else "",
         worst=max(errors, default=None),
         middle=median(errors) if errors else None,
-        pictures={
-            kind: embedded(folder / Path(drawn[kind]).name, most) if kind in drawn else None
-            for kind, most in PICTURE_BYTES.items()
-        },
+        pictures=pictures,
+        figures=figure_lines((summary.get("judge") or {}).get("figures", {})),
+        seen=seen.drawn(summary.get("seen", ()), whole=bool(pictures["frames"])),
         links=there(folder, LINKED),
     )
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask.errors import printable
-from montage_dask.records import Music, Timeline
+from montage_dask.records import Event, Music, Timeline
 from montage_dask.store import Place, writing
 
-VERSION = 3
+VERSION = 4
 
 BACKGROUND, INK, FAINT, CUT = "#15181d", "#e8e6e1", "#8b94a3", "#7df0c8"
 SECTION_COLOURS: Mapping[str, str] = {
@@ -42,7 +42,7 @@ def draw_run(
     *,
     contact_sheet_path: Path,
     timeline_path: Path,
-) -> list[float]:
+) -> tuple[list[float], list[list[float]]]:
     """Draw both pictures of a finished run.
 
     Args:
@@ -54,7 +54,8 @@ def draw_run(
         timeline_path: a .png to write.
 
     Returns:
-        The waveform that is heard, coarsely (see `peaks`).
+        The waveform that is heard, coarsely (see `peaks`), and the cells of the contact sheet: the number of the event;
+        left, top, width and height of its picture in shares of the sheet.
 
     Raises:
         MediaError: the output cannot be read.
@@ -66,10 +67,7 @@ def draw_run(
 
     source, index = probe(output, deinterlace=None)
     # A cut is a keyframe: the first clean picture of an event costs one decoded frame.
-    moments = [
-        min(e.start_frame + e.transition.frames // 2, e.stop_frame - 1, len(index) - 1)
-        for e in timeline.events
-    ]
+    moments = [min(moment_of(e), len(index) - 1) for e in timeline.events]
     stride = -(-len(moments) // MAXIMUM_THUMBNAILS)
     shown = dict(pictures(source, index, moments[::stride], max_width=THUMBNAIL_WIDTH, own=True))
     captioned = []
@@ -78,12 +76,19 @@ def draw_run(
         time = float(event.start_frame / timeline.fps)
         caption = f"{number + 1}  {time:.2f} s  {names[event.source]}"
         captioned.append((shown[moments[number]], caption))
-    contact_sheet(captioned, contact_sheet_path)
+    areas = contact_sheet(captioned, contact_sheet_path)
+    numbers = range(0, len(moments), stride)
+    cells = [[float(n), *area] for n, area in zip(numbers, areas, strict=True)]
     wave = decode_mono(timeline.music_path, sample_rate=WAVE_RATE)
     thumbnails = {n: shown[moments[n]] for n in range(0, len(moments), stride)}
     draw_timeline(timeline, music, timeline_path, waveform=wave, names=names, thumbnails=thumbnails)
     start = int(timeline.music_start_seconds * WAVE_RATE)
-    return peaks(wave[start : start + int(timeline.duration_seconds * WAVE_RATE)])
+    return peaks(wave[start : start + int(timeline.duration_seconds * WAVE_RATE)]), cells
+
+
+def moment_of(event: Event) -> int:
+    """The output frame that stands for an event: the first one that shows it more than the one before."""
+    return min(event.start_frame + event.transition.frames // 2, event.stop_frame - 1)
 
 
 def peaks(wave: NDArray[np.float32], count: int = PEAKS) -> list[float]:
@@ -97,13 +102,16 @@ def peaks(wave: NDArray[np.float32], count: int = PEAKS) -> list[float]:
 
 def contact_sheet(
     images: Sequence[tuple[Picture, str]], path: Place, *, columns: int | None = None
-) -> None:
+) -> list[tuple[float, float, float, float]]:
     """One picture of many, each with a caption.
 
     Args:
         images: uint8 RGB [height, width, 3] and its caption.
         path: .jpg or .png.
         columns: about as wide as high when None.
+
+    Returns:
+        Left, top, width and height of each, in shares of the sheet.
 
     Raises:
         ValueError: there is no image.
@@ -124,15 +132,26 @@ def contact_sheet(
         "RGB", (gap + columns * (width + gap), gap + rows * (height + line + gap)), BACKGROUND
     )
     draw = ImageDraw.Draw(sheet)
+    areas = []
     for number, (picture, caption) in enumerate(images):
         left = gap + number % columns * (width + gap)
         top = gap + number // columns * (height + line + gap)
         image = Image.fromarray(picture)
         image.thumbnail((width, height))
-        sheet.paste(image, (left + (width - image.width) // 2, top + (height - image.height) // 2))
+        x, y = left + (width - image.width) // 2, top + (height - image.height) // 2
+        sheet.paste(image, (x, y))
+        areas.append(
+            (
+                x / sheet.width,
+                y / sheet.height,
+                image.width / sheet.width,
+                image.height / sheet.height,
+            )
+        )
         draw.text((left, top + height + 1), _short(caption, 44), fill=INK, font=font)
     with writing(path) as part:
         sheet.save(part, quality=88)
+    return areas
 
 
 def _short(text: str, length: int) -> str:

@@ -28,10 +28,10 @@ FLAGS: Mapping[str, str] = {
         name: name
         for name in (
             "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade",
-            "match", "transition", "deinterlace", "stabilise", "upscale", "upscale-model", "director", "director-url",
-            "director-model", "director-api", "keep-audio", "allow", "exact", "faces", "detector", "threshold", "tracker", "bpm",
-            "beats-per-bar", "cluster", "n-workers", "store", "beat-this-checkpoint", "tls-ca-file", "tls-cert", "tls-key",
-            "insecure",
+            "match", "transition", "beat-effects", "deinterlace", "stabilise", "upscale", "upscale-model", "director",
+            "director-url", "director-model", "director-api", "keep-audio", "allow", "exact", "music-fit", "faces", "detector",
+            "threshold", "tracker", "bpm", "beats-per-bar", "cluster", "n-workers", "store", "beat-this-checkpoint",
+            "tls-ca-file", "tls-cert", "tls-key", "insecure",
         )
     },
 }  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Protocol
 
-from montage_dask.records import Event, Music, Shot, Source, Timeline, to_json
+from montage_dask.records import Event, Music, MusicFit, Shot, Source, Timeline, to_json
+from montage_dask.report.left_out import left_out, never_shown
 from montage_dask.store import Place
 from montage_dask.timecode import starts_at
 
@@ -82,33 +84,23 @@ def heard(timeline: Timeline, music: Music, waveform: Sequence[float]) -> dict[s
     }
 
 
-MOST_LEFT_OUT = 500
-"""Stretches that a summary lists."""
-
-
-def left_out(
-    shots: Sequence[Shot], sources: Mapping[str, Source], allow: Collection[str]
-) -> list[dict[str, Any]]:
-    """Stretches of the footage that are none, and why, in the order of the clips.
-
-    Args:
-        shots: of the footage.
-        sources: by identity.
-        allow: kinds that may be shown all the same.
-    """
-    found = [
-        {
-            "path": sources[shot.source].path,
-            "kind": span.kind,
-            "start_seconds": round(float(span.start_seconds), 3),
-            "stop_seconds": round(float(span.stop_seconds), 3),
-        }
-        for shot in shots
-        if shot.source in sources
-        for span in shot.unusable
-        if span.kind not in allow and "all" not in allow
-    ]
-    return found[:MOST_LEFT_OUT]
+def fit_of(fit: MusicFit) -> dict[str, Any]:
+    """Which pieces of a track are heard, and where they are joined, in seconds."""
+    rate = fit.sample_rate
+    return {
+        "track": fit.track,
+        "duration_seconds": float(Fraction(fit.samples, rate)),
+        "sample_rate": rate,
+        "pieces": [
+            {
+                **to_json(piece),
+                "start_seconds": round(piece.start_sample / rate, 6),
+                "stop_seconds": round(piece.stop_sample / rate, 6),
+            }
+            for piece in fit.pieces
+        ],
+        "joins_seconds": [round(float(at), 6) for at in fit.joins_seconds],
+    }
 
 
 def run_summary(
@@ -133,7 +125,8 @@ def run_summary(
         "size": f"{timeline.width}x{timeline.height}",
         "style": timeline.style,
         "seed": timeline.seed,
-        "music": music.path,
+        "music": music.path if music.fit is None else music.fit.track,
+        "music_fit": None if music.fit is None else fit_of(music.fit),
         "tempo_bpm": round(music.tempo_bpm, 3),
         "tempo_confidence": round(music.confidence, 3),
         "beats_seconds": [round(float(b - start), 6) for b in timeline.beats_seconds],
@@ -155,9 +148,13 @@ def analysis_summary(
     by_source: dict[str, list[Shot]] = {}
     for shot in shots:
         by_source.setdefault(shot.source, []).append(shot)
+    clips = list(sources)
+    table = {s.identity: s for s in clips}
     return {
-        "footage": [_footage(s, by_source.get(s.identity, [])) for s in sources],
+        "footage": [_footage(s, by_source.get(s.identity, [])) for s in clips],
         "music": [_music(m) for m in music],
+        "left_out": left_out(shots, table),
+        "not_shown": never_shown(shots, table),
         "skipped": [{"path": s.path, "reason": s.reason} for s in skipped],
         **ran,
     }

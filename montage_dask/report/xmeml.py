@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 from montage_dask.errors import printable
 from montage_dask.records import CUT, Event, Music, Source, Timeline
+from montage_dask.report.effects import accent_in_words, ramp_in_words
 from montage_dask.report.links import file_url
 from montage_dask.store import writing
 from montage_dask.timecode import clock_of, drops, timecode
@@ -193,7 +194,7 @@ def _sound(audio: ET.Element, timeline: Timeline, music: Music) -> None:
 
 
 def _marks(timeline: Timeline) -> list[tuple[int, str]]:
-    """Beats, and the dips that are written as cuts."""
+    """Beats, the dips that are written as cuts, and effects on beats, which the format does not know."""
     start, fps = timeline.music_start_seconds, timeline.fps
     marks = [(max(0, round((beat - start) * fps)), "beat") for beat in timeline.beats_seconds]
     marks += [
@@ -201,6 +202,9 @@ def _marks(timeline: Timeline) -> list[tuple[int, str]]:
         for e in timeline.events
         if e.transition != CUT and e.transition.kind != "crossfade"
     ]
+    for event in timeline.events:
+        marks += [(event.start_frame + a.frame, accent_in_words(a)) for a in event.accents]
+        marks += [(event.start_frame, ramp_in_words(event))] if event.ramp else []
     return sorted(m for m in marks if m[0] < timeline.frames)
 
 

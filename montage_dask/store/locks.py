@@ -113,13 +113,35 @@ def work_folder(kind: str, parent: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made.
     """
-    folder = parent / f".{kind}-{uuid.uuid4().hex[:12]}.work"
-    folder.mkdir()
-    with ExitStack() as held:
-        held.callback(shutil.rmtree, folder, ignore_errors=True)
-        with suppress(OSError):
-            held.enter_context(Lock(folder / HELD, exclusive=True))
+    while True:
+        folder = parent / f".{kind}-{uuid.uuid4().hex[:12]}.work"
+        folder.mkdir()
+        lock = None
+        try:
+            lock = Lock(folder / HELD, exclusive=True)
+        except FileNotFoundError:
+            continue  # swept before it had its lock
+        except OSError as error:
+            log.debug("no lock at %s: %s", folder, error)
+        break
+    try:
         yield folder
+    finally:
+        _remove_folder(folder)
+        if lock is not None:
+            lock.close()
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a folder for work. Whoever dies meanwhile leaves one that is locked no more, or an empty one."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != HELD:
+                with suppress(OSError):
+                    path.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(folder: Path, *patterns: str) -> None:
@@ -142,6 +164,9 @@ def _remove_unless_held(path: Path) -> None:
     folder = path.is_dir()
     old = time.time() - path.stat().st_mtime > UNSURE_SECONDS
     locked = path / HELD if folder else path
+    if folder and not locked.exists() and not any(path.iterdir()):
+        path.rmdir()  # its maker died before it had its lock, or makes another one
+        return
     if not locked.exists() or path.name.endswith(".new"):
         free = old  # it has just begun
     else:
@@ -153,7 +178,7 @@ def _remove_unless_held(path: Path) -> None:
         except OSError:
             free = old
     if free and folder:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove_folder(path)
     elif free:
         path.unlink(missing_ok=True)
 

@@ -211,7 +211,10 @@ def _fonts() -> dict[str, Path]:
             families.setdefault(_family(name), []).append(name)
         names = sorted(n for cuts in families.values() for n in cuts[:MOST_CUTS])
         if len(names) > most:
-            names = sorted(names[i] for i in rng.choice(len(names), most, replace=False))
+            kept = [n for n in names if scripts[latin][n] in own]
+            rest = [n for n in names if scripts[latin][n] not in own]
+            chosen = rng.choice(len(rest), max(0, most - len(kept)), replace=False)
+            names = sorted([*kept, *(rest[i] for i in chosen)])
         found |= {name: scripts[latin][name] for name in names}
     return found
 

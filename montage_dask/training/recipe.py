@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-VERSION = 1
+VERSION = 2
 """Raised when the training operations give other results for the same recipe."""
 
 SPLITS = ("training", "validation", "test")

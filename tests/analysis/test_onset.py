@@ -55,3 +55,16 @@ def test_low_and_high_sounds_are_told_apart():
         share = found.low_power[steady].mean() / found.power[steady].mean()
         assert (share > 0.9) == low
         assert (share < 0.1) != low
+
+
+def test_what_a_gpu_hears_is_the_same():
+    """Torch and torchaudio, which work on GPUs, agree with NumPy within rounding; the steps of the mel spectrum are equal."""
+    from montage_dask.analysis.onset import NEEDED, extract_block
+    from montage_dask.analysis.onset_torch import Extractor
+
+    rng = np.random.default_rng(3)
+    block = (rng.normal(size=NEEDED) * np.linspace(0, 0.5, NEEDED)).astype(np.float32)
+    (here, mel), (there, same) = extract_block(block), Extractor("cpu")(block)
+    np.testing.assert_allclose(here, there, rtol=1e-3, atol=1e-5)
+    assert np.abs(mel.astype(int) - same).max() <= 1
+    assert (mel != same).mean() < 1e-3

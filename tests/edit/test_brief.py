@@ -170,7 +170,14 @@ def test_long_briefs_take_no_long_time():
 
 
 @pytest.mark.parametrize(
-    "brief", ["kein Text, schnell", "fast, without titles", "schnell, ohne Untertitel"]
+    "brief",
+    [
+        "kein Text, schnell",
+        "fast, without titles",
+        "schnell, ohne Untertitel",
+        "schnell, ohne Titel",
+        "fast, no captions",
+    ],
 )
 def test_what_is_left_out_anyway_is_said(brief):
     decision, notes = read_brief(brief, catalogue())
@@ -179,8 +186,9 @@ def test_what_is_left_out_anyway_is_said(brief):
 
 
 def test_titles_that_are_wanted_need_a_setting():
-    _, notes = read_brief("mit Titeln", catalogue())
-    assert "--allow text" in notes[0]
+    for brief in ("mit Titeln", "with titles", "mit Text"):
+        _, notes = read_brief(brief, catalogue())
+        assert "--allow text" in notes[0], brief
 
 
 def test_each_part_of_a_brief_is_used_or_named():

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from montage_dask.edit.candidates import find_candidates
-from montage_dask.edit.inpoints import Use, settle
+from montage_dask.edit.inpoints import Use, best_place, peak_seconds, settle
+from montage_dask.edit.views import course, in_view, view_of
 from montage_dask.records import Shot, Subject
 
 WEIGHTS = {"quality": 0.3, "action": 0.2}
@@ -33,7 +34,7 @@ def begin(of_shot):
         slot=0, shot=of_shot, position_seconds=4.0, lead_seconds=Fraction(0), length_seconds=Fraction(2),
         beat_seconds=0.5, shown_seconds=Fraction(2),
     )  # fmt: skip
-    return float(settle([use], WEIGHTS)[0])
+    return float(settle([use], WEIGHTS)[0].in_seconds)
 
 
 def test_a_part_ends_before_its_subject_leaves():
@@ -41,7 +42,6 @@ def test_a_part_ends_before_its_subject_leaves():
     motion = tuple(0.9 if 27 <= k <= 32 else 0.2 for k in range(50))
     leaving = shot(there(1, 6.6), motion)
     assert begin(leaving) + 2 <= 7.1
-    assert begin(leaving) >= 0.8
     assert begin(replace(leaving, subjects=())) + 2 > 7.5
 
 
@@ -58,3 +58,93 @@ def test_a_speck_is_no_subject():
     small = [replace(s, width=0.03, height=0.05) for s in there(0, 12)]
     found = find_candidates([shot(small)], {"a": SimpleNamespace(path="/a.mp4")}, np.array([2.0]))
     assert not found.subject.any()
+
+
+def boxes(*some, step=10):
+    """A subject at successive looks: left, top, width, height."""
+    return [Subject(k * step, "moving", *box, 0.8) for k, box in enumerate(some)]
+
+
+def test_who_walks_out_over_an_edge_is_gone_though_traces_of_him_are_found():
+    walking = [(0.1 + 0.1 * k, 0.2, 0.2, 0.6) for k in range(7)]
+    # Half of him, a quarter, his shadow.
+    traces = [(0.8, 0.2, 0.2, 0.6), (0.88, 0.3, 0.12, 0.4), (0.94, 0.6, 0.06, 0.4)]
+    ((start, stop),) = in_view(shot(boxes(*walking, *traces)))
+    assert start == 0
+    assert 2.8 <= stop <= 3.2  # he touches the edge at 2.8 s
+    # One who stays at the edge is there.
+    waiting = [(0.8, 0.2, 0.2, 0.6)] * 3
+    ((_, stop),) = in_view(shot(boxes(*walking, *waiting)))
+    assert stop > 3.6
+
+
+def test_a_head_at_the_upper_edge_does_not_leave():
+    standing = [(0.4, 0.3 - 0.1 * k, 0.2, 0.6) for k in range(4)] + [(0.4, 0.0, 0.2, 0.55)] * 4
+    ((_, stop),) = in_view(shot(boxes(*standing)))
+    assert stop >= 2.8
+    driving = [(0.4, 0.0, 0.2, 0.9 - 0.2 * k) for k in range(4)]
+    ((_, stop),) = in_view(shot(boxes((0.4, 0.2, 0.2, 0.7), *driving)))
+    assert stop < 1.5
+
+
+def test_two_who_follow_each_other_are_two():
+    left = [(0.1 - 0.05 * k, 0.2, 0.2, 0.5) for k in range(3)]
+    right = [(0.75, 0.2, 0.2, 0.5)] * 3
+    found = course(shot(boxes(*left, *right)))
+    assert found[:8, 0].max() < 0  # to the left
+    assert not found[9:12].any()  # not from the one to the other
+    assert (found[14:18, 2] == 0.5).all()
+
+
+def test_a_part_ends_with_its_subject_rather_than_on_the_strongest_movement():
+    motion = tuple(0.9 if 24 <= k <= 26 else 0.1 for k in range(50))
+    walker = shot(there(2, 5.9), motion)
+    assert begin(walker) + 2 <= 6.4
+    assert begin(walker) >= 1.5
+
+
+def test_the_peak_lies_on_the_beat_at_a_third():
+    assert peak_seconds(2.0, 0.5) == 0.5
+    assert peak_seconds(4.0, 0.5) == 1.5
+    assert peak_seconds(1.5, 0.5) == 0.5
+    for peak in (14, 25, 33):
+        motion = tuple(0.9 if k == peak else 0.1 for k in range(50))
+        assert abs(begin(shot((), motion)) + 0.5 - (peak + 0.5) * 0.24) <= 0.1
+
+
+def test_the_camera_alone_is_no_movement_of_a_subject():
+    panning = shot((), (0.6,) * 50)
+    assert not view_of(panning).motion.any()
+    motion = tuple(0.9 if k in (10, 40) else 0.3 for k in range(50))
+    seen = view_of(shot(there(1, 4), motion))
+    assert seen.motion[10] > 0.5
+    assert seen.motion[40] == 0  # nobody is there
+
+
+def test_parts_of_a_long_take_lie_where_somebody_stays_to_their_end():
+    take = shot(there(3.4, 6.2))
+    found = find_candidates([take], {"a": SimpleNamespace(path="/a.mp4")}, np.array([2.0]))
+    even = find_candidates([replace(take, subjects=())], {"a": SimpleNamespace(path="/a.mp4")}, np.array([2.0]))  # fmt: skip
+    assert len(found.anchor) == len(even.anchor)
+    assert (np.diff(found.anchor) >= 2).all()
+    assert found.subject.max() == 1
+    assert even.anchor.min() == 0
+    best = int(np.argmax(found.subject))
+    empty = found.ends_empty(2.0)
+    assert empty[best] == 0
+    assert empty[(found.anchor > 7.5) | (found.anchor < 0.5)].all()
+    assert not even.ends_empty(2.0).any()  # a landscape lacks nobody
+
+
+def test_a_shot_slows_down_to_keep_its_subject():
+    use = Use(
+        slot=0, shot=shot(there(3.2, 4.4)), position_seconds=3.0, lead_seconds=Fraction(0),
+        length_seconds=Fraction(2), beat_seconds=0.5, shown_seconds=Fraction(2),
+        paces=(Fraction(1), Fraction(4, 5)), at_seconds=None,
+    )  # fmt: skip
+    free = (Fraction(3), Fraction(48, 10))
+    assert best_place(use, *free, WEIGHTS).pace == Fraction(4, 5)  # it fits at no other
+    assert best_place(replace(use, paces=(Fraction(1),)), *free, WEIGHTS) is None
+    assert best_place(use, Fraction(0), None, WEIGHTS).pace == Fraction(4, 5)
+    staying = replace(use, shot=shot(there(3.2, 8)))
+    assert best_place(staying, Fraction(0), None, WEIGHTS).pace == 1

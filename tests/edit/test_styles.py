@@ -10,6 +10,7 @@ import pytest
 import yaml
 from made_edit import footage, music, shot, source
 
+from montage_dask.edit.beat_effects import BeatEffect
 from montage_dask.edit.edit import edit
 from montage_dask.edit.story import ARCS, tension
 from montage_dask.edit.styles import FOLDER, GRADES, LABELS, WEIGHTS, Style, load_style, style_names
@@ -30,12 +31,18 @@ OTHER = {
     "match": "off",
     "fade_out_seconds": 0.5,
     "slow_motion": Fraction(1, 2),
+    "speed_change": 2.0,
+    "jump_cuts": True,
     "order": "chronological",
+    "punch": BeatEffect("downbeats", 0.5),
+    "flash": BeatEffect("drops", 0.5),
+    "shake": BeatEffect("drops", 0.5),
+    "ramp": BeatEffect("drops", 0.5),
 }
 
 
-def make(style, seconds=(2.0, 6.0)):
-    shots, sources = footage(12, 6, rate=50, seconds=seconds)
+def make(style, seconds=(2.0, 6.0), clips=12, per_clip=6):
+    shots, sources = footage(clips, per_clip, rate=50, seconds=seconds)
     timeline = edit(shots, sources, music(60), style, fps=Fraction(30), width=640, height=360)
     return replace(timeline, style="", events=tuple(replace(e, reason="") for e in timeline.events))
 
@@ -77,6 +84,10 @@ def test_every_key_changes_the_montage(key, base):
     if key == "maximum_shot_seconds":
         changed["minimum_shot_seconds"] = 0.5
         assert make(replace(BASE, minimum_shot_seconds=0.5)) != make(replace(BASE, **changed))
+    if key == "jump_cuts":
+        takes = dict(seconds=(60, 70), clips=2, per_clip=1)
+        assert make(BASE, **takes) != make(replace(BASE, **changed), **takes)
+        return
     assert make(replace(BASE, **changed)) != base
 
 
@@ -176,6 +187,9 @@ def test_arcs_are_within_bounds_everywhere(arc):
         ({"slow_motion": 0.1}, "slow_motion"),
         ({"description": ""}, "description"),
         ({"grade": ["noir"]}, "grade"),
+        ({"punch": "drops"}, "punch: expected none, or the keys at and strength"),
+        ({"flash": {"at": "bars", "strength": 0.5}}, "flash.at: 'bars' is not one of"),
+        ({"ramp": {"at": "drops", "strength": 2}}, "ramp.strength: 2 is not between 0 and 1"),
     ],
 )
 def test_wrong_styles_are_refused_by_key_and_file(change, part, tmp_path):

@@ -62,7 +62,7 @@ def test_no_style_shows_what_is_left_out(style):
     shots = tuple(
         spoiled(s, ("text", "card", "black")[k % 3], 0.5, 2.5) for k, s in enumerate(shots)
     )
-    usable = choose_usable(shots, sources)
+    usable = choose_usable(shots)
     track = music(40)
     timeline = edit(
         usable.shots, sources, track, load_style(style), fps=Fraction(30), width=64, height=36
@@ -75,20 +75,9 @@ def test_no_style_shows_what_is_left_out(style):
     assert usable.notes[0].endswith("are left out: black 16.0 s, card 16.0 s, text 16.0 s")
 
 
-def test_a_clip_of_which_nothing_is_shown_is_named_with_the_reason():
-    shots, sources = footage(3, 1, seconds=(6, 6))
-    shots = (spoiled(shots[0], "card", 0, 6), *shots[1:])
-    usable = choose_usable(shots, sources)
-    assert (
-        "clip00.mp4 is not shown: it shows cards or graphics (--allow card takes it)"
-        in usable.notes
-    )
-    assert {s.source for s in usable.shots} == {"id-clip01", "id-clip02"}
-
-
 def test_where_nothing_is_left_it_is_said_and_shown():
-    shots, sources = footage(2, 1, seconds=(6, 6))
+    shots, _ = footage(2, 1, seconds=(6, 6))
     shots = tuple(spoiled(s, "card", 0, 6) for s in shots)
-    usable = choose_usable(shots, sources)
+    usable = choose_usable(shots)
     assert usable.shots == shots
     assert "all of the footage is of a kind that is left out (card 12.0 s)" in usable.notes[0]

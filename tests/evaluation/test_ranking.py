@@ -14,7 +14,7 @@ from montage_dask.edit.reframe import reframed
 from montage_dask.edit.styles import load_style
 from montage_dask.edit.usable import choose_usable
 from montage_dask.evaluation.figures import figures_from, figures_of, told
-from montage_dask.evaluation.score import WEIGHTS, parts_of, score_of
+from montage_dask.evaluation.score import FAULTS, WORTH, parts_of, score_of
 from montage_dask.records import Subject, Unusable
 
 FPS = Fraction(30)
@@ -41,7 +41,7 @@ def montage(request):
     style, seed = request.param
     shots, sources = spoiled_footage(seed)
     track = music(45, seed=seed)
-    usable = choose_usable(shots, sources)
+    usable = choose_usable(shots)
     timeline = edit(usable.shots, sources, track, load_style(style), fps=FPS, width=64, height=36)
     return timeline, shots, sources, track
 
@@ -139,7 +139,7 @@ def test_what_is_not_known_does_not_count(montage):
     assert "subject" not in parts_of(figures)
     assert figures_from(told(figures)) == figures
     assert score_of(figures_from({})) is None
-    assert parts_of(figures).keys() <= WEIGHTS.keys()
+    assert parts_of(figures).keys() <= WORTH.keys() | FAULTS.keys()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -9,7 +9,7 @@ import pytest
 from distributed import Client, LocalCluster
 from distributed.comm import CommClosedError
 
-from montage_dask.errors import ClusterError, MediaError
+from montage_dask.errors import ClusterError, MediaError, StoreError
 from montage_dask.graph import drive, workers
 from montage_dask.graph import operation as room
 from montage_dask.graph.drive import Driver, Feed
@@ -22,17 +22,20 @@ from montage_dask.store import Store
 HERE = {"work": Placement("work", "cpu", "test")}
 FAILURES: dict[int, int] = {}
 ACTIVE = {"now": 0, "most": 0}
+STORE = {"full": False}
 LOCK = threading.Lock()
 
 
 def _work(request, context):
-    p = request.parameters
+    p, full = request.parameters, STORE["full"]
     with LOCK:
         ACTIVE["now"] += 1
         ACTIVE["most"] = max(ACTIVE["most"], ACTIVE["now"])
     time.sleep(p.get("sleep", 0))
     with LOCK:
         ACTIVE["now"] -= 1
+    if full:
+        raise StoreError("the disk is full")
     if p.get("bad"):
         raise MediaError("clip.mp4", "is bad")
     if FAILURES.get(p["n"], 0):
@@ -58,6 +61,7 @@ def driver(client, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "_REGISTRY", dict(room._REGISTRY))
     register(Operation("work", "media.probe", _work))
     FAILURES.clear()
+    STORE.update(full=False)
     ACTIVE.update(now=0, most=0)
     return Driver(client, Store(tmp_path), Silent(), in_flight_per_slot=2, retries=2)
 
@@ -116,6 +120,19 @@ def test_a_lasting_trouble_ends_the_job_and_says_what_it_was(driver):
     FAILURES[1] = 99
     with pytest.raises(ClusterError, match=r"work of clip 1 failed 3 times.*passing trouble"):
         list(driver.run(requests(3), HERE))
+
+
+def test_a_full_disk_of_before_is_no_answer(client, driver, tmp_path):
+    """A job that ended with an error leaves tasks on a cluster that stays; the same job again asks anew."""
+    STORE["full"] = True
+    first = driver.run(requests(4, sleep=0.3), HERE)
+    outcome = next(first)
+    assert isinstance(outcome.error, StoreError)
+    first.close()
+    # One of them is still at it, and will say that the disk is full.
+    STORE["full"] = False
+    again = Driver(client, Store(tmp_path), Silent())
+    assert all(o.record for o in again.run(requests(4, sleep=0.3), HERE))
 
 
 def test_what_an_outcome_makes_possible_can_be_added(driver):

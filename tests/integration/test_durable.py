@@ -17,7 +17,7 @@ from jobs import SMALL, Material, environment, make_clip, make_track, montage
 from montage_dask.errors import InUse
 from montage_dask.media.ffmpeg import binary
 from montage_dask.render.verify import frames_hash
-from montage_dask.store import Url, writing
+from montage_dask.store import Url, locks, writing
 from montage_dask.store.locks import in_use, sweep, work_folder
 
 JOB = (*SMALL, "--duration", "4", "--n-workers", "2")
@@ -78,7 +78,7 @@ def test_the_second_job_at_an_output_is_told_who_is_there(tiny, tmp_path, slow):
         assert not (tmp_path / "more.mp4").exists()
     finally:
         first.kill()
-        first.communicate()
+        first.communicate(timeout=60)
     done = montage(*command(tiny, output))
     assert done.code == 0, done.stderr
     assert sorted(p.name for p in tmp_path.glob(".*")) == [".montage"]
@@ -108,7 +108,7 @@ def test_two_batches_in_one_folder(tiny, tmp_path, slow):
         assert "is in use by process" in second.stderr
     finally:
         first.kill()
-        first.communicate()
+        first.communicate(timeout=60)
 
 
 HOLD = """
@@ -270,3 +270,25 @@ def test_a_store_that_is_removed_in_the_middle(tiny, tmp_path, reference):
     assert done.code == 0, done.stderr
     assert mark.is_dir()
     assert frames_hash(tmp_path / "out.mp4") == reference
+
+
+def test_a_folder_that_died_before_it_had_its_lock_is_swept(tmp_path, monkeypatch):
+    """Or while it was removed. Who makes one meanwhile makes another."""
+    (tmp_path / f".encode-{'ab' * 6}.work").mkdir()
+    sweep(tmp_path, ".*")
+    assert list(tmp_path.iterdir()) == []
+    real, swept = locks.Lock, []
+
+    def late(path: Path, **how):
+        if not swept:
+            swept.append(path)
+            sweep(tmp_path, ".*")
+        return real(path, **how)
+
+    monkeypatch.setattr(locks, "Lock", late)
+    with work_folder("encode", tmp_path) as folder:
+        assert folder.is_dir()
+        assert folder != swept[0].parent
+        sweep(tmp_path, ".*")
+        assert folder.is_dir()
+    assert list(tmp_path.iterdir()) == []

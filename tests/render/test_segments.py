@@ -14,7 +14,7 @@ from made_footage import HEIGHT, VFR_STEPS, WIDTH, luma_frames, number_of, numbe
 from montage_dask.errors import MediaError, StoreError
 from montage_dask.media.encoders import encoding
 from montage_dask.media.probe import probe
-from montage_dask.records import CUT, Event, Match, Timeline, Transition, from_json, to_json
+from montage_dask.records import CUT, Event, Match, Pace, Timeline, Transition, from_json, to_json
 from montage_dask.render.mapping import make_map, shown_frames
 from montage_dask.render.running import make_file
 from montage_dask.render.segments import Segment, plan_segments, render_segment
@@ -178,11 +178,22 @@ def test_the_map_keeps_the_promise_for_any_times(footage, data):
     speed = data.draw(st.fractions(Fraction(1, 8), 8, max_denominator=100))
     start = data.draw(st.fractions(0, index.duration_seconds, max_denominator=90000))
     frames = data.draw(st.integers(1, 300))
-    found = make_map(index, start, speed, fps, frames, source.path)  # checks itself
-    shown = shown_frames(index, start, speed, fps, frames)
+    bends = data.draw(st.lists(st.tuples(st.integers(1, 299), st.integers(1, 299)), max_size=5))
+    ramp = tuple(
+        Pace(frame, Fraction(shown))
+        for frame, shown in zip(*(sorted(set(side)) for side in zip(*bends, strict=True)), strict=False)
+        if frame < frames and shown < frames
+    ) if bends else ()  # fmt: skip
+    event = Event(0, frames, source.identity, 0, start, speed, ramp=ramp)
+    lead, tail = data.draw(st.integers(0, 5)), data.draw(st.integers(0, 5))
+    lead = min(lead, int(start * fps / speed))
+    found = make_map(index, event, fps, source.path, lead=lead, tail=tail)  # checks itself
+    shown = shown_frames(index, event, fps, lead=lead, tail=tail)
     assert (found.first, found.last) == (shown[0], shown[-1])
+    assert len(shown) == frames + lead + tail
     for k in (0, frames // 2, frames - 1):
-        assert shown[k] == index.frame_at(start + k / fps * speed)
+        assert shown[lead + k] == index.frame_at(event.seconds_at(k, fps))
+    assert event.seconds_at(frames, fps) == start + frames / fps * speed
 
 
 def _timeline(events, **options):

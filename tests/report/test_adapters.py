@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_timeline import HOSTILE, RATES, music, on_beats, sources_in, timelines
 
-from montage_dask.records import Transition
+from montage_dask.records import Accent, Pace, Transition
 from montage_dask.report.edl import write_edl
 from montage_dask.report.fcpxml import write_fcpxml
 from montage_dask.report.otio import write_otio
@@ -250,7 +250,9 @@ def test_fcp7_reads_the_premiere_xml(tmp_path, fps, kind):
 def test_the_premiere_xml_tells_speeds_and_names_each_file_once(tmp_path):
     sources, track = material(tmp_path, Fraction(25), names=HOSTILE)
     timeline = on_beats(sources, track, fps=Fraction(25), events=12)
-    slow = replace(timeline.events[1], speed=Fraction(2, 5))
+    slow = replace(
+        timeline.events[1], speed=Fraction(2, 5), ramp=(Pace(10, Fraction(5)),), accents=(Accent("punch", 3, 9, 700),)
+    )  # fmt: skip
     timeline = replace(timeline, events=(timeline.events[0], slow, *timeline.events[2:]))
     write_xmeml(timeline, sources, track, tmp_path / "t.xml")
     root = ET.parse(tmp_path / "t.xml").getroot()
@@ -263,6 +265,12 @@ def test_the_premiere_xml_tells_speeds_and_names_each_file_once(tmp_path):
     assert (values["speed"], values["reverse"]) == ("40", "FALSE")
     assert int(clip.findtext("in")) == int(slow.in_seconds * Fraction(5, 2) * 25)
     assert int(clip.findtext("out")) - int(clip.findtext("in")) == slow.frames
+    marks = {m.findtext("name"): int(m.findtext("in")) for m in root.iter("marker")}
+    assert marks["punch 7 % over 9 frames"] == slow.start_frame + 3
+    assert (
+        next(at for name, at in marks.items() if name.startswith("speed ramp 0.20x"))
+        == slow.start_frame
+    )
 
 
 def test_the_first_event_needs_nothing_before_it(tmp_path):

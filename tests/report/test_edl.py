@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_timeline import HOSTILE, RATES, music, on_beats, sources_in
 
+from montage_dask.records import Accent, Pace
 from montage_dask.report.edl import write_edl
 from montage_dask.timecode import drops, timecode
 
@@ -115,6 +116,21 @@ def test_dips_and_speeds_are_told(tmp_path):
     text = (tmp_path / "t.edl").read_text()
     assert "* TRANSITION: dip-to-black 8 FRAMES" in text
     assert re.search(r"^M2   \S+\s+015\.0 +\d\d:\d\d:\d\d:\d\d$", text, re.M)
+
+
+def test_effects_on_beats_are_told(tmp_path):
+    sources, track = sources_in(tmp_path), music(tmp_path)
+    timeline = on_beats(sources, track, events=3)
+    accents = (Accent("punch", 0, 12, 650),)
+    ramp = (Pace(10, Fraction(5)),)
+    events = (replace(timeline.events[0], accents=accents, ramp=ramp), *timeline.events[1:])
+    write_edl(replace(timeline, events=events), sources, tmp_path / "t.edl")
+    write_edl(timeline, sources, tmp_path / "plain.edl")
+    text = (tmp_path / "t.edl").read_text()
+    assert "* EFFECT: punch 6.5 % over 12 frames at frame 0" in text
+    assert "* EFFECT: speed ramp 0.50x to 1.22x" in text
+    without = [line for line in text.splitlines() if not line.startswith("* EFFECT")]
+    assert without == (tmp_path / "plain.edl").read_text().splitlines()
 
 
 def test_any_file_name_stays_on_its_line(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from fractions import Fraction
 from urllib.parse import unquote
@@ -8,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from made_timeline import HOSTILE, RATES, music, on_beats, sources_in
 
-from montage_dask.records import Transition
+from montage_dask.records import Accent, Pace, Transition
 from montage_dask.report.fcpxml import write_fcpxml
 
 
@@ -99,6 +100,31 @@ def test_transitions_lie_around_their_cuts_and_not_before_the_start(tmp_path):
     cuts = [e.start_frame for e in timeline.events[1:] if e.transition.frames]
     assert [seconds(f.get("offset")) * 30 + 4 for f in fades] == cuts
     assert all(seconds(f.get("duration")) == Fraction(8, 30) for f in fades)
+
+
+@pytest.mark.parametrize("speed", [Fraction(1), Fraction(1, 2)])
+def test_a_ramp_maps_time_from_point_to_point(tmp_path, speed):
+    sources, track = sources_in(tmp_path), music(tmp_path)
+    timeline = on_beats(sources, track)
+    ramp = (Pace(10, Fraction(5)), Pace(22, Fraction(18)))
+    accents = (Accent("flash", 4, 7, 4000),)
+    event = replace(timeline.events[1], speed=speed, ramp=ramp, accents=accents)
+    timeline = replace(timeline, events=(timeline.events[0], event, *timeline.events[2:]))
+    clip = written(tmp_path, timeline, sources, track).findall(".//spine/asset-clip")[1]
+    points = [(seconds(p.get("time")), seconds(p.get("value"))) for p in clip.find("timeMap")]
+    assert points == sorted(points)
+    start = seconds(clip.get("start"))
+
+    def value(at):
+        (a, x), (b, y) = next(p for p in itertools.pairwise(points) if p[0][0] <= at <= p[1][0])
+        return x + (y - x) * (at - a) / (b - a)
+
+    first = value(start)
+    for k in range(event.frames + 1):
+        wanted = event.shown_at(k) / timeline.fps * speed
+        assert value(start + k / timeline.fps) - first == wanted
+    marks = [m.get("value") for m in clip.findall("marker")]
+    assert "flash 40 % over 7 frames" in marks
 
 
 def test_a_speed_maps_time(tmp_path):

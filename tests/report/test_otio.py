@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from made_timeline import HOSTILE, music, on_beats, sources_in, timelines
 
 from montage_dask.errors import UsageError
-from montage_dask.records import Focus, Match
+from montage_dask.records import Accent, Focus, Match, Pace
 from montage_dask.report.otio import media_of, read_otio, write_otio
 
 SIZE = {"fps": Fraction(30), "width": 1280, "height": 720}
@@ -348,6 +348,80 @@ def test_the_way_of_a_window_travels_and_moves_with_the_in_point(tmp_path):
     moved = read_otio(path, sources, **SIZE).events[0]
     late = round(6 / events[0].speed)
     assert [f.frame for f in moved.focus] == [-3 - late, 20 - late]
+
+
+ACCENTS = (Accent("punch", 0, 12, 600), Accent("flash", 20, 7, 4000), Accent("shake", 20, 9, 120))
+RAMP = (Pace(9, Fraction(13, 3)), Pace(21, Fraction(18)))
+
+
+def with_effects(tmp_path, **changes):
+    """A written timeline whose second event has effects; its path, and what else reading it needs."""
+    sources, track = sources_in(tmp_path), music(tmp_path)
+    timeline = on_beats(sources, track)
+    events = list(timeline.events)
+    events[1] = replace(events[1], **{"ramp": RAMP, "accents": ACCENTS, **changes})
+    path = tmp_path / "t.otio"
+    write_otio(replace(timeline, events=tuple(events)), sources, track, path)
+    return path, sources, events
+
+
+def test_effects_travel_and_stay_with_their_beats(tmp_path):
+    path, sources, events = with_effects(tmp_path)
+    again = read_otio(path, sources, **SIZE)
+    assert again.events == tuple(events)
+    document = otio.adapters.read_from_file(str(path))
+    track = document.video_tracks()[0]
+    # Moved by one place: the beats are others; what it shows in which time is not.
+    clips = [c.deepcopy() for c in track]
+    track[:] = [clips[1], clips[0], *clips[2:]]
+    otio.adapters.write_to_file(document, str(path))
+    moved = read_otio(path, sources, **SIZE)
+    assert moved.events[0].accents == ()
+    assert moved.events[0].ramp == RAMP
+    assert "3 of its effects on beats are left out" in moved.notes[-1]
+
+
+def test_a_trimmed_clip_keeps_what_is_still_in_it(tmp_path):
+    path, sources, _ = with_effects(tmp_path)
+    document = otio.adapters.read_from_file(str(path))
+    clip = list(document.video_tracks()[0].find_clips())[1]
+    clip.source_range = otio.opentime.TimeRange(
+        clip.source_range.start_time, otio.opentime.RationalTime(15, 30)
+    )
+    otio.adapters.write_to_file(document, str(path))
+    event = read_otio(path, sources, **SIZE).events[1]
+    assert event.frames == 15
+    assert event.accents == ACCENTS[:1]
+    assert event.ramp == ()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"accents": (Accent("zoom", 0, 5, 10),)},
+        {"accents": (Accent("flash", 0, 5, 5001),)},
+        {"accents": (Accent("shake", 0, 5, 2000),)},
+        {"accents": (Accent("punch", -1, 5, 100),)},
+        {"accents": (Accent("punch", 0, 0, 100),)},
+        {"accents": (Accent("punch", 0, 5, 100),) * 2001},
+        {"ramp": (Pace(9, Fraction(-1)),)},
+        {"ramp": (Pace(9, Fraction(4)), Pace(9, Fraction(5)))},
+        {"ramp": (Pace(9, Fraction(5)), Pace(12, Fraction(4)))},
+        {"ramp": (Pace(9, Fraction(29)), Pace(12, Fraction(30)))},
+        {"ramp": (Pace(400, Fraction(400)),)},
+    ],
+)
+def test_effects_that_are_none_are_refused(tmp_path, damage):
+    path, sources, _ = with_effects(tmp_path, **damage)
+    with pytest.raises(UsageError, match="damaged timeline"):
+        read_otio(path, sources, **SIZE)
+
+
+def test_flashes_that_may_harm_are_refused(tmp_path):
+    four = tuple(Accent("flash", k, 3, 3000) for k in (0, 8, 16, 24))
+    path, sources, _ = with_effects(tmp_path, accents=four)
+    with pytest.raises(UsageError, match="more than 3 flashes within a second from frame 33 on"):
+        read_otio(path, sources, **SIZE)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,358 @@
+"""The API: jobs, their events and files, uploads, health. The page and the commands use nothing else."""
+
+import json
+import os
+import secrets
+import stat
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from anyio import sleep, to_thread
+from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
+from starlette.responses import FileResponse, JSONResponse, StreamingResponse
+
+from montage_dask import __version__
+from montage_dask.coordinator import uploads
+from montage_dask.coordinator.accounts import SESSION_SECONDS, Account, Accounts
+from montage_dask.coordinator.child import LOG
+from montage_dask.coordinator.guarding import COOKIE, Door, Gate
+from montage_dask.coordinator.jobs import (
+    ENDED,
+    HELD,
+    PRIORITIES,
+    STATES,
+    Job,
+    QueueError,
+    QueueUnavailable,
+)
+from montage_dask.coordinator.keep import Keeper
+from montage_dask.coordinator.queue import Queue
+from montage_dask.coordinator.requests import (
+    JobRequest,
+    job_content,
+    options_model,
+    parts_of,
+    title_of,
+)
+from montage_dask.coordinator.runner import Runner
+from montage_dask.errors import StoreError, UsageError
+
+PAGE = Path(__file__).parent / "page"
+LOOK_SECONDS = 0.5
+QUIET_SECONDS = 15.0
+"""A stream of events says at least this often that it is there."""
+TUS = {"Tus-Resumable": "1.0.0"}
+TUS_OFFER = {"Tus-Version": "1.0.0", "Tus-Extension": "creation,termination,expiration"}
+ACTIVE_CONTENT = (".html", ".svg", ".xml", ".xhtml", ".htm")
+"""Files that browsers run: they are shown as strangers'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the API stands on."""
+
+    queue: Queue
+    accounts: Accounts
+    runner: Runner
+    keeper: Keeper
+    open_to_all: bool = False
+    prefix: str = ""
+
+
+def shown(job: Job) -> dict[str, Any]:
+    """A job as its user sees it."""
+    fields = (
+        "id", "title", "state", "pausing", "parent", "submitted_at", "begun_at", "ended_at", "used_seconds", "reason", "progress",
+        "request", "event",
+    )  # fmt: skip
+    band = next(name for name, n in PRIORITIES.items() if n == job.priority)
+    return {**{name: getattr(job, name) for name in fields}, "priority": band}
+
+
+class Login(BaseModel):
+    """What opens the page."""
+
+    token: str
+
+
+class Band(BaseModel):
+    """A priority by its name."""
+
+    priority: Literal["low", "normal", "high"]
+
+
+def make_app(service: Service) -> FastAPI:
+    """The application around a service."""
+    queue, keeper = service.queue, service.keeper
+    door = Door(service.accounts, open_to_all=service.open_to_all)
+    app = FastAPI(
+        title="montage-dask coordinator", version=__version__, docs_url=None, redoc_url=None, root_path=service.prefix,
+    )  # fmt: skip
+    app.add_middleware(Gate)
+    User = Annotated[Account, Depends(door)]
+
+    @app.exception_handler(QueueError)
+    def refused(_: Request, error: QueueError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, error.status)
+
+    @app.exception_handler(UsageError)
+    def wrong(_: Request, error: UsageError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 422)
+
+    @app.exception_handler(StoreError)
+    @app.exception_handler(QueueUnavailable)
+    def away(_: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "5"})
+
+    # -- who --------------------------------------------------------------------------------------------------------------
+
+    @app.post("/api/login")
+    def login(given: Login, request: Request) -> Response:
+        found = service.accounts.holder(given.token)
+        if found is None:
+            raise QueueError("this token opens nothing", 401)
+        answer = JSONResponse({"user": found[1].name})
+        secure = request.url.scheme == "https"
+        answer.set_cookie(
+            COOKIE, service.accounts.begin_session(found[0]), max_age=int(SESSION_SECONDS), httponly=True,
+            samesite="strict", secure=secure, path=service.prefix or "/",
+        )  # fmt: skip
+        return answer
+
+    @app.post("/api/logout")
+    def logout(user: User) -> Response:
+        answer = JSONResponse({})
+        answer.delete_cookie(COOKIE, path=service.prefix or "/")
+        return answer
+
+    @app.get("/api/me")
+    def me(user: User, request: Request) -> dict[str, Any]:
+        cluster = service.runner.cluster
+        csrf = door.csrf("" if service.open_to_all else request.cookies.get(COOKIE, ""))
+        who = {"user": user.name, "admin": user.admin, "csrf": csrf}
+        return {**who, "cluster": cluster, "drained": queue.drained(cluster)}
+
+    # -- jobs -------------------------------------------------------------------------------------------------------------
+
+    @app.post("/api/jobs", status_code=202)
+    def submit(
+        asked: JobRequest,
+        user: User,
+        response: Response,
+        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    ) -> dict[str, Any]:
+        """Add a job. Once this is answered, it survives whatever dies."""
+        content = job_content(asked, user)
+        keeper.check(user)
+        job, new = queue.submit(
+            secrets.token_hex(8), user.name, content, title=title_of(asked), key=idempotency_key,
+            priority=PRIORITIES[asked.priority], parent=asked.parent,
+        )  # fmt: skip
+        response.headers["Location"] = f"{service.prefix}/api/jobs/{job.id}"
+        return {**shown(job), "new": new}
+
+    @app.get("/api/jobs")
+    def jobs(user: User, before: int | None = None, most: int = 100) -> dict[str, Any]:
+        found = queue.of_user(user.name, before, max(1, min(most, 1000)))
+        return {"jobs": [shown(j) for j in found], "before": found[-1].number if found else None}
+
+    @app.get("/api/jobs/{job_id}")
+    def job(job_id: str, user: User) -> dict[str, Any]:
+        return shown(queue.find(job_id, user.name))
+
+    @app.post("/api/jobs/{job_id}/{verb}")
+    def act(
+        job_id: str, verb: Literal["cancel", "pause", "resume", "retry"], user: User
+    ) -> dict[str, Any]:
+        return shown(getattr(queue, verb)(job_id, user.name))
+
+    @app.put("/api/jobs/{job_id}/priority")
+    def prioritise(job_id: str, band: Band, user: User) -> dict[str, Any]:
+        return shown(queue.prioritise(job_id, PRIORITIES[band.priority], user.name))
+
+    @app.get("/api/jobs/{job_id}/events")
+    async def events(
+        job_id: str, user: User, last_event_id: Annotated[int, Header(ge=0)] = 0
+    ) -> Response:
+        """Server-sent events from the one behind Last-Event-ID on, until the job has ended."""
+        job = await to_thread.run_sync(queue.find, job_id, user.name)
+        if job.state in ENDED and last_event_id >= job.event:
+            return Response(status_code=204)  # so browsers do not ask again
+        stream = _stream(queue, job_id, last_event_id)
+        return StreamingResponse(stream, media_type="text/event-stream")
+
+    @app.get("/api/jobs/{job_id}/files")
+    def files(job_id: str, user: User) -> list[dict[str, Any]]:
+        queue.find(job_id, user.name)
+        folder = user.job_folder(job_id)
+        return [
+            {"path": str(p.relative_to(folder)), "bytes": p.stat().st_size}
+            for p in sorted(folder.rglob("*"))
+            if p.is_file() and not any(s.startswith(".") for s in p.relative_to(folder).parts)
+        ]
+
+    @app.get("/api/jobs/{job_id}/files/{path:path}")
+    @app.head("/api/jobs/{job_id}/files/{path:path}", include_in_schema=False)
+    def file(job_id: str, path: str, user: User) -> Response:
+        """One file of a job, or a range of it."""
+        queue.find(job_id, user.name)
+        found = inside(user.job_folder(job_id), path)
+        more = {"content-security-policy": "sandbox allow-scripts"} if found.suffix in ACTIVE_CONTENT else {}  # fmt: skip
+        return FileResponse(found, headers=more, filename=found.name, content_disposition_type="inline")  # fmt: skip
+
+    @app.get("/api/jobs/{job_id}/log")
+    def job_log(job_id: str, user: User) -> Response:
+        return file(job_id, LOG, user)
+
+    @app.put("/api/drain")
+    def drain(user: User, on: bool = True) -> dict[str, Any]:
+        if not user.admin:
+            raise QueueError("only an administrator drains a cluster", 403)
+        queue.drain(service.runner.cluster, user.name if on else None)
+        return {"drained": queue.drained(service.runner.cluster)}
+
+    @app.get("/api/options")
+    def options(user: User) -> dict[str, Any]:
+        """The schema of what `options` of a job may hold."""
+        return options_model().model_json_schema(by_alias=True)
+
+    # -- uploads ----------------------------------------------------------------------------------------------------------
+
+    def told(upload: uploads.Upload, status: int) -> Response:
+        more = {"Location": f"{service.prefix}/api/uploads/{upload.id}"} if status == 201 else {}
+        if upload.path is not None:
+            more["Upload-Path"] = "".join(c if c.isascii() else f"%{b:02X}" for c in upload.path for b in c.encode())  # fmt: skip
+        offset = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.length)}
+        return Response(status_code=status, headers={**TUS, **offset, **more})
+
+    @app.options("/api/uploads")
+    def tus() -> Response:
+        return Response(status_code=204, headers={**TUS, **TUS_OFFER})
+
+    @app.get("/api/uploads")
+    def uploaded(user: User) -> list[dict[str, Any]]:
+        return uploads.uploaded(user)
+
+    @app.post("/api/uploads", status_code=201)
+    def begin(
+        user: User,
+        upload_length: Annotated[int, Header(ge=0, lt=1 << 50)],
+        upload_metadata: Annotated[str, Header(max_length=4000)] = "",
+    ) -> Response:
+        keeper.check(user, upload_length)
+        return told(uploads.create(user, upload_length, uploads.metadata(upload_metadata)), 201)
+
+    @app.head("/api/uploads/{upload_id}")
+    def offset(upload_id: str, user: User) -> Response:
+        return told(uploads.find(user, upload_id), 200)
+
+    @app.patch("/api/uploads/{upload_id}")
+    async def receive(
+        upload_id: str, user: User, request: Request, upload_offset: Annotated[int, Header(ge=0)]
+    ) -> Response:
+        if request.headers.get("content-type") != "application/offset+octet-stream":
+            raise QueueError("Content-Type must be application/offset+octet-stream", 415)
+        return told(await uploads.receive(user, upload_id, upload_offset, request.stream()), 204)
+
+    @app.delete("/api/uploads/{upload_id}")
+    def drop(upload_id: str, user: User) -> Response:
+        uploads.remove(user, upload_id)
+        return Response(status_code=204, headers=TUS)
+
+    # -- operation --------------------------------------------------------------------------------------------------------
+
+    @app.get("/healthz")
+    def health() -> dict[str, str]:
+        return {"status": "alive", "version": __version__}
+
+    @app.get("/readyz")
+    def ready() -> Response:
+        queue.in_states(HELD)
+        good = service.runner.works
+        return JSONResponse({"status": "ready" if good else "no runner"}, 200 if good else 503)
+
+    @app.get("/metrics")
+    def metrics(user: User) -> Response:
+        if not user.admin:
+            raise QueueError("only an administrator reads the metrics", 403)
+        return Response(_metrics(service), media_type="text/plain; version=0.0.4")
+
+    @app.get("/json/identity.json")
+    def identity(user: User) -> dict[str, str]:
+        """As the dashboard of a scheduler names it: workers ask here where to join."""
+        if "://" not in service.runner.cluster:
+            raise QueueError("this coordinator runs its jobs on workers of its own", 404)
+        return {"address": service.runner.cluster}
+
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    return app
+
+
+async def _stream(queue: Queue, job_id: str, last: int) -> AsyncIterator[str]:
+    quiet_since = time.monotonic()
+    while True:
+        # Looked at first: whatever its state says has happened stands among the events read after it.
+        try:
+            state = (await to_thread.run_sync(queue.find, job_id)).state
+            found = await to_thread.run_sync(queue.events, job_id, last)
+        except QueueUnavailable:
+            await sleep(QUIET_SECONDS / 3)
+            yield ": the queue is away\n\n"
+            continue
+        except QueueError:
+            return  # it was removed
+        for event in found:
+            last = event.number
+            data = json.dumps({"at": event.at, **event.data})
+            yield f"id: {last}\nevent: {event.kind}\ndata: {data}\n\n"
+        if found:
+            quiet_since = time.monotonic()
+            continue
+        if state in ENDED:
+            yield "event: end\ndata: {}\n\n"
+            return
+        if time.monotonic() - quiet_since > QUIET_SECONDS:
+            quiet_since = time.monotonic()
+            yield ": still here\n\n"
+        await sleep(LOOK_SECONDS)
+
+
+def inside(folder: Path, path: str) -> Path:
+    """A regular file below a folder, reached through no link.
+
+    Raises:
+        QueueError: 404.
+    """
+    try:
+        found = folder
+        for part in parts_of(path):
+            found = found / part
+            if stat.S_ISLNK(os.lstat(found).st_mode):
+                raise UsageError("a link")
+        if stat.S_ISREG(os.lstat(found).st_mode):
+            return found
+    except (OSError, UsageError, ValueError):
+        pass
+    raise QueueError("there is no such file", 404)
+
+
+def _metrics(service: Service) -> str:
+    """What Prometheus reads; no names of users or files."""
+    unended = service.queue.in_states([s for s in STATES if s not in ENDED])
+    count = Counter(j.state for j in unended)
+    waiting = [j.submitted_at for j in unended if j.state == "waiting"]
+    drained = service.queue.drained(service.runner.cluster) is not None
+    values = {
+        **{f'jobs{{state="{s}"}}': count[s] for s in STATES if s not in ENDED},
+        "oldest_waiting_seconds": round(time.time() - min(waiting), 1) if waiting else 0,
+        "processes": service.runner.running,
+        "drained": int(drained),
+        "runner_works": int(service.runner.works),
+    }
+    return "".join(f"montage_coordinator_{name} {value}\n" for name, value in values.items())

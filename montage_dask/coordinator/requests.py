@@ -1,0 +1,126 @@
+"""What a client asks for, checked: a job is a thing that one receives, as a job file is. `job.read_job` checks it again where
+it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from montage_dask.config import KINDS, checked, descriptions
+from montage_dask.coordinator.accounts import Account
+from montage_dask.errors import UsageError, printable
+from montage_dask.job import FILE_SUFFIXES, PATH_SETTINGS, SELECTORS
+from montage_dask.store import is_url, place_of
+from montage_dask.store.places import lies_in, scrubbed
+
+PLACES = ("footage", "music", "from-timeline")
+MOST_FOOTAGE = 10_000
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+@cache
+def options_model() -> type[BaseModel]:
+    """The settings that say what a montage is, and the selectors, as the API's schema shows them."""
+    named = {n: f"{descriptions()[n]} ({k.form})" for n, k in KINDS.items() if k.in_job_files}
+    named |= dict.fromkeys(SELECTORS, "clips, or moments of clips: CLIP[@t]")
+    fields: dict[str, Any] = {
+        name.replace("-", "_"): (Any, Field(None, alias=name, description=text))
+        for name, text in named.items()
+    }
+    return create_model("Options", __base__=_Strict, **fields)
+
+
+class JobRequest(_Strict):
+    """A montage to make."""
+
+    footage: list[str] = Field(default=[], max_length=MOST_FOOTAGE)
+    """Files, folders and globs: below the user's folder, or in one that its jobs may read."""
+    music: str | None = None
+    from_timeline: str | None = Field(None, alias="from-timeline")
+    options: dict[str, Any] = {}
+    title: str = Field("", max_length=200)
+    priority: Literal["low", "normal", "high"] = "normal"
+    parent: str | None = Field(None, max_length=64)
+
+
+def job_content(asked: JobRequest, account: Account) -> dict[str, Any]:
+    """What stands in the job file: absolute paths, and settings that a job file may hold.
+
+    Raises:
+        UsageError: one that it may not, a value that is wrong, or a path outside; names it.
+    """
+    content: dict[str, Any] = {}
+    for name, value in asked.options.items():
+        if name in KINDS and not KINDS[name].in_job_files:
+            raise UsageError(f"{name}: is a matter of the coordinator, not of a job")
+        if name in SELECTORS:
+            content[name] = [
+                _text(name, v) for v in (value if isinstance(value, list) else [value])
+            ]
+            continue
+        checked(name, value, "job")
+        path = name in PATH_SETTINGS and (
+            name == "beats-file" or str(value).lower().endswith(FILE_SUFFIXES)
+        )
+        content[name] = _inside(name, value, account) if path and value is not None else value
+    if asked.footage:
+        content["footage"] = [_inside("footage", f, account) for f in asked.footage]
+    for name, given in (("music", asked.music), ("from-timeline", asked.from_timeline)):
+        if given is not None:
+            content[name] = _inside(name, given, account)
+    if asked.from_timeline is None and not (asked.footage and asked.music):
+        raise UsageError("a job has footage and music, or a timeline to render")
+    return content
+
+
+def _text(name: str, value: Any) -> str:
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{name}: {printable(str(value))}: is not text") from None
+    if not isinstance(value, str | int | float):
+        raise UsageError(f"{name}: must be text or a list of texts")
+    return str(value)
+
+
+def _inside(name: str, value: Any, account: Account) -> str:
+    text = _text(name, value)
+    if is_url(text):
+        raise UsageError(f"{name}: {scrubbed(text)}: jobs of a coordinator name files, not URLs")
+    place = place_of(os.path.normpath(account.root / text))
+    if "\0" in text or not lies_in(place, account.roots):
+        raise UsageError(f"{name}: {printable(text)}: lies outside your folders")
+    return str(place)
+
+
+def names(content: Mapping[str, Any]) -> list[Path]:
+    """The paths that a job's content names."""
+    values = [content.get(key) for key in (*PLACES, *PATH_SETTINGS)]
+    texts = [t for v in values for t in (v if isinstance(v, list) else [v]) if isinstance(t, str)]
+    return [Path(t) for t in texts if os.path.isabs(t)]
+
+
+def title_of(asked: JobRequest) -> str:
+    """What a job is called in lists."""
+    named = asked.footage[:1] or [asked.from_timeline or ""]
+    return printable(asked.title or PurePath(named[0]).name or named[0])[:200]
+
+
+def parts_of(path: str) -> Sequence[str]:
+    """The parts of a relative path that leads downwards only.
+
+    Raises:
+        UsageError: it is none.
+    """
+    parts = path.split("/")
+    if any(p in ("", ".", "..") or p.startswith(".") or "\0" in p or "\\" in p for p in parts):
+        raise UsageError(f"{printable(path)}: no such file")
+    return parts

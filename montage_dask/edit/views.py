@@ -1,0 +1,190 @@
+"""When a shot's subject is in view, and how much it moves by itself. Pure; all from the boxes and profiles of a shot.
+
+Boxes come about twice a second. Who walks out leaves boxes behind that touch an edge of the picture and shrink towards it, first
+of himself, then of his shadow: from the first of these on he counts as gone. Who stands still and is no longer found, away from
+the edges, is there a little longer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montage_dask.records import Shot, Subject
+
+Floats = NDArray[np.float64]
+
+LEAST_AREA = 0.008
+"""Share of the picture from which on a subject counts."""
+
+LONGEST_GAP_SECONDS = 1.1
+"""Between two boxes of one subject."""
+
+HELD_SECONDS = 0.45
+"""Behind the last box of one that did not leave over an edge."""
+
+TOUCHED_SECONDS = 0.2
+"""Behind the first box that touches the edge over which its subject leaves."""
+
+LEAVING_SECONDS = 1.25
+"""Before the last box: a way out that takes longer than this is a subject at the edge before that."""
+
+EDGE, BESIDE, UPRIGHT = 0.015, 0.04, 0.15
+"""Shares of the picture: so near to an edge a box touches it; so far its inner edge moves on towards the left or right edge, and
+the upper or lower one, when it leaves: who stands upright often touches these."""
+
+JUMP = 0.5
+"""Of the picture: boxes that lie further apart are of two subjects."""
+
+STEP_SECONDS = 0.1
+"""Of what `sample` gives."""
+
+FACE_HEIGHTS = 3.0
+"""A face is framed as a figure that is so many times as high."""
+
+CALMEST = 0.25
+"""Quantile of a shot's motion that its camera and its background make all the time."""
+
+
+def in_view(shot: Shot) -> list[tuple[float, float]]:
+    """Stretches of a shot with its subject in view, [start, stop) in seconds from the start of the shot, in order.
+
+    Empty where nobody is seen who is large enough.
+    """
+    each = float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
+    boxes = [s for s in shot.subjects if s.width * s.height >= LEAST_AREA]
+    at = [(s.frame - shot.start_frame) * each for s in boxes]
+    runs: list[list[int]] = []
+    for k in range(len(boxes)):
+        near = k > 0 and at[k] - at[k - 1] <= LONGEST_GAP_SECONDS
+        if runs and near and _apart(boxes[k - 1], boxes[k]) <= JUMP:
+            runs[-1].append(k)
+        else:
+            runs.append([k])
+    duration = float(shot.duration_seconds)
+    found: list[tuple[float, float]] = []
+    for run in runs:
+        start, last = at[run[0]], at[run[-1]]
+        if start <= HELD_SECONDS:
+            start = 0.0
+        stop = last + HELD_SECONDS
+        left = _leaves([boxes[k] for k in run])
+        if left is not None:
+            stop = max(at[run[left]] + TOUCHED_SECONDS, last - LEAVING_SECONDS)
+        elif duration - last <= LONGEST_GAP_SECONDS:
+            stop = duration
+        stop = min(stop, duration)
+        if stop <= start:
+            continue
+        if found and start - found[-1][1] <= STEP_SECONDS:
+            found[-1] = (found[-1][0], max(found[-1][1], stop))
+        else:
+            found.append((start, stop))
+    return found
+
+
+def _apart(a: Subject, b: Subject) -> float:
+    """Distance of the middles of two boxes, the greater of both axes."""
+    across = abs(a.x + a.width / 2 - b.x - b.width / 2)
+    return max(across, abs(a.y + a.height / 2 - b.y - b.height / 2))
+
+
+def _leaves(run: Sequence[Subject]) -> int | None:
+    """The first of the boxes with which the subject leaves over an edge; None where it does not."""
+    for touches, inner, least in _SIDES:
+        first = len(run)
+        while first and touches(run[first - 1]):
+            first -= 1
+        way = [inner(s) for s in run[first:]]
+        if len(way) > 1 and max(way[1:]) - way[0] >= least:
+            return first
+        if len(way) == 1 and first and least == BESIDE and way[0] - inner(run[first - 1]) >= least:
+            return first
+    return None
+
+
+_SIDES = (
+    (lambda s: s.x <= EDGE, lambda s: 1 - (s.x + s.width), BESIDE),
+    (lambda s: s.x + s.width >= 1 - EDGE, lambda s: s.x, BESIDE),
+    (lambda s: s.y <= EDGE, lambda s: 1 - (s.y + s.height), UPRIGHT),
+    (lambda s: s.y + s.height >= 1 - EDGE, lambda s: s.y, UPRIGHT),
+)
+"""For each edge: whether a box touches it, and how near its inner edge is to it, 0 … 1; how far that moves."""
+
+
+def sample(shot: Shot) -> Floats:
+    """1 where the subject is in view, else 0, at the middle of every tenth of a second of a shot: [n]."""
+    count = max(1, math.ceil(float(shot.duration_seconds) / STEP_SECONDS))
+    middles = (np.arange(count) + 0.5) * STEP_SECONDS
+    seen = np.zeros(count)
+    for start, stop in in_view(shot):
+        seen[(middles >= start) & (middles < stop)] = 1.0
+    return seen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """What there is to see in a shot, and when."""
+
+    seen: Floats
+    """[n] 1 where the subject is in view, else 0; see `sample`."""
+    times: Floats
+    """[m] seconds from the start of the shot."""
+    motion: Floats
+    """[m] how much the subject moves then, apart from the camera, 0 … 1."""
+
+
+def view_of(shot: Shot) -> View:
+    """The view of a shot.
+
+    A camera moves all the time: what a shot's motion rises over that is the subject, while it is in view. Of a shot that has no
+    subject, all that rises counts.
+    """
+    motion = np.array(shot.motion_profile or (shot.motion,))
+    if len(motion) == 1:
+        step = float(shot.duration_seconds)
+    else:
+        share = shot.profile_step_frames / (shot.stop_frame - shot.start_frame)
+        step = float(shot.duration_seconds) * share
+    times = np.asarray((np.arange(len(motion)) + 0.5) * step, np.float64)
+    rise = np.maximum(0.0, motion - np.quantile(motion, CALMEST))
+    seen = sample(shot)
+    if seen.any():
+        there = seen[np.minimum((times / STEP_SECONDS).astype(int), len(seen) - 1)]
+        rise = rise * there
+    return View(seen, times, np.asarray(rise, np.float64))
+
+
+def course(shot: Shot) -> Floats:
+    """How fast a subject goes to the right and down (picture sizes a second) and how high it is (share of the picture), at the
+    middle of every tenth of a second: [n, 3]; zeros where nobody is in view. A face stands for a head and shoulders.
+    """
+    each = float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
+    count = max(1, math.ceil(float(shot.duration_seconds) / STEP_SECONDS))
+    middles = (np.arange(count) + 0.5) * STEP_SECONDS
+    found = np.zeros((count, 3))
+    boxes = [s for s in shot.subjects if s.width * s.height >= LEAST_AREA]
+    for a, b in itertools.pairwise(boxes):
+        first, last = ((s.frame - shot.start_frame) * each for s in (a, b))
+        if last - first > LONGEST_GAP_SECONDS or _apart(a, b) > JUMP:
+            continue
+        here = slice(*np.searchsorted(middles, [first, last]).tolist())
+        found[here, 0] = _way(a.x, a.width, b.x, b.width) / (last - first)
+        found[here, 1] = _way(a.y, a.height, b.y, b.height) / (last - first)
+        found[here, 2] = (b.height + a.height) / 2 * (FACE_HEIGHTS if a.kind == "face" else 1)
+    return found
+
+
+def _way(low: float, size: float, next_low: float, next_size: float) -> float:
+    """How far a box goes along one axis: its middle, or its inner edge while the outer one is outside the picture."""
+    first, second = (low, low + size), (next_low, next_low + next_size)
+    if min(first[0], second[0]) <= EDGE and max(first[1], second[1]) < 1 - EDGE:
+        return second[1] - first[1]
+    if max(first[1], second[1]) >= 1 - EDGE and min(first[0], second[0]) > EDGE:
+        return second[0] - first[0]
+    return (sum(second) - sum(first)) / 2
