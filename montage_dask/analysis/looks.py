@@ -155,10 +155,12 @@ def flat_share(still: Bytes) -> float:
         still: uint8 [144, 256, 3].
     """
     rows, columns = CELLS
-    cells = still.astype(np.int16).reshape(rows, CELL, columns, CELL, 3).swapaxes(1, 2)
-    cells = cells.reshape(rows, columns, CELL * CELL, 3)
-    mean = cells.mean(axis=2)
-    even = np.ptp(cells, axis=2).max(axis=2) <= FLAT_RANGE
+    # Rows first, whole: several times faster than cell by cell, and the same.
+    tall, wide = still.reshape(rows, CELL, WIDTH * 3), (rows, columns, CELL, 3)
+    mean = tall.sum(axis=1, dtype=np.uint16).reshape(wide).sum(axis=2) / CELL**2
+    highest = tall.max(axis=1).reshape(wide).max(axis=2)
+    lowest = tall.min(axis=1).reshape(wide).min(axis=2)
+    even = (highest - lowest).max(axis=2) <= FLAT_RANGE
     flat = np.zeros_like(even)
     for before, after in (
         (np.s_[:, :-1], np.s_[:, 1:]),

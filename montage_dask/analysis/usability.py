@@ -58,7 +58,7 @@ CARD, FLAT, ALL_FLAT = 0.8, 0.43, 0.58
 """How likely a card must be, and how much of it one colour beside the same colour: a wall behind a bottle reaches 1.0 and .41.
 From ALL_FLAT on it is one whatever the network says. (The threshold of the card asks too little of both.)"""
 
-SWITCH = 1.5
+SWITCH = 2.0
 """What it costs, as a sum of log odds, that text or a card begins or ends between two looks: one look alone must be as sure of
 it as several beside each other are together."""
 
