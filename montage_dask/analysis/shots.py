@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Doubles: TypeAlias = NDArray[np.float64]
 
-VERSION = 5
+VERSION = 6
 """Raised when the same strip and boundaries give other shots."""
 
 PROFILE_STEP_SECONDS = 0.25

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from montage_dask.media.index import FrameIndex
 
-VERSION = 5
+VERSION = 6
 """Raised when the same frames give another strip."""
 
 SHARPNESS_STEP = 5

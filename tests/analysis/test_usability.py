@@ -153,7 +153,9 @@ def _looks(text, card=0.0, flat=0.0):
     [
         ((0.0, 0.1, 0.0, 0.0), (0, 0, 0, 0)),
         ((0.0, 0.93, 0.1, 0.0), (0, 0, 0, 0)),  # one look alone that is hardly sure
-        ((0.0, 1.0, 0.0, 0.0), (0, 1, 0, 0)),  # one look alone that is sure
+        ((0.0, 1.0, 0.0, 0.0), (0, 0, 0, 0)),  # and one that is sure: tiles, a face
+        ((0.0, 1.0, 1.0, 0.0), (0, 1, 1, 0)),
+        ((0.0, 0.0, 0.0, 1.0), (0, 0, 0, 1)),  # it may go on behind the cut
         ((0.0, 0.95, 0.96, 0.95), (0, 1, 1, 1)),  # several that are hardly sure
         ((1.0, 0.8, 1.0, 0.0), (1, 1, 1, 0)),  # somebody walks through a title
         ((1.0, 1.0, 1.0, 1.0), (1, 1, 1, 1)),
