@@ -59,8 +59,8 @@ CARD, FLAT, ALL_FLAT = 0.8, 0.43, 0.58
 From ALL_FLAT on it is one whatever the network says. (The threshold of the card asks too little of both.)"""
 
 SWITCH = 2.0
-"""What it costs, as a sum of log odds, that text or a card begins or ends between two looks: one look alone is never enough in the
-midst of a shot. (1.5 and 2 do the same on what is made; 2 takes no tiles for text on the footage that was looked at.)"""
+"""What it costs, as a sum of log odds, that text or a card begins or ends between two looks: one look alone is never enough in
+the midst of a shot. (1.5 and 2 do the same on what is made; 2 takes no tiles for text on the footage that was looked at.)"""
 
 
 def find_unusable(

@@ -55,17 +55,17 @@ def sequence(
     drawer = Drawer(rng, fonts)
     chance, letterbox, damage = rng.random(), Letterbox(rng), Damage(rng)
     if chance < CARD_SHARE:
-        kinds = HELD_OUT_CARDS + CARDS if held_out else CARDS
+        kinds: tuple[str, ...] = HELD_OUT_CARDS + CARDS if held_out else CARDS
         drawer.largest = 0.0
         picture, mask = card(drawer, kinds[int(rng.integers(len(kinds)))])
         font = drawer.largest * damage.sharp
         return [labelled(damage(rng, letterbox(picture)), mask, 1, font=font) for _ in range(looks)]
     stages, is_card = background(rng, looks)
     if rng.random() < SIGNED:
-        signs = HELD_OUT_SIGNS + SIGNS if held_out else SIGNS
+        signs: tuple[str, ...] = HELD_OUT_SIGNS + SIGNS if held_out else SIGNS
         for _ in range(int(rng.integers(1, 4))):
-            kind, seed = signs[int(rng.integers(len(signs)))], int(rng.integers(2**31))
-            stages = [add_sign(Drawer(np.random.default_rng(seed), fonts), s, kind) for s in stages]
+            sign, seed = signs[int(rng.integers(len(signs)))], int(rng.integers(2**31))
+            stages = [add_sign(Drawer(np.random.default_rng(seed), fonts), s, sign) for s in stages]
     path = camera(rng, looks)
     text: Overlay | None = None
     strengths = np.zeros(looks)
@@ -93,7 +93,7 @@ def shown(rng: np.random.Generator, looks: int) -> NDArray[np.float64]:
     if looks < 3 or rng.random() < 0.4:
         return strengths
     start = int(rng.integers(0, looks - 1))
-    stop = int(min(looks, start + rng.integers(2, looks + 1)))
+    stop = min(looks, start + int(rng.integers(2, looks + 1)))
     strengths[:start] = strengths[stop:] = 0
     for look in (start, stop - 1):
         if stop - start > 3 and rng.random() < 0.4:

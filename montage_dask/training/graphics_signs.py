@@ -358,6 +358,7 @@ def _wall(rng: np.random.Generator, rows: int, columns: int) -> Floats:
 
 
 _SURFACES: Mapping[str, Callable[[np.random.Generator, int, int], Floats]] = {
-    "brick": _brick, "lattice": _lattice, "windows": _windows, "leaves": _leaves, "neon": _neon, "stripes": _stripes, "strokes": _strokes, "tiles": _tiles, "wall": _wall,
+    "brick": _brick, "lattice": _lattice, "windows": _windows, "leaves": _leaves, "neon": _neon, "stripes": _stripes,
+    "strokes": _strokes, "tiles": _tiles, "wall": _wall,
     "pebbles": _pebbles,
 }  # fmt: skip
