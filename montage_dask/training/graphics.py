@@ -394,7 +394,7 @@ def _figures(shots: Sequence[_Shot], thresholds: Sequence[float]) -> dict[str, A
     found = np.concatenate([_found(s, thresholds) for s in shots])
     figures = {n: _told(found[:, k], labels[:, k]) for k, n in enumerate(NAMES)}
     either = np.where((labels == 1).any(axis=1), 1, np.where((labels == 0).all(axis=1), 0, 255))
-    figures["either"] = _told(found.any(axis=1), either.astype(np.uint8))
+    figures["either"] = _told(np.asarray(found.any(axis=1)), either.astype(np.uint8))
     return figures
 
 

@@ -43,8 +43,9 @@ class Overlay:
         right, down = (looks * v for v in self.drift)
         if not (right or down):
             return self
-        rolled = (np.roll(v, (down, right), axis=(0, 1)) for v in (self.rgba, self.mask))
-        return replace(self, **dict(zip(("rgba", "mask"), rolled, strict=True)))
+        way = (down, right)
+        rgba, mask = np.roll(self.rgba, way, axis=(0, 1)), np.roll(self.mask, way, axis=(0, 1))
+        return replace(self, rgba=rgba, mask=mask)
 
     def over(self, below: Picture, strength: float = 1.0) -> Picture:
         """Laid over a picture uint8 [HIGH, WIDE, 3]; `strength` 0 … 1 while it fades."""

@@ -38,7 +38,7 @@ PICTURED = ("leaves", "strokes", "tiles", "wall", "pebbles")
 
 
 def _text(
-    drawer: Drawer, board: Image.Image, rows: int, ink: tuple[int, int, int], share: float
+    drawer: Drawer, board: Image.Image, rows: int, ink: tuple[int, ...], share: float
 ) -> None:
     draw, high = ImageDraw.Draw(board), board.height
     size = high * share / rows
