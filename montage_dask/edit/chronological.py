@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from montage_dask.edit.candidates import Floats, Ints
-from montage_dask.edit.selection import BAD_COST, IMPOSSIBLE, REUSE_COST, TASTE, Problem
+from montage_dask.edit.candidates import Candidates, Flags, Floats, Ints
+from montage_dask.edit.selection import (
+    BAD_COST,
+    IMPOSSIBLE,
+    REUSE_COST,
+    REUSE_GROWTH,
+    TASTE,
+    Problem,
+)
 
 LAGS = 8
-"""Parts of the same shot that may be passed over."""
+"""Parts of the same take that may be passed over."""
+CLIP_SHARE = 0.5
+"""Of `REUSE_COST`, that it costs besides to pass over the best take of a clip: every clip is wanted once."""
 
 
 def select_around(problem: Problem, own: Sequence[int], seed: int) -> Ints | None:
@@ -48,45 +57,44 @@ def select_around(problem: Problem, own: Sequence[int], seed: int) -> Ints | Non
 def select_in_order(problem: Problem, seed: int) -> Ints | None:
     """[S] candidates that follow one another in the footage, or None when there is no such choice.
 
-    The cost of a path is what its parts lack, plus `REUSE_COST` for every good shot that is passed
-    over: so no shot is shown twice where a good one could be shown. Likeness of neighbours does not
-    count: order leaves little to choose.
+    The cost of a path is what its parts lack, plus `REUSE_COST` for every good take that is passed
+    over, and more for the best one of a clip: so no take is shown twice where a good one could be
+    shown, and each clip once. Parts of one take beside each other cost what they do in any order.
     """
     c = problem.candidates
     random = np.random.default_rng([abs(seed), len(problem.needs), 1])
     liked = np.clip(random.normal(0, TASTE, len(c.shot)), -2 * TASTE, 2 * TASTE)
     # In order of filming, parts of one shot by place.
     rows = np.lexsort((c.anchor, c.order[c.shot]))
-    shots = len(c.shots)
-    passed = np.zeros(shots + 1)
-    good = np.zeros(shots)
-    good[c.order] = c.good
-    passed[1:] = np.cumsum(good * REUSE_COST)
-    order = c.order[c.shot[rows]]
-    first_of_shot = np.searchsorted(order, order, "left")
+    take_of, worth, known = _takes(c)
+    passed = np.concatenate([[0.0], np.cumsum(worth)])
+    take = take_of[c.shot[rows]]
+    first_of_take = np.searchsorted(take, take, "left")
+    usual = np.where(c.good[c.shot[rows]], 0, BAD_COST) + REUSE_COST * known[take] + liked[rows]
+    again = REUSE_COST + problem.jump_cost + REUSE_GROWTH / c.views[c.shot[rows]]
     best: Floats = np.empty(0)
     ends: Ints = np.empty(0, np.intp)
     came: list[Ints] = []
     for slot, need in enumerate(problem.needs):
-        own = problem.lack[slot, rows] + liked[rows] + np.where(c.good[c.shot[rows]], 0, BAD_COST)
+        own = problem.lack[slot, rows] + usual
         start, stop = c.interval(c.positions(need), need)
         start, stop = start[rows], stop[rows]
         if slot == 0:
-            best = own + passed[order]
+            best = own + passed[take]
             came.append(np.full(len(rows), -1, np.intp))
         else:
-            # From a candidate of an earlier shot: the running minimum, less what lies in between.
-            value = best - passed[order + 1]
+            # From a candidate of an earlier take: the running minimum, less what lies in between.
+            value = best - passed[take + 1]
             running, where = _running_minimum(value)
-            before = first_of_shot - 1
-            cost = np.where(before >= 0, running[before] + passed[order], np.inf)
+            before = first_of_take - 1
+            cost = np.where(before >= 0, running[before] + passed[take], np.inf)
             origin = np.where(before >= 0, where[before], -1)
-            _from_same_shot(order, best, ends, start, cost, origin)
+            _from_same_take(take, best + again, ends, start, cost, origin)
             best = own + cost
             came.append(origin)
         best = np.where(own >= IMPOSSIBLE / 2, np.inf, best)
         ends = stop
-    total = best + passed[-1] - passed[order + 1]
+    total = best + passed[-1] - passed[take + 1]
     last = int(np.argmin(total))
     if not np.isfinite(total[last]):
         return None
@@ -96,6 +104,36 @@ def select_in_order(problem: Problem, seed: int) -> Ints | None:
     return rows[np.array(path[::-1], np.intp)]
 
 
+def _takes(c: Candidates) -> tuple[Ints, Floats, Flags]:
+    """Takes in the order of filming: shots that follow one another and show one content.
+
+    Returns:
+        [shots] the number of each one's take; [takes] what it costs to pass over each one; [takes]
+        whether an earlier one shows the same content.
+    """
+    filmed = np.argsort(c.order)
+    content = c.content[filmed]
+    new = np.concatenate([[True], content[1:] != content[:-1]])
+    take_of = np.empty(len(filmed), np.intp)
+    take_of[filmed] = np.cumsum(new) - 1
+    firsts = np.unique(content[new], return_index=True)[1]
+    known = np.ones(int(new.sum()), np.bool_)
+    known[firsts] = False
+    worth = np.zeros(len(known))
+    quality = np.array([shot.quality for shot in c.shots])
+    own: dict[int, int] = {}
+    for k in filmed.tolist():
+        if not c.good[k] or known[take_of[k]]:
+            continue
+        worth[take_of[k]] = REUSE_COST
+        source = int(c.source[k])
+        if source not in own or quality[k] > quality[own[source]]:
+            own[source] = k
+    for k in own.values():
+        worth[take_of[k]] += CLIP_SHARE * REUSE_COST
+    return take_of, worth, known
+
+
 def _running_minimum(values: Floats) -> tuple[Floats, Ints]:
     """The least value up to each place, and where it stands."""
     running = np.minimum.accumulate(values)
@@ -103,13 +141,13 @@ def _running_minimum(values: Floats) -> tuple[Floats, Ints]:
     return running, np.maximum.accumulate(np.where(new, np.arange(len(values)), 0))
 
 
-def _from_same_shot(
-    order: Ints, best: Floats, ends: Ints, start: Ints, cost: Floats, origin: Ints
+def _from_same_take(
+    take: Ints, best: Floats, ends: Ints, start: Ints, cost: Floats, origin: Ints
 ) -> None:
-    """Lower `cost` in place where one of the parts just before in the same shot comes cheaper."""
-    for lag in range(1, min(LAGS, len(order) - 1) + 1):
-        apart = (order[lag:] == order[:-lag]) & (ends[:-lag] <= start[lag:])
-        through = np.where(apart, best[:-lag] + REUSE_COST, np.inf)
+    """Lower `cost` in place where one of the parts just before in the same take comes cheaper."""
+    for lag in range(1, min(LAGS, len(take) - 1) + 1):
+        apart = (take[lag:] == take[:-lag]) & (ends[:-lag] <= start[lag:])
+        through = np.where(apart, best[:-lag], np.inf)
         rows = np.flatnonzero(through < cost[lag:])
         cost[lag + rows] = through[rows]
         origin[lag + rows] = rows

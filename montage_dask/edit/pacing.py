@@ -303,6 +303,9 @@ def _path(
     held = seconds[-1] >= LEAST_BARS * max(bars)
     # A hook is over before the first bar is.
     opens = held and style.arc != "hook"
+    # A pick-up belongs to what it leads to: the first shot goes on past the first downbeat.
+    downbeat = next((float(p.frame / fps) for p in points[1:-1] if p.downbeat), 0.0)
+    pick_up = downbeat if held and not points[0].downbeat and downbeat < 0.88 * bars[0] else 0.0
     before = np.zeros(count, np.intp)
     for a, point in enumerate(points[:-1]):
         label = music.sections[point.section].label if point.section >= 0 else "high"
@@ -328,6 +331,8 @@ def _path(
         # Half a beat less is still a bar: beats wander.
         if opens and a == 0:
             step += np.where(length < 0.88 * bars[0], ROLE_COST, 0)
+        if a == 0:
+            step += np.where(length < pick_up + 1e-9, ROLE_COST, 0)
         if held and b.stop == count and length[-1] < 0.88 * bars[1]:
             step[-1] += ROLE_COST
         total = cost[a] + step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from made_edit import footage, music
 
 from montage_dask.edit.edit import edit
+from montage_dask.edit.pacing import plan_slots
 from montage_dask.edit.phrases import phrase_end, phrase_starts
 from montage_dask.edit.styles import load_style, style_names
 
@@ -81,3 +83,18 @@ def test_a_waltz_is_cut_in_threes(style):
     beat = 60 / track.tempo_bpm * 30
     lengths = [round(e.frames / beat) for e in timeline.events[1:-1]]
     assert np.mean([n % 3 == 0 for n in lengths if n > 2]) >= 0.8
+
+
+@pytest.mark.parametrize("style", ["social", "trailer"])
+def test_a_pick_up_joins_the_first_shot(style):
+    track = music(40)
+    track = replace(track, downbeats=tuple(range(1, len(track.beats_seconds), 4)))
+    slots = plan_slots(
+        track,
+        load_style(style),
+        fps=Fraction(30),
+        start=Fraction(0),
+        frames=900,
+        limit_seconds=9.0,
+    )
+    assert slots[0].stop_frame / 30 > float(track.beats_seconds[1]) + 0.3
