@@ -20,7 +20,10 @@ export function close() {
   film.pause();
   film.removeAttribute("src");
   film.load();
-  for (const id of ["film", "cuts", "gets"]) $(id).hidden = true;
+  for (const id of ["film", "cuts", "gets", "how"]) $(id).hidden = true;
+  for (const id of ["title", "state", "reason", "verbs"]) $(id).replaceChildren(); // nothing of another job
+  $("state").className = "state";
+  delete $("verbs").dataset.for;
 }
 
 export async function open(id, tell) {
