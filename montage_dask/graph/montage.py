@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,9 @@ from montage_dask.store import Place, Url, objects, place_of
 from montage_dask.store.artefacts import free_bytes, storage_error
 
 log = logging.getLogger(__name__)
+
+VARIANT_TRIES = 5
+"""Seeds that are tried until a variant differs from those before it: of little footage there is not always another edit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +262,10 @@ def make(job: JobSpec, driver: Driver) -> tuple[Survey, list[Made]]:
 
     survey = prepare(job, driver)
     job = settle(direct(job, driver, survey), driver, survey)
-    return survey, [make_one(job, driver, survey, n) for n in range(job["variants"])]
+    made: list[Made] = []
+    for number in range(job["variants"]):
+        made.append(make_one(job, driver, survey, number, [m.timeline for m in made]))
+    return survey, made
 
 
 def edits(job: JobSpec, driver: Driver) -> tuple[Survey, list[Timeline]]:
@@ -273,7 +279,9 @@ def edits(job: JobSpec, driver: Driver) -> tuple[Survey, list[Timeline]]:
     if job.from_timeline is not None:
         timelines = [_from_timeline(job, driver, survey)]
     else:
-        timelines = [compose(job, survey, job["seed"] + n) for n in range(job["variants"])]
+        timelines = []
+        for number in range(job["variants"]):
+            timelines.append(_variant(job, survey, number, timelines))
     for note in dict.fromkeys(n for t in timelines for n in t.notes):
         driver.progress.note(note)
     return survey, timelines
@@ -285,8 +293,27 @@ def output_of(job: JobSpec, number: int) -> Place:
     return job.output.with_stem(f"{job.output.stem}-{number + 1}") if several else job.output
 
 
-def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
+def _variant(job: JobSpec, survey: Survey, number: int, others: Sequence[Timeline]) -> Timeline:
+    """The edit of the variant of that number, with a seed by which it differs from the others if there is one."""
+    seen = [[(e.source, e.in_seconds, e.frames) for e in t.events] for t in others]
+    for more in range(VARIANT_TRIES):
+        timeline = compose(job, survey, job["seed"] + number + more * job["variants"])
+        if [(e.source, e.in_seconds, e.frames) for e in timeline.events] not in seen:
+            break
+    return timeline
+
+
+def make_one(
+    job: JobSpec, driver: Driver, survey: Survey, number: int, others: Sequence[Timeline] = ()
+) -> Made:
     """Edit and render the variant of that number of a job whose footage and music are surveyed.
+
+    Args:
+        job: what is asked for.
+        driver: runs it.
+        survey: the footage and the music.
+        number: of the variant, from 0.
+        others: what it should differ from.
 
     Raises:
         MontageError: it cannot be made; nothing stands at its output path that did not before.
@@ -296,10 +323,11 @@ def make_one(job: JobSpec, driver: Driver, survey: Survey, number: int) -> Made:
         run_dir = run_dir / f"variant-{number + 1}"
         published = published and published / f"variant-{number + 1}"
     while True:
-        if job.from_timeline is not None:
-            timeline = _from_timeline(job, driver, survey)
-        else:
-            timeline = compose(job, survey, job["seed"] + number)
+        timeline = (
+            _from_timeline(job, driver, survey)
+            if job.from_timeline is not None
+            else _variant(job, survey, number, others)
+        )
         for note in timeline.notes:
             driver.progress.note(note)
         try:

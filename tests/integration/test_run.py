@@ -111,7 +111,8 @@ def test_the_report_tells_the_run_and_is_made_again(first):
     result = done.json
     report = Path(result["run_dir"]) / "report.html"
     text = report.read_text(encoding="utf-8")
-    assert text.count("<img ") == 2
+    assert text.count("<img ") == 1
+    assert text.count('<figure class="shot">') == len(result["cuts"]) + 1
     assert text.count('<tr id="e') == len(result["cuts"]) + 1
     assert 'class="wave"' in text
     assert result["command"].endswith(str(Path(result["opening"]["source"]).parent))

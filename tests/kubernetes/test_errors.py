@@ -50,14 +50,14 @@ def test_the_waits_of_the_default_settings_leave_time_for_the_rest():
 
 
 def test_what_kubernetes_refuses(namespace: Namespace, material: Material, shared: Path) -> None:
-    out = shared / "never.mp4"
+    out = [shared / f"never-{n}.mp4" for n in range(3)]
     config = kubeconfig()
     config["users"][0]["user"] = {"token": stranger(namespace)}
     path = write_json(shared / "kubeconfig", config)
     runs = {
-        "create namespace nowhere": namespace.start(material, out, "--namespace", "nowhere"),
-        "bind the Role in rbac.yaml": namespace.start(material, out, KUBECONFIG=str(path)),
-        "set KUBECONFIG": namespace.start(material, out, KUBECONFIG="/nowhere"),
+        "create namespace nowhere": namespace.start(material, out[0], "--namespace", "nowhere"),
+        "bind the Role in rbac.yaml": namespace.start(material, out[1], KUBECONFIG=str(path)),
+        "set KUBECONFIG": namespace.start(material, out[2], KUBECONFIG="/nowhere"),
     }
     for what, run in runs.items():
         assert what in failure(run)
@@ -82,14 +82,13 @@ def stranger(namespace: Namespace) -> str:
 
 
 def test_what_does_not_start(namespace: Namespace, material: Material, shared: Path) -> None:
-    out = shared / "never.mp4"
     pending = resolve({})["kubernetes-pending-seconds"].value - PATIENCE_SECONDS
 
     def start(name: str, op: str, path: str, value: object, *more: str, **variables: str) -> Running:  # fmt: skip
         operation = {"op": op, "path": f"/spec/scheduler/spec/{path}", "value": value}
         specs = patched(shared / f"specs-{name}", operation)
         return namespace.start(
-            material, out, *more,
+            material, shared / f"never-{name}.mp4", *more,
             DASK_MONTAGE__KUBERNETES_SPECS=str(specs),
             DASK_MONTAGE__KUBERNETES_PENDING_SECONDS=f"{PATIENCE_SECONDS:.0f}",
             **variables,
