@@ -54,7 +54,8 @@ def test_a_browser_logs_in_and_nobody_forges_its_words(here, work):
     assert here.ask("POST", "/api/jobs", work, {**cookie, "X-CSRF-Token": who["csrf"]})[0] == 202
     token_id = told.partition("=")[2].partition(".")[0]
     here.accounts.revoke(token_id)
-    assert here.ask("GET", "/api/me", headers=cookie)[0] == 401
+    assert here.ask("GET", "/api/me", headers=cookie)[1] == {"user": None}
+    assert here.ask("GET", "/api/jobs", headers=cookie)[0] == 401
 
 
 def test_a_cookie_ends_and_cannot_be_made_longer(here, monkeypatch):
