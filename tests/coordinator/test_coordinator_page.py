@@ -54,13 +54,13 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         page.set_input_files("#clips", clips)
         page.fill("input[name=duration]", "3")
         until(page, SENT)
-        page.unroute_all(behavior="wait")
         page.reload()
         page.wait_for_selector("#files li")
         assert page.input_value("input[name=duration]") == "3"
         assert "choose this file again" in page.inner_text("#files li >> nth=0")
         uploads = here.accounts.account("local").uploads / ".unfinished"
         assert len(list(uploads.glob("*.part"))) == 2
+        page.unroute_all(behavior="wait")
         page.set_input_files("#clips", clips)
         page.set_input_files("#track", tmp_path / "track.wav")
         page.wait_for_selector("#make:enabled")
