@@ -14,7 +14,7 @@ from distributed.comm.core import connect
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from montage_dask.cluster.background import Background
-from montage_dask.errors import ClusterError, printable
+from montage_dask.errors import ClusterError, UsageError, printable
 
 CONNECT_SECONDS = 15
 """So soon a scheduler accepts a connection and says who it is."""
@@ -105,20 +105,39 @@ async def _web_server(address: str) -> str:
 
 
 def scheduler_of(url: str) -> str:
-    """The scheduler's address behind the http address of its dashboard.
+    """The scheduler's address behind the http address of its dashboard, or of the coordinator that works on it.
 
     Raises:
         ClusterError: nothing there tells one.
     """
+    from montage_dask.coordinator.client import Coordinator, CoordinatorError
+
     try:
         if not urlsplit(url).hostname:
             raise ValueError("no host in it")
         with Background("montage-preflight") as background:
             return background.run(_named(url, follow=True))
-    except (OSError, TimeoutError, ValueError, HTTPClientError) as error:
+    except HTTPClientError as error:
+        if error.code != 401:
+            raise ClusterError(
+                f"{printable(url)} is not the dashboard of a Dask scheduler: {error}"
+            ) from error
+    except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(
             f"{printable(url)} is not the dashboard of a Dask scheduler: {error}"
         ) from error
+    # Only one that asks for it is told a token, and only at this address: it follows nowhere.
+    try:
+        answer = Coordinator(url).call("GET", "/json/identity.json")
+        return address_in(json.dumps(answer).encode())
+    except CoordinatorError as error:
+        if error.status == 401:
+            raise ClusterError(
+                f"{printable(url)} asks for a token: set COORDINATOR_TOKEN"
+            ) from error
+        raise ClusterError(f"{printable(url)} names no scheduler: {error}") from error
+    except (UsageError, ValueError) as error:
+        raise ClusterError(f"{printable(url)} names no scheduler: {error}") from error
 
 
 async def _named(url: str, *, follow: bool) -> str:

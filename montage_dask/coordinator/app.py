@@ -20,7 +20,7 @@ from starlette.responses import FileResponse, JSONResponse, StreamingResponse
 from montage_dask import __version__
 from montage_dask.coordinator import uploads
 from montage_dask.coordinator.accounts import SESSION_SECONDS, Account, Accounts
-from montage_dask.coordinator.child import LOG
+from montage_dask.coordinator.child import LOG, RUN_DIR
 from montage_dask.coordinator.guarding import COOKIE, Door, Gate
 from montage_dask.coordinator.jobs import (
     ENDED,
@@ -41,7 +41,9 @@ from montage_dask.coordinator.requests import (
     title_of,
 )
 from montage_dask.coordinator.runner import Runner
-from montage_dask.errors import StoreError, UsageError
+from montage_dask.edit.styles import load_style, style_names
+from montage_dask.errors import MontageError, StoreError, UsageError
+from montage_dask.report.otioz import write_otioz
 
 PAGE = Path(__file__).parent / "page"
 LOOK_SECONDS = 0.5
@@ -132,7 +134,12 @@ def make_app(service: Service) -> FastAPI:
         return answer
 
     @app.get("/api/me")
-    def me(user: User, request: Request) -> dict[str, Any]:
+    def me(request: Request) -> dict[str, Any]:
+        """Who asks; `user` is null when nobody is logged in, which is no error of a page."""
+        try:
+            user = door(request)
+        except QueueError:
+            return {"user": None}
         cluster = service.runner.cluster
         csrf = door.csrf("" if service.open_to_all else request.cookies.get(COOKIE, ""))
         who = {"user": user.name, "admin": user.admin, "csrf": csrf}
@@ -165,6 +172,20 @@ def make_app(service: Service) -> FastAPI:
     @app.get("/api/jobs/{job_id}")
     def job(job_id: str, user: User) -> dict[str, Any]:
         return shown(queue.find(job_id, user.name))
+
+    @app.post("/api/jobs/{job_id}/otioz")
+    def bundle(job_id: str, user: User) -> dict[str, str]:
+        """The timeline of a job with its media in one file; made when it is first asked for. Answers its path."""
+        queue.find(job_id, user.name)
+        path = f"{RUN_DIR}/timeline.otio"
+        timeline = inside(user.job_folder(job_id), path)
+        if not timeline.with_suffix(".otioz").exists():
+            keeper.check(user)
+            try:
+                write_otioz(timeline)
+            except MontageError as error:
+                raise QueueError(str(error)) from error
+        return {"path": f"{path}z"}
 
     @app.post("/api/jobs/{job_id}/{verb}")
     def act(
@@ -216,6 +237,11 @@ def make_app(service: Service) -> FastAPI:
             raise QueueError("only an administrator drains a cluster", 403)
         queue.drain(service.runner.cluster, user.name if on else None)
         return {"drained": queue.drained(service.runner.cluster)}
+
+    @app.get("/api/styles")
+    def styles(user: User) -> dict[str, Any]:
+        """The styles by their names, each with what it is like."""
+        return {"styles": {name: load_style(name).description for name in style_names()}}
 
     @app.get("/api/options")
     def options(user: User) -> dict[str, Any]:

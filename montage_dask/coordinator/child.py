@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -156,11 +155,6 @@ class Child:
             with suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGTERM)
 
-    @property
-    def stopping(self) -> bool:
-        """Whether it was asked to stop."""
-        return self._asked_at is not None
-
     def kill(self) -> None:
         """End it and all that it had begun, at once."""
         self._kill_group()
@@ -210,19 +204,3 @@ def marked(mark: str) -> list[int]:
                 if b"\0" + wanted in b"\0" + content:
                     found.append(int(entry.name))
     return found
-
-
-def last_line(path: Path) -> str:
-    """The last line of a log that says anything."""
-    with suppress(OSError), path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        lines = [t for t in file.read().decode("utf-8", "replace").splitlines() if t.strip()]
-        return lines[-1] if lines else ""
-    return ""
-
-
-def load_result(folder: Path) -> Any:
-    """What `run --json` printed; None when it did not."""
-    with suppress(OSError, ValueError):
-        return json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    return None

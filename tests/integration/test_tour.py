@@ -51,7 +51,7 @@ def known_options(line: str) -> bool:
 
 @pytest.mark.parametrize(
     "page", ["README.md", "docs/tour.md", "docs/usage.md", "docs/gpu.md", "docs/cgpu.md", "docs/styles.md",
-             "docs/troubleshooting.md", "docs/architecture.md", "docs/configuration.md"],
+             "docs/coordinator.md", "docs/troubleshooting.md", "docs/architecture.md", "docs/configuration.md"],
 )  # fmt: skip
 def test_every_command_of_ours_on_a_page_exists(page: str):
     text = (ROOT / page).read_text(encoding="utf-8")

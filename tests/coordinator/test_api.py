@@ -1,0 +1,217 @@
+"""The API without a job: who may come in, what is kept, health, events, the commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from here import Here, serving
+
+from montage_dask.cli import cli
+from montage_dask.cluster import preflight
+from montage_dask.coordinator.client import CoordinatorError
+from montage_dask.coordinator.guarding import COOKIE
+from montage_dask.errors import ClusterError, UsageError
+
+DOC = Path(__file__).parents[2] / "docs/coordinator.md"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Here]:
+    with serving(tmp_path / "folder") as made:
+        yield made
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A request whose files exist, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "footage").mkdir()
+    (tmp_path / "footage/a.mp4").write_bytes(b"a")
+    (tmp_path / "track.mp3").write_bytes(b"t")
+    return {"footage": [str(tmp_path / "footage")], "music": str(tmp_path / "track.mp3")}
+
+
+def test_a_browser_logs_in_and_nobody_forges_its_words(here, work):
+    assert here.ask("POST", "/api/login", {"token": "wrong"})[0] == 401
+    assert here.ask("GET", "/api/jobs", headers={"Cookie": f"{COOKIE}=x.y.z"})[0] == 401
+    status, _, headers = here.ask("POST", "/api/login", {"token": here.token})
+    assert status == 200
+    told = headers["set-cookie"]
+    assert "HttpOnly" in told
+    assert "samesite=strict" in told.lower()
+    cookie = {"Cookie": told.partition(";")[0]}
+    who = here.ask("GET", "/api/me", headers=cookie)[1]
+    assert who["user"] == "local"
+    assert here.ask("POST", "/api/jobs", work, cookie)[0] == 403
+    assert here.ask("POST", "/api/jobs", work, {**cookie, "X-CSRF-Token": "0" * 64})[0] == 403
+    assert here.ask("POST", "/api/jobs", work, {**cookie, "X-CSRF-Token": who["csrf"]})[0] == 202
+    token_id = told.partition("=")[2].partition(".")[0]
+    here.accounts.revoke(token_id)
+    assert here.ask("GET", "/api/me", headers=cookie)[1] == {"user": None}
+    assert here.ask("GET", "/api/jobs", headers=cookie)[0] == 401
+
+
+def test_a_cookie_ends_and_cannot_be_made_longer(here, monkeypatch):
+    cookie = here.accounts.begin_session(here.accounts.tokens()[0]["id"])
+    assert here.accounts.session_of(cookie) is not None
+    token_id, end, signature = cookie.split(".")
+    assert here.accounts.session_of(f"{token_id}.{int(end) + 1}.{signature}") is None
+    later = time.time() + 8 * 86_400
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert here.accounts.session_of(cookie) is None
+
+
+def test_without_tokens_other_sites_still_do_nothing(tmp_path, work):
+    with serving(tmp_path / "open", open_to_all=True) as here:
+        assert here.ask("GET", "/api/me")[1]["user"] == "local"
+        assert here.ask("POST", "/api/jobs", work)[0] == 202, "a program of this machine"
+        site = {"Origin": here.url}
+        assert here.ask("POST", "/api/jobs", work, site)[0] == 403
+        csrf = here.ask("GET", "/api/me")[1]["csrf"]
+        assert here.ask("POST", "/api/jobs", work, {**site, "X-CSRF-Token": csrf})[0] == 202
+        foreign = {"Origin": "http://evil.example", "X-CSRF-Token": csrf}
+        assert here.ask("POST", "/api/jobs", work, foreign)[0] == 403
+
+
+def test_quota(tmp_path, work):
+    with serving(tmp_path / "folder", quota_bytes=1000) as here:
+        begin = {"Upload-Length": "900"}
+        here.client.call("POST", "/api/uploads", None, begin)
+        with pytest.raises(CoordinatorError, match="your quota of") as refused:
+            here.client.call("POST", "/api/uploads", None, begin)
+        assert refused.value.status == 413
+
+
+def test_retention_spares_what_a_waiting_job_names(here, work):
+    here.keeper.keep_days = 1.0
+    account = here.accounts.account("local")
+    old, named = (here.client.submit(work)["id"] for _ in range(2))
+    for job_id in (old, named):
+        account.job_folder(job_id).mkdir(parents=True)
+        (account.job_folder(job_id) / "timeline.otio").write_text("{}")
+        here.client.call("POST", f"/api/jobs/{job_id}/cancel")
+    here.client.submit(
+        {"from-timeline": str(account.job_folder(named) / "timeline.otio"), "parent": named}
+    )
+    here.keeper.chore()
+    assert len(here.client.call("GET", "/api/jobs")["jobs"]) == 3, "not so soon"
+    here.keeper.keep_days = 0.0
+    here.keeper.chore()
+    assert not account.job_folder(old).exists()
+    assert (account.job_folder(named) / "timeline.otio").exists()
+    assert old not in {j["id"] for j in here.client.call("GET", "/api/jobs")["jobs"]}
+
+
+def test_health_readiness_and_metrics(here, work):
+    assert here.ask("GET", "/healthz")[1]["status"] == "alive"
+    assert here.ask("GET", "/readyz")[0] == 503, "nobody works on the queue"
+    here.queue.drain("local", "test")
+    here.runner.start()
+    end = time.monotonic() + 20
+    while here.ask("GET", "/readyz")[0] != 200:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    here.client.submit(work)
+    assert here.ask("GET", "/metrics")[0] == 401
+    told = here.client.text("/metrics")
+    assert 'montage_coordinator_jobs{state="waiting"} 1\n' in told
+    assert "montage_coordinator_drained 1\n" in told
+    assert "local" not in told
+    assert "footage" not in told
+    here.runner.stop()
+    assert here.ask("GET", "/readyz")[0] == 503
+    _, other = here.accounts.add("other")
+    for method, path in (("GET", "/metrics"), ("PUT", "/api/drain")):
+        assert here.ask(method, path, headers={"Authorization": f"Bearer {other}"})[0] == 403
+
+
+def test_events_go_on_where_the_line_was_cut(here, work):
+    job = here.client.submit(work)["id"]
+    for verb in ("pause", "resume", "pause", "cancel"):
+        here.client.call("POST", f"/api/jobs/{job}/{verb}")
+
+    def since(number: int) -> tuple[int, list[int], bool]:
+        named = {"Authorization": f"Bearer {here.token}", "Last-Event-ID": str(number)}
+        status, text, _ = here.ask("GET", f"/api/jobs/{job}/events", headers=named)
+        said = text.decode() if isinstance(text, bytes) else ""
+        numbers = [int(n) for n in re.findall(r"^id: (\d+)$", said, re.M)]
+        return status, numbers, said.endswith("event: end\ndata: {}\n\n")
+
+    status, whole, ended = since(0)
+    assert status == 200
+    assert ended
+    assert whole == list(range(1, len(whole) + 1))
+    for cut in range(1, len(whole)):
+        assert since(cut) == (200, whole[cut:], True)
+    assert since(whole[-1])[0] == 204, "browsers ask no more"
+
+
+def test_the_commands_of_the_page(here, work, monkeypatch, tmp_path):
+    """docs/coordinator.md from top to bottom, as it stands, but for what serves."""
+    monkeypatch.setenv("COORDINATOR_URL", here.url)
+    monkeypatch.setenv("COORDINATOR_TOKEN", here.token)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    text = DOC.read_text(encoding="utf-8")
+    found = [c.removeprefix("python -m montage_dask ") for c in re.findall(r"^    (python -m .*)$", text, re.M)]  # fmt: skip
+    job, token_id, seen = "", "", []
+    for line in (c for c in found if not c.startswith("coordinator")):
+        words = [{"JOB": job, "ID": token_id}.get(w, w) for w in shlex.split(line)]
+        if words[1] == "get":
+            account = here.accounts.account("local")
+            account.job_folder(job).mkdir(parents=True, exist_ok=True)
+            for name in ("montage.mp4", "log.txt"):
+                (account.job_folder(job) / name).write_bytes(b"said")
+        if words[1] == "follow":  # it would wait for the end
+            here.client.call("POST", f"/api/jobs/{job}/cancel")
+        done = CliRunner().invoke(cli, words, standalone_mode=False)
+        assert done.exception is None, (line, done.exception, done.output)
+        seen.append(words[:2])
+        if words[0] == "submit":
+            job = done.stdout.strip()
+        elif words[1] == "follow":
+            assert done.return_value == 130
+            here.client.call("POST", f"/api/jobs/{job}/retry")
+        elif words == ["token", "list"]:
+            token_id = done.stdout.split()[0]
+    assert (tmp_path / "film.mp4").read_bytes() == b"said"
+    shown = here.client.call("GET", f"/api/jobs/{job}")
+    assert (shown["state"], shown["priority"], shown["title"]) == ("waiting", "high", "footage")
+    assert shown["request"]["style"] == "travel"
+    verbs = {"list", "follow", "get", "log", "pause", "cancel", "retry", "drain"}
+    assert {"submit", "token"} <= {s[0] for s in seen}
+    assert verbs <= {s[1] for s in seen}
+
+
+def test_submit_says_what_it_does_not_take(here, work, monkeypatch):
+    monkeypatch.setenv("COORDINATOR_TOKEN", here.token)
+    words = ["submit", "footage", "--music", "track.mp3", "--url", here.url]
+    for more in (["--cluster", "tcp://x:1"], ["--store", "elsewhere"]):
+        done = CliRunner().invoke(cli, [*words, *more], standalone_mode=False)
+        assert isinstance(done.exception, UsageError), more
+        assert "is a matter of the coordinator" in str(done.exception)
+    sent = CliRunner().invoke(cli, [*words, "--upload", "--json"], standalone_mode=False)
+    job = json.loads(sent.stdout)
+    root = here.accounts.account("local").root
+    assert all(f.startswith(f"{root}/uploads/") for f in job["request"]["footage"])
+    assert here.client.call("GET", "/api/jobs")["jobs"][0]["id"] == job["id"]
+
+
+def test_workers_ask_a_coordinator_for_its_scheduler(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("COORDINATOR_TOKEN", raising=False)
+    with serving(tmp_path / "one", cluster="tls://scheduler:8786") as here:
+        with pytest.raises(ClusterError, match="asks for a token: set COORDINATOR_TOKEN"):
+            preflight.scheduler_of(here.url)
+        monkeypatch.setenv("COORDINATOR_TOKEN", here.token)
+        assert preflight.scheduler_of(here.url + "/") == "tls://scheduler:8786"
+    with serving(tmp_path / "two") as here:
+        monkeypatch.setenv("COORDINATOR_TOKEN", here.token)
+        with pytest.raises(ClusterError, match="workers of its own"):
+            preflight.scheduler_of(here.url)
