@@ -31,6 +31,9 @@ HOSTS = "montage_dask.dashboard.hosts"
 STARTING_SECONDS = 60
 """How long workers may take to join."""
 
+CLOSING_SECONDS = 40.0
+"""How long a cluster may take to end."""
+
 
 def usable_cores() -> int:
     """Cores that this process may run on (containers and taskset respected)."""
@@ -71,11 +74,19 @@ def local(settings: Mapping[str, Setting]) -> Iterator[Client]:
         with Client(cluster, set_as_default=False) as client:
             yield client
     finally:
-        # What became of the job is known by now: a worker that is slow to end must not hide it.
-        try:
-            cluster.close()
-        except (TimeoutError, OSError, RuntimeError):
-            log.warning("the local cluster did not close in time", exc_info=True)
+        close(cluster)
+
+
+def close(cluster: LocalCluster) -> None:
+    """End a cluster of this process. What became of the job is known by now: a worker that is slow to end must not hide it, and
+    one that dies as often as it is started can hold up its nanny for ever, so what is left after a while is killed."""
+    try:
+        cluster.close(timeout=CLOSING_SECONDS)
+    except (TimeoutError, OSError, RuntimeError):
+        log.warning("the local cluster did not close in time", exc_info=True)
+        for child in multiprocessing.active_children():
+            if child.name.startswith("Dask Worker process"):
+                child.kill()
 
 
 def _shared(memory_limit: int) -> dict[str, Any]:
@@ -174,5 +185,5 @@ def _with_gpus(gpus: int, workers: int, memory_limit: int, gpu_memory_limit: int
     except Exception:  # NVML's and CUDA's errors have no common base
         log.warning("the GPU workers did not start", exc_info=True)
         if cluster is not None:
-            cluster.close()
+            close(cluster)
         return None

@@ -18,6 +18,8 @@ from montage_dask.graph.inputs import Sources
 from montage_dask.graph.operation import Request
 from montage_dask.graph.telling import Silent
 
+pytestmark = pytest.mark.job
+
 
 class At(Silent):
     """Does something when a stage begins, once."""

@@ -15,6 +15,8 @@ from montage_dask.graph import operation as room
 from montage_dask.graph.operation import Request
 from montage_dask.store import Store
 
+pytestmark = pytest.mark.job
+
 
 def empty(path: Path) -> None:
     path.write_bytes(b"")

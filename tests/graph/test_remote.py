@@ -47,6 +47,8 @@ from montage_dask.media.probe import probe
 from montage_dask.store import Store
 from montage_dask.training import recipe_named
 
+pytestmark = pytest.mark.job
+
 SETTINGS = Settings(
     window_frames=50, detector="accurate", threshold=None, tracker="flux", bpm=None,
     beats_file=None, beats_per_bar=None,

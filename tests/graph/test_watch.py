@@ -17,6 +17,7 @@ from distributed import Client, LocalCluster
 
 from montage_dask.cluster import connect as room
 from montage_dask.cluster.connect import attach
+from montage_dask.cluster.local import close
 from montage_dask.errors import ClusterError
 from montage_dask.graph import watch, workers
 from montage_dask.graph.drive import Driver
@@ -25,6 +26,8 @@ from montage_dask.graph.placement import Placement
 from montage_dask.graph.telling import Silent
 from montage_dask.graph.watch import Watch
 from montage_dask.store import Store
+
+pytestmark = pytest.mark.job
 
 HERE = Placement("line", "cpu", "test")
 
@@ -61,14 +64,15 @@ def greedy() -> int:
 
 @contextmanager
 def several(count: int, **options: object) -> Iterator[tuple[Client, LocalCluster]]:
-    with (
-        LocalCluster(
-            n_workers=count, threads_per_worker=1, resources={"CPU": 1}, host="127.0.0.1",
-            dashboard_address="127.0.0.1:0", silence_logs=50, **options,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):  # fmt: skip
-        yield client, cluster
+    cluster = LocalCluster(
+        n_workers=count, threads_per_worker=1, resources={"CPU": 1}, host="127.0.0.1",
+        dashboard_address="127.0.0.1:0", silence_logs=50, **options,
+    )  # fmt: skip
+    try:
+        with Client(cluster, set_as_default=False) as client:
+            yield client, cluster
+    finally:
+        close(cluster)
 
 
 def test_a_worker_that_is_stopped_is_named_and_its_work_done_by_another(tmp_path, monkeypatch):

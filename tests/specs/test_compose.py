@@ -18,6 +18,8 @@ from started import end, free_port, wait_for
 
 from montage_dask.cluster.specs import Specs
 
+pytestmark = pytest.mark.job
+
 SET = {"MONTAGE_FOLDER": "/somewhere"}
 LONG_RUNNING = ("scheduler", "cpu", "gpu", "cgpu")
 

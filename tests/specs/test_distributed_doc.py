@@ -16,6 +16,8 @@ from started import end, free_port, wait_for
 
 from montage_dask.cli import cli
 
+pytestmark = pytest.mark.job
+
 DOC = Path(__file__).parents[2] / "docs/DISTRIBUTED_PROCESSING.md"
 TEXT = DOC.read_text()
 

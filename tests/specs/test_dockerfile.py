@@ -18,6 +18,8 @@ from dockerfile import REPOSITORY, Build, context, overlay_works, parse
 
 from montage_dask.cluster.specs import Specs
 
+pytestmark = pytest.mark.job
+
 TEXT = (REPOSITORY / "Dockerfile").read_text()
 VARIANTS = ("cpu", "gpu", "cgpu")
 
