@@ -305,7 +305,7 @@ class _Guard:
             if part.number != number:
                 rest += part.weight * self._tapped(part.number, part.k, area)[0]
         own = len(self._pictures[number].y)
-        offsets = [s for d in STEPS for s in (-d, d) if 0 <= at + lead + s < own]
+        offsets = [s for s in (-3, -2, -1, 1, 2, 3) if 0 <= at + lead + s < own]
         cells = np.stack([self._tapped(number, at + lead + s, area)[0] for s in (0, *offsets)])
         planes = to_ycc(weight * with_moved(cells) + rest)
         return Look(
