@@ -120,7 +120,8 @@ def _takes(c: Candidates) -> tuple[Ints, Floats, Flags]:
     known = np.ones(int(new.sum()), np.bool_)
     known[firsts] = False
     worth = np.zeros(len(known))
-    quality = np.array([shot.quality for shot in c.shots])
+    # The one that is wanted of a clip is not its empty one.
+    quality = np.array([shot.quality for shot in c.shots]) * (1 - c.still)
     own: dict[int, int] = {}
     for k in filmed.tolist():
         if not c.good[k] or known[take_of[k]]:

@@ -35,12 +35,16 @@ REUSE_GROWTH = 6.0
 BAD_COST = 70.0
 ALIKE_COST = 2.0
 """Of a shot that looks like one that is shown elsewhere."""
+STILL_ALIKE_COST = 8.0
+"""On top, where neither moves: it is the same picture again."""
 CLIP_COST = 3.0
 """Of a clip that was shown when another one was not: every clip is wanted once."""
 SUBJECT_COST = 0.25
 """Of a part without a subject, in units of the whole weight."""
-EMPTY_COST = 1.5
+EMPTY_COST = 2.5
 """Of a part that ends when its subject has gone."""
+BARE_COST = 1.5
+"""Of a part in which there is nothing to see."""
 OVERLAP_COST = 400.0
 """Per second shown twice."""
 IMPOSSIBLE = 1e7
@@ -99,11 +103,14 @@ def make_problem(
         lack += weights[name] * (1 - term)
     # Where somebody is, the eye has something to follow: small beside what a style weighs.
     lack += SUBJECT_COST * (1 - candidates.subject)
-    empty = {need: EMPTY_COST * candidates.ends_empty(need) for need in set(needs.tolist())}
+    empty = {
+        need: EMPTY_COST * candidates.ends_empty(need) + BARE_COST * candidates.bare(need)
+        for need in set(needs.tolist())
+    }
     for row, need in enumerate(needs.tolist()):
         lack[row] += empty[need]
     for row, role in enumerate(roles_of(slots)):
-        lack[row] += lack_of(role, candidates)
+        lack[row] += lack_of(role, candidates, float(needs[row]))
     pin = np.array(pinned, np.intp)
     possible = np.where(pin[:, None] < 0, candidates.free, candidates.pin == pin[:, None])
     for row, need in enumerate(needs):
@@ -220,7 +227,8 @@ class Filling:
         per_shot += np.where(c.good, 0.0, BAD_COST)
         uses = self.uses[c.content]
         per_shot += np.where(uses > 0, REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views, 0.0)
-        per_shot += CLIP_COST * (self.clips[c.source] > 0) + ALIKE_COST * (self.groups[c.group] > 0)
+        per_shot += CLIP_COST * (self.clips[c.source] > 0)
+        per_shot += (ALIKE_COST + STILL_ALIKE_COST * c.still) * (self.groups[c.group] > 0)
         total = self.lack[slot] + per_shot[c.shot] + self.joins(slot)
         # Only candidates of contents in use can overlap.
         rows = np.flatnonzero(uses[c.shot] > 0)
@@ -246,7 +254,8 @@ class Filling:
         if slot + 1 < len(self.choice) and self.choice[slot + 1] >= 0:
             total += self._join(slot + 1)[sides.end[candidate], sides.begin[self.choice[slot + 1]]]
         total += CLIP_COST * bool(self.clips[c.source[shot]])
-        total += ALIKE_COST * bool(self.groups[c.group[shot]])
+        alike = ALIKE_COST + STILL_ALIKE_COST * c.still[shot]
+        total += alike * bool(self.groups[c.group[shot]])
         uses = self.uses[c.content[shot]]
         if uses:
             total += REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views[shot]
