@@ -61,12 +61,12 @@ def test_no_style_ends_or_opens_on_an_empty_picture(style):
 
 @pytest.mark.parametrize("style", ["travel", "wedding", "noir"])
 def test_nothing_is_not_shown_while_somebody_is_left(style):
-    shots, sources = half_empty(seconds=(8, 12))
+    shots, sources = half_empty(5, seconds=(8, 12))
     timeline = edit(
         shots, sources, music(24), load_style(style), fps=Fraction(30), width=64, height=36
     )
     table = {(s.source, s.index): s for s in shots}
-    assert len(timeline.events) <= 12
+    assert len(timeline.events) <= 15
     assert all(table[e.source, e.shot].subjects for e in timeline.events)
 
 
@@ -128,3 +128,11 @@ def test_a_first_shot_is_long_enough_to_be_seen(style):
         track, load_style(style), fps=Fraction(30), start=Fraction(0), frames=900, limit_seconds=9.0
     )
     assert slots[0].stop_frame / 30 >= 0.9
+
+
+@pytest.mark.parametrize("style", ["documentary", "wedding"])
+def test_a_short_montage_of_a_slow_style_shows_five_pictures(style):
+    shots, sources = footage(8, 2, seconds=(14, 20))
+    track = music(18, bpm=88, labels=("high",))
+    timeline = edit(shots, sources, track, load_style(style), fps=Fraction(30), width=64, height=36)
+    assert len(timeline.events) >= 5
