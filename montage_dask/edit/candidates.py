@@ -31,6 +31,7 @@ REACH_SECONDS = 0.8
 MAXIMUM_PARTS = 48
 """Of one shot: keeps an hour-long take from being the whole table."""
 TOLERANCE_SECONDS = 1e-10
+ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,12 +90,12 @@ class Candidates:
     order: Ints
     """[S] place of the shot in the order of filming."""
 
-    def positions(self, need_seconds: float) -> Floats:
-        """[C] where each part begins when it must last `need_seconds`, from the start of its shot.
+    def positions(self, need_seconds: float, rows: Ints | slice = ALL) -> Floats:
+        """[rows] where each part begins when it must last `need_seconds`, from the start of its shot.
 
         A part near the end of its shot moves forward; it is negative when the shot is too short.
         """
-        return np.minimum(self.anchor, self.duration[self.shot] - need_seconds)
+        return np.minimum(self.anchor[rows], self.duration[self.shot[rows]] - need_seconds)
 
     def fits(self, need_seconds: float) -> Flags:
         """[C] whether the shot is long enough."""
@@ -131,9 +132,11 @@ class Candidates:
         share: Floats = (self.bare_sums[stop] - self.bare_sums[start]) / (stop - start)
         return share
 
-    def interval(self, positions: Floats, need_seconds: float) -> tuple[Ints, Ints]:
-        """[C] the ticks [start, stop) of each part on the common axis."""
-        base = self.base[self.shot]
+    def interval(
+        self, positions: Floats, need_seconds: float, rows: Ints | slice = ALL
+    ) -> tuple[Ints, Ints]:
+        """[rows] the ticks [start, stop) of each part on the common axis."""
+        base = self.base[self.shot[rows]]
         start = np.floor(np.maximum(positions, 0) * TICKS_PER_SECOND + 1e-6).astype(np.intp)
         stop = np.ceil((positions + need_seconds) * TICKS_PER_SECOND - 1e-6).astype(np.intp)
         return base + start, base + np.maximum(stop, start + 1)

@@ -145,7 +145,6 @@ class Filling:
         """[sources] how often each is shown."""
         self.groups = np.zeros(int(candidates.group.max(initial=-1)) + 2, np.intp)
         """[duplicate groups] how often each is shown; the last one, which −1 means, never counts."""
-        self.cover = np.zeros(problem.candidates.ticks + 1, np.int32)
         self._rows: dict[int, Floats] = {}
 
     def likeness(self, shot: int) -> Floats:
@@ -178,13 +177,11 @@ class Filling:
         self.choice[slot] = candidate
         self.begin[slot], self.end[slot] = self.interval(slot, candidate)
         self._count(candidate, 1)
-        self.cover[self.begin[slot] : self.end[slot]] += 1
 
     def take(self, slot: int) -> int:
         """Empty a slot; returns what was in it."""
         candidate = int(self.choice[slot])
         self._count(candidate, -1)
-        self.cover[self.begin[slot] : self.end[slot]] -= 1
         self.choice[slot] = -1
         return candidate
 
@@ -226,18 +223,28 @@ class Filling:
         per_shot = self.around(slot)
         per_shot += np.where(c.good, 0.0, BAD_COST)
         uses = self.uses[c.content]
+        used = uses > 0
         per_shot += np.where(uses > 0, REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views, 0.0)
         per_shot += CLIP_COST * (self.clips[c.source] > 0)
         per_shot += (ALIKE_COST + STILL_ALIKE_COST * c.still) * (self.groups[c.group] > 0)
         total = self.lack[slot] + per_shot[c.shot] + self.joins(slot)
         # Only candidates of contents in use can overlap.
-        rows = np.flatnonzero(uses[c.shot] > 0)
+        rows = np.flatnonzero(used[c.shot])
         if len(rows):
-            seen = np.concatenate([[0], np.cumsum(self.cover)])
-            start, stop = c.interval(c.positions(need), need)
-            twice = seen[stop[rows]] - seen[start[rows]]
-            total[rows] += OVERLAP_COST / TICKS_PER_SECOND * twice
+            start, stop = c.interval(c.positions(need, rows), need, rows)
+            total[rows] += OVERLAP_COST / TICKS_PER_SECOND * (self._shown(stop) - self._shown(start))
         return total
+
+    def _shown(self, ticks: Ints) -> Ints:
+        """How many ticks are shown before each of some ticks, those that are shown twice counted twice."""
+        filled = self.choice >= 0
+        shown = np.zeros(len(ticks), np.intp)
+        for edges, sign in ((self.begin[filled], 1), (self.end[filled], -1)):
+            edges = np.sort(edges)
+            passed = np.searchsorted(edges, ticks)
+            sums = np.concatenate([[0], np.cumsum(edges)])
+            shown += sign * (passed * ticks - sums[passed])
+        return shown
 
     def cost(self, slot: int, candidate: int) -> float:
         """What one candidate would add to the objective in this empty slot."""
@@ -260,7 +267,9 @@ class Filling:
         if uses:
             total += REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views[shot]
             start, stop = self.interval(slot, candidate)
-            total += OVERLAP_COST / TICKS_PER_SECOND * float(self.cover[start:stop].sum())
+            both = np.minimum(self.end, stop) - np.maximum(self.begin, start)
+            twice = np.maximum(0, both)[self.choice >= 0].sum()
+            total += OVERLAP_COST / TICKS_PER_SECOND * float(twice)
         return float(total)
 
 
