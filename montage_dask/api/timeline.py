@@ -14,7 +14,7 @@ from montage_dask.api.music import Music
 from montage_dask.api.result import Montage
 from montage_dask.api.running import Run, finished
 from montage_dask.config import resolve
-from montage_dask.edit import hand
+from montage_dask.edit import gaps, hand
 from montage_dask.edit.choose import filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.pacing import slots_between
 from montage_dask.edit.reframe import parse_focus, reframed
@@ -217,13 +217,72 @@ class Timeline(Sequence[Event]):
         keys = {(s.source, s.index) for s in gone}
         left = tuple(s for s in self.material.shots if s not in gone)
         numbers = [k for k, e in enumerate(self.events) if (e.source, e.shot) in keys]
+        return self._refilled(numbers, left)
+
+    def _refilled(self, numbers: Sequence[int], left: tuple[Shot, ...]) -> Timeline:
+        """Some events show the best of what is left; nothing else is to choose from any more."""
         edited = self.record
         if numbers:
-            usable = choose_usable(left, self._options.get("allow", ()))
-            edited = hand.refill(
-                edited, numbers, usable.shots, self._shots(), sources, self.music.record, self.style
-            )
+            edited = gaps.refill(
+                edited, numbers, self._usable(left), self._shots(), self.material.sources,
+                self.music.record, self.style,
+            )  # fmt: skip
         return self._edited(edited, replace(self.material, shots=left))
+
+    def _usable(self, shots: Sequence[Shot]) -> tuple[Shot, ...]:
+        return choose_usable(shots, self._options.get("allow", ())).shots
+
+    def veto(self, event: int) -> Timeline:
+        """Never show the shot of this event: what shows it shows the best other parts instead; all else stays.
+
+        Raises:
+            UsageError: there is no such event, or nothing else is left to show.
+        """
+        shown = hand.event_of(self.record, event)
+        gone = (shown.source, shown.shot)
+        left = tuple(s for s in self.material.shots if (s.source, s.index) != gone)
+        numbers = [k for k, e in enumerate(self.events) if (e.source, e.shot) == gone]
+        return self._refilled(numbers, left)
+
+    def alternatives(self, event: int, most: int = 6) -> tuple[Event, ...]:
+        """What an event could show instead, the best first, each with its reason; of each shot one.
+
+        Raises:
+            UsageError: there is no such event.
+        """
+        return gaps.alternatives(
+            self.record, event, self._usable(self.material.shots), self._shots(), self.material.sources,
+            self.music.record, self.style, most,
+        )  # fmt: skip
+
+    def choose(self, event: int, alternative: int = 0) -> Timeline:
+        """One of its `alternatives` in place of what an event shows.
+
+        Raises:
+            UsageError: there is no such event, or there are not so many.
+        """
+        found = self.alternatives(event, alternative + 1)
+        if not 0 <= alternative < len(found):
+            raise UsageError(f"event {event}: nothing else is left to show")
+        return self._edited(hand.put(self.record, event, found[alternative]))
+
+    def slide(self, event: int, frames: int) -> Timeline:
+        """What one event shows begins so many output frames later in its shot; below 0: earlier.
+
+        Raises:
+            UsageError: there is no such event, or its shot has no more room.
+        """
+        return self._edited(
+            hand.slide(self.record, event, frames, self._shots(), self.material.sources)
+        )
+
+    def hold(self, event: int) -> Timeline:
+        """One event is as it is wanted: later edits leave it alone.
+
+        Raises:
+            UsageError: there is no such event.
+        """
+        return self._edited(hand.hold(self.record, event))
 
     def move(self, event: int, to: int) -> Timeline:
         """What one event shows comes at another place; what lies between moves up by one.

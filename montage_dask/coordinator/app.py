@@ -1,18 +1,17 @@
 """The API: jobs, their events and files, uploads, health. The page and the commands use nothing else."""
 
 import json
-import os
+import pathlib
 import secrets
-import stat
+import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from anyio import sleep, to_thread
-from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi import Depends, FastAPI, Header, Path, Request, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from starlette.responses import FileResponse, JSONResponse, StreamingResponse
@@ -21,6 +20,7 @@ from montage_dask import __version__
 from montage_dask.coordinator import uploads
 from montage_dask.coordinator.accounts import SESSION_SECONDS, Account, Accounts
 from montage_dask.coordinator.child import LOG, RUN_DIR
+from montage_dask.coordinator.edits import CuttingRoom, Edits, edited_job, picture, told
 from montage_dask.coordinator.guarding import COOKIE, Door, Gate
 from montage_dask.coordinator.jobs import (
     ENDED,
@@ -35,9 +35,9 @@ from montage_dask.coordinator.keep import Keeper
 from montage_dask.coordinator.queue import Queue
 from montage_dask.coordinator.requests import (
     JobRequest,
+    inside,
     job_content,
     options_model,
-    parts_of,
     title_of,
 )
 from montage_dask.coordinator.runner import Runner
@@ -45,7 +45,7 @@ from montage_dask.edit.styles import load_style, style_names
 from montage_dask.errors import MontageError, StoreError, UsageError
 from montage_dask.report.otioz import write_otioz
 
-PAGE = Path(__file__).parent / "page"
+PAGE = pathlib.Path(__file__).parent / "page"
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 15.0
 """A stream of events says at least this often that it is there."""
@@ -97,6 +97,7 @@ def make_app(service: Service) -> FastAPI:
         title="montage-dask coordinator", version=__version__, docs_url=None, redoc_url=None, root_path=service.prefix,
     )  # fmt: skip
     app.add_middleware(Gate)
+    room = CuttingRoom()
     User = Annotated[Account, Depends(door)]
 
     @app.exception_handler(QueueError)
@@ -187,6 +188,53 @@ def make_app(service: Service) -> FastAPI:
                 raise QueueError(str(error)) from error
         return {"path": f"{path}z"}
 
+    # -- its timeline -----------------------------------------------------------------------------------------------------
+
+    @app.post("/api/jobs/{job_id}/timeline")
+    def timeline(job_id: str, edits: Edits, user: User) -> dict[str, Any]:
+        """The timeline of a job after some edits, and what an event could show instead; nothing is changed by it."""
+        job = queue.find(job_id, user.name)
+        made, edited = room.timeline(job, user), room.timeline(job, user, edits.ops)
+        return told(edited, made, edits.event)
+
+    @app.post("/api/jobs/{job_id}/edit", status_code=202)
+    def edit(
+        job_id: str,
+        edits: Edits,
+        user: User,
+        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    ) -> dict[str, Any]:
+        """Render an edited timeline: a job of its own, of which only what changed is made."""
+        job = queue.find(job_id, user.name)
+        made, edited = room.timeline(job, user), room.timeline(job, user, edits.ops)
+        if edited == made:
+            raise UsageError("nothing was changed")
+        keeper.check(user)
+        key = idempotency_key or secrets.token_hex(8)
+        child_id, content = edited_job(job, user, edited, made, key, edits.ops)
+        try:
+            child, new = queue.submit(
+                child_id, user.name, content, title=job.title, key=idempotency_key,
+                priority=job.priority, parent=job.id,
+            )  # fmt: skip
+        except QueueError:
+            shutil.rmtree(user.job_folder(child_id), ignore_errors=True)
+            raise
+        return {**shown(child), "new": new}
+
+    @app.get("/api/jobs/{job_id}/pictures/{source}/{frame}")
+    def seen(
+        job_id: str,
+        source: Annotated[int, Path(ge=0)],
+        frame: Annotated[int, Path(ge=0)],
+        user: User,
+    ) -> Response:
+        """A small picture of a frame of the footage, as a timeline names it."""
+        data = picture(room.timeline(queue.find(job_id, user.name), user), source, frame)
+        return Response(
+            data, media_type="image/jpeg", headers={"cache-control": "private, max-age=86400"}
+        )
+
     @app.post("/api/jobs/{job_id}/{verb}")
     def act(
         job_id: str, verb: Literal["cancel", "pause", "resume", "retry"], user: User
@@ -250,7 +298,7 @@ def make_app(service: Service) -> FastAPI:
 
     # -- uploads ----------------------------------------------------------------------------------------------------------
 
-    def told(upload: uploads.Upload, status: int) -> Response:
+    def tell(upload: uploads.Upload, status: int) -> Response:
         more = {"Location": f"{service.prefix}/api/uploads/{upload.id}"} if status == 201 else {}
         if upload.path is not None:
             more["Upload-Path"] = "".join(c if c.isascii() else f"%{b:02X}" for c in upload.path for b in c.encode())  # fmt: skip
@@ -272,11 +320,11 @@ def make_app(service: Service) -> FastAPI:
         upload_metadata: Annotated[str, Header(max_length=4000)] = "",
     ) -> Response:
         keeper.check(user, upload_length)
-        return told(uploads.create(user, upload_length, uploads.metadata(upload_metadata)), 201)
+        return tell(uploads.create(user, upload_length, uploads.metadata(upload_metadata)), 201)
 
     @app.head("/api/uploads/{upload_id}")
     def offset(upload_id: str, user: User) -> Response:
-        return told(uploads.find(user, upload_id), 200)
+        return tell(uploads.find(user, upload_id), 200)
 
     @app.patch("/api/uploads/{upload_id}")
     async def receive(
@@ -284,7 +332,7 @@ def make_app(service: Service) -> FastAPI:
     ) -> Response:
         if request.headers.get("content-type") != "application/offset+octet-stream":
             raise QueueError("Content-Type must be application/offset+octet-stream", 415)
-        return told(await uploads.receive(user, upload_id, upload_offset, request.stream()), 204)
+        return tell(await uploads.receive(user, upload_id, upload_offset, request.stream()), 204)
 
     @app.delete("/api/uploads/{upload_id}")
     def drop(upload_id: str, user: User) -> Response:
@@ -347,25 +395,6 @@ async def _stream(queue: Queue, job_id: str, last: int) -> AsyncIterator[str]:
             quiet_since = time.monotonic()
             yield ": still here\n\n"
         await sleep(LOOK_SECONDS)
-
-
-def inside(folder: Path, path: str) -> Path:
-    """A regular file below a folder, reached through no link.
-
-    Raises:
-        QueueError: 404.
-    """
-    try:
-        found = folder
-        for part in parts_of(path):
-            found = found / part
-            if stat.S_ISLNK(os.lstat(found).st_mode):
-                raise UsageError("a link")
-        if stat.S_ISREG(os.lstat(found).st_mode):
-            return found
-    except (OSError, UsageError, ValueError):
-        pass
-    raise QueueError("there is no such file", 404)
 
 
 def _metrics(service: Service) -> str:

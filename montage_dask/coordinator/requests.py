@@ -4,6 +4,7 @@ it runs."""
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePath
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from montage_dask.config import KINDS, checked, descriptions
 from montage_dask.coordinator.accounts import Account
+from montage_dask.coordinator.jobs import QueueError
 from montage_dask.errors import UsageError, printable
 from montage_dask.job import FILE_SUFFIXES, PATH_SETTINGS, SELECTORS
 from montage_dask.store import is_url, place_of
@@ -124,3 +126,22 @@ def parts_of(path: str) -> Sequence[str]:
     if any(p in ("", ".", "..") or p.startswith(".") or "\0" in p or "\\" in p for p in parts):
         raise UsageError(f"{printable(path)}: no such file")
     return parts
+
+
+def inside(folder: Path, path: str) -> Path:
+    """A regular file below a folder, reached through no link.
+
+    Raises:
+        QueueError: 404.
+    """
+    try:
+        found = folder
+        for part in parts_of(path):
+            found = found / part
+            if stat.S_ISLNK(os.lstat(found).st_mode):
+                raise UsageError("a link")
+        if stat.S_ISREG(os.lstat(found).st_mode):
+            return found
+    except (OSError, UsageError, ValueError):
+        pass
+    raise QueueError("there is no such file", 404)
