@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -11,8 +12,8 @@ from jobs import make_clip, make_track
 
 SENT = """Object.entries(localStorage).filter(([k]) => k.startsWith("draft"))
     .every(([, v]) => JSON.parse(v).files.every(f => f.id))"""
-DRAWN = """[...document.querySelectorAll("#shots canvas")]
-    .every(c => c.getContext("2d").getImageData(0, 0, c.width, c.height).data.some(v => v > 0 && v < 255))"""
+DRAWN = """[...document.querySelectorAll("#shots .thumb")].length > 2 &&
+    [...document.querySelectorAll("#shots .thumb")].every(t => t.style.backgroundImage.includes("contact_sheet"))"""
 NAMELESS = """[...document.querySelectorAll("button, a, input, select")].filter(e => e.checkVisibility())
     .filter(e => !(e.textContent.trim() || e.ariaLabel || e.labels?.length)).map(e => e.outerHTML)"""
 
@@ -25,6 +26,53 @@ def until(page: Any, what: str) -> None:
     while not page.evaluate(what):
         assert time.monotonic() < end, what
         time.sleep(0.05)
+
+
+LABELS = "[...document.querySelectorAll('#shots button')].map(b => b.ariaLabel).join('|')"
+
+
+def edits(page: Any) -> None:
+    """By mouse and by keyboard; a reload loses nothing, undo takes back one step after the other."""
+    was = page.evaluate(LABELS).split("|")
+
+    def changed(do: Any) -> list[str]:
+        before = page.evaluate(LABELS)
+        do()
+        until(page, f"{LABELS} !== {json.dumps(before)}")
+        return page.evaluate(LABELS).split("|")
+
+    page.click("#shots button >> nth=1")
+    page.wait_for_selector(".others button")
+    assert "changed" in changed(lambda: page.click(".others button >> nth=0"))[1]
+    page.focus("#shots button >> nth=1")
+    page.keyboard.press("ArrowLeft")
+    assert "pinned" in changed(lambda: page.keyboard.press("p"))[0]
+    third, first = "#shots button >> nth=2", "#shots button >> nth=0"
+    moved = changed(lambda: page.drag_and_drop(third, first))
+    assert moved[0].split(", ")[0].split()[2] == was[2].split()[2]
+    page.reload()
+    until(page, f"{LABELS} === {json.dumps('|'.join(moved))}")
+    page.focus(first)
+    back = changed(lambda: page.keyboard.press("Control+z"))
+    assert "pinned" in back[0]
+    changed(lambda: page.click("#undo"))
+
+
+def versions(page: Any) -> None:
+    """The version before plays together with this one."""
+    page.click("#compare")
+    until(page, "document.getElementById('before').readyState >= 2")
+    page.evaluate(
+        "document.getElementById('film').muted = true; document.getElementById('film').play()"
+    )
+    times = "[...document.querySelectorAll('#side video')].map(v => v.currentTime)"
+    until(page, f"{times}.every(t => t > 0.5)")
+    one, other = page.evaluate(times)
+    assert abs(one - other) < 0.3
+    page.evaluate("document.getElementById('film').pause()")
+    until(page, "document.getElementById('before').paused")
+    page.click("#compare")
+    assert page.is_hidden("#before")
 
 
 def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
@@ -79,8 +127,8 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         page.wait_for_selector("#state.finished")
         until(page, "document.getElementById('film').readyState >= 1")
         assert 2.5 < page.evaluate("document.getElementById('film').duration") < 3.5
-        page.wait_for_selector("#shots canvas")
         until(page, DRAWN)
+        assert page.locator("#sound .wave").count() == 1
         page.click("#shots button >> nth=1")
         until(page, "document.getElementById('film').currentTime > 0")
         for word in ("MP4", "OTIO", "EDL", "FCPXML", "Premiere XML"):
@@ -93,12 +141,20 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         # Nothing is wider than a phone, and everything that can be used has a name.
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.evaluate(NAMELESS) == []
+        edits(page)
+        page.click("#render")
+        page.wait_for_selector("#state.running")
+        page.wait_for_selector("#state.finished")
+        page.wait_for_selector("#again:has-text('segments were made again')")
+        versions(page)
         here.queue.drain("local", "anna")
-        page.click("#without")
+        page.click("#shots button >> nth=0")
+        page.click("#veto")
+        page.click("#render:enabled")
         page.wait_for_selector("#state.waiting")
         again = here.client.call("GET", "/api/jobs")["jobs"][0]
         assert again["parent"]
-        assert again["request"]["exclude"][0].partition("@")[0] in ("a.mp4", "b.mp4")
+        assert again["request"]["from-timeline"].endswith("/edited.otio")
         page.wait_for_selector("#drained:has-text('anna')")
         page.click("#verbs button:has-text('Cancel')")
         page.wait_for_selector("#state.cancelled")

@@ -1,11 +1,11 @@
 // The page: everything that it shows is a view of what the API says at its address.
 import { call, forge, get, pause, post, Refused } from "./api.js";
 import * as one from "./job.js";
+import { make } from "./timeline.js";
 import * as upload from "./upload.js";
 import { language, say, speak } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const make = one.make;
 const form = $("new");
 const SIZES = ["reel", "square", "portrait", "landscape", "4k"];
 const AUDIO = /\.(mp3|wav|flac|m4a|aac|ogg|opus|aiff?|wma)$/i;

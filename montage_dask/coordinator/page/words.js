@@ -39,7 +39,30 @@ const WORDS = {
   pause: ["Pause", "Anhalten"],
   resume: ["Go on", "Weitermachen"],
   retry: ["Try again", "Noch einmal versuchen"],
-  without: ["Again without this shot", "Noch einmal ohne diese Einstellung"],
+  keys: ["Arrow keys: from shot to shot; with Alt: move it. Delete: never show it. P: pin it. Comma, full stop: begin a frame earlier, later. Ctrl+Z: undo.",
+    "Pfeiltasten: von Einstellung zu Einstellung; mit Alt: verschieben. Entf: nie zeigen. P: festhalten. Komma, Punkt: ein Bild früher, später beginnen. Strg+Z: rückgängig."],
+  veto: ["Never show it", "Nie zeigen"],
+  hold: ["Pin", "Festhalten"],
+  held: ["pinned", "festgehalten"],
+  changed: ["changed", "geändert"],
+  earlier: ["← Earlier", "← Nach vorn"],
+  later: ["Later →", "Nach hinten →"],
+  frames: ["Begin, in frames:", "Beginn, in Bildern:"],
+  slide: ["begin % frames later", "% Bilder später beginnen"],
+  instead: ["Instead of it, the best first", "Stattdessen, das Beste zuerst"],
+  nothingElse: ["Nothing else is long enough.", "Nichts anderes ist lang genug."],
+  undo: ["Undo", "Rückgängig"],
+  render: ["Render again", "Neu rechnen"],
+  madeAgain: ["%1 of %2 segments were made again for this version.", "%1 von %2 Abschnitten wurden für diese Fassung neu gemacht."],
+  compare: ["Compare with the version before", "Mit der Fassung davor vergleichen"],
+  before: ["The version before", "Die Fassung davor"],
+  thisOne: ["This version", "Diese Fassung"],
+  intro: ["intro", "Anfang"],
+  low: ["calm", "ruhig"],
+  build: ["build", "steigend"],
+  high: ["lively", "lebhaft"],
+  drop: ["drop", "Drop"],
+  outro: ["outro", "Schluss"],
   left: ["left", "übrig"],
   starting: ["starting", "beginnt"],
   bundle: ["otioz (with the clips)", "otioz (mit den Clips)"],
@@ -65,6 +88,7 @@ export function speak(wanted = language) {
   localStorage.setItem("language", wanted);
   document.documentElement.lang = wanted;
   for (const node of document.querySelectorAll("[data-t]")) node.textContent = say(node.dataset.t);
+  for (const node of document.querySelectorAll("[data-l]")) node.setAttribute("aria-label", say(node.dataset.l));
   for (const node of document.querySelectorAll("[data-p]")) node.placeholder = say(node.dataset.p);
   const other = document.getElementById("language");
   other.textContent = wanted === "de" ? "English" : "Deutsch";
