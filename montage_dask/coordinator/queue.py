@@ -195,11 +195,11 @@ class Queue:
 
     def events(self, job_id: str, after: int = 0, most: int = 1000) -> Sequence[Event]:
         """What happened to a job since its event number `after`."""
-        return self.store.events(job_id, after, most)
+        return self.store.transact(lambda tx: tx.events(job_id, after, most))
 
     def of_user(self, user: str, before: int | None = None, most: int = 100) -> list[Job]:
         """Jobs of a user, the youngest first."""
-        return self.store.of_user(user, before, most)
+        return self.store.transact(lambda tx: tx.of_user(user, before, most))
 
     def in_states(self, states: Sequence[State]) -> list[Job]:
         """Everybody's jobs in these states."""

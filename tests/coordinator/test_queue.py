@@ -493,7 +493,7 @@ def test_what_was_confirmed_survives_kill_9(kind, request, tmp_path):
             redis.start()
         confirmed = [int(line) for line in (*lines, *child.communicate()[0].splitlines())]
         with open_store(request, tmp_path, Clock(), kind, keep=True) as store:
-            found = sorted(int(j.id[1:]) for j in store.of_user("a", None, 10**6))
+            found = sorted(int(j.id[1:]) for j in Queue(store).of_user("a", None, 10**6))
         # One more may be there, whose confirmation nobody read.
         assert found in (list(range(confirmed[-1] + 1)), list(range(confirmed[-1] + 2)))
         first = len(found)
