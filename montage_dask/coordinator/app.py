@@ -1,6 +1,7 @@
 """The API: jobs, their events and files, uploads, health. The page and the commands use nothing else."""
 
 import json
+import os
 import pathlib
 import secrets
 import shutil
@@ -34,10 +35,13 @@ from montage_dask.coordinator.jobs import (
 from montage_dask.coordinator.keep import Keeper
 from montage_dask.coordinator.queue import Queue
 from montage_dask.coordinator.requests import (
+    Estimate,
     JobRequest,
+    expected,
     inside,
     job_content,
     options_model,
+    preview_of,
     title_of,
 )
 from montage_dask.coordinator.runner import Runner
@@ -70,8 +74,8 @@ class Service:
 def shown(job: Job) -> dict[str, Any]:
     """A job as its user sees it."""
     fields = (
-        "id", "title", "state", "pausing", "parent", "submitted_at", "begun_at", "ended_at", "used_seconds", "reason", "progress",
-        "request", "event",
+        "id", "title", "state", "pausing", "submitted_at", "begun_at", "ended_at", "used_seconds", "reason", "progress",
+        "request", "event", "parent", "after",
     )  # fmt: skip
     band = next(name for name, n in PRIORITIES.items() if n == job.priority)
     return {**{name: getattr(job, name) for name in fields}, "priority": band}
@@ -158,9 +162,17 @@ def make_app(service: Service) -> FastAPI:
         """Add a job. Once this is answered, it survives whatever dies."""
         content = job_content(asked, user)
         keeper.check(user)
+        first = None
+        how: Any = {"title": title_of(asked), "priority": PRIORITIES[asked.priority]}
+        if asked.preview:
+            key = idempotency_key and f"{idempotency_key} preview"
+            first, _ = queue.submit(
+                secrets.token_hex(8), user.name, preview_of(content), key=key, parent=asked.parent, **how
+            )  # fmt: skip
+            how["after"] = first.id
         job, new = queue.submit(
-            secrets.token_hex(8), user.name, content, title=title_of(asked), key=idempotency_key,
-            priority=PRIORITIES[asked.priority], parent=asked.parent,
+            secrets.token_hex(8), user.name, content, key=idempotency_key,
+            parent=first.id if first else asked.parent, **how,
         )  # fmt: skip
         response.headers["Location"] = f"{service.prefix}/api/jobs/{job.id}"
         return {**shown(job), "new": new}
@@ -295,6 +307,14 @@ def make_app(service: Service) -> FastAPI:
     def options(user: User) -> dict[str, Any]:
         """The schema of what `options` of a job may hold."""
         return options_model().model_json_schema(by_alias=True)
+
+    @app.post("/api/estimate")
+    def estimate(asked: Estimate, user: User) -> dict[str, Any]:
+        """What a montage would take, by what a browser knows of its files: seconds (null: nobody knows how many share a cluster),
+        and how many bytes may still be sent."""
+        threads = None if "://" in service.runner.cluster else os.cpu_count() or 1
+        seconds = None if threads is None else round(expected(asked, threads), 1)
+        return {"seconds": seconds, "room_bytes": keeper.room_bytes(user)}
 
     # -- uploads ----------------------------------------------------------------------------------------------------------
 

@@ -60,6 +60,8 @@ class Job:
     priority: int = 0
     parent: str | None = None
     """The job whose timeline it renders again."""
+    after: str | None = None
+    """The job that must have made its film before: its quick version."""
     key: str | None = None
     """Under which its client sent it: sent again, it is the same job."""
     submitted_at: float = 0.0

@@ -37,6 +37,17 @@ def owned(tx: Transaction, job_id: str, owner: str, fence: int) -> Job | None:
     return job if mine else None
 
 
+def may_begin(tx: Transaction, job: Job) -> bool:
+    """Whether a waiting job may have its turn now. One whose quick version came to nothing is called off."""
+    first = None if job.after is None else tx.job(job.after)
+    if first is not None and first.state in ("failed", "cancelled"):
+        reason = f"its quick version is {first.state}"
+        told(tx, replace(job, state="cancelled", ended_at=tx.now, reason=reason))
+        return False
+    made = first is None or first.state in ("finished", "partly")
+    return made and job.not_before <= tx.now
+
+
 def put(tx: Transaction, job: Job) -> Job:
     """Write a job."""
     tx.put(job)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +28,24 @@ def until(page: Any, what: str) -> None:
     while not page.evaluate(what):
         assert time.monotonic() < end, what
         time.sleep(0.05)
+
+
+AXE = importlib.util.find_spec("axe_playwright_python")
+"""Brings axe-core along."""
+AXE_RUN = """axe.run().then(r => r.passes.length < 10 ? ["nothing was looked at"] :
+    r.violations.map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.html).join(" ")}`))"""
+
+
+def accessible(page: Any) -> None:
+    """What can be used has a name, nothing is wider than the window, and axe-core finds nothing, by day and by night."""
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(NAMELESS) == []
+    if AXE is None:
+        return
+    page.evaluate((Path(AXE.origin).parent / "axe.min.js").read_text(encoding="utf-8"))
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(AXE_RUN) == [], scheme
 
 
 LABELS = "[...document.querySelectorAll('#shots button')].map(b => b.ariaLabel).join('|')"
@@ -91,6 +111,7 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         page.goto(here.url)
         page.wait_for_selector("#login:visible")
         assert page.inner_text("#login h1") == "Anmelden"
+        accessible(page)
         page.fill("input[name=token]", here.token)
         page.keyboard.press("Enter")
         page.wait_for_selector("#new:visible")
@@ -114,6 +135,10 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         page.wait_for_selector("#make:enabled")
         assert (here.accounts.account("local").uploads / "a.mp4").read_bytes() == clips[0].read_bytes()  # fmt: skip
         assert len(list(uploads.glob("*.json"))) == 3, "no file was begun twice"
+        page.wait_for_selector(
+            "#expect:has-text('there is room for'):has-text('The film takes about')"
+        )
+        accessible(page)
         page.click("#make")
         page.wait_for_selector("#job:visible")
         page.wait_for_selector("#state.waiting")
@@ -129,6 +154,9 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         assert 2.5 < page.evaluate("document.getElementById('film').duration") < 3.5
         until(page, DRAWN)
         assert page.locator("#sound .wave").count() == 1
+        page.wait_for_selector("#other a:has-text('The whole one')")
+        (full,) = (j["id"] for j in here.client.call("GET", "/api/jobs")["jobs"] if j["after"])
+        here.client.call("POST", f"/api/jobs/{full}/cancel")
         page.click("#shots button >> nth=1")
         until(page, "document.getElementById('film').currentTime > 0")
         for word in ("MP4", "OTIO", "EDL", "FCPXML", "Premiere XML"):
@@ -138,9 +166,8 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         with page.expect_download() as got:
             page.click("#bundle")
         assert got.value.path().read_bytes()[:2] == b"PK"
-        # Nothing is wider than a phone, and everything that can be used has a name.
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.evaluate(NAMELESS) == []
+        page.wait_for_selector(".others button")
+        accessible(page)
         edits(page)
         page.click("#render")
         page.wait_for_selector("#state.running")

@@ -23,7 +23,7 @@ PART = 10
 
 pytestmark = pytest.mark.job
 
-OPTIONS = {"size": "160x90", "fps": "25", "quality": "preview", "duration": 4, "allow": ["all"]}
+OPTIONS = {"size": "160x90", "fps": "25", "quality": "standard", "duration": 4, "allow": ["all"]}
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
 @pytest.fixture(scope="module")
 def parent(here: Here) -> str:
     footage, music = str(here.folder.parent / "footage"), str(here.folder.parent / "t.wav")
-    return done(
-        here, here.client.submit({"footage": [footage], "music": music, "options": OPTIONS})
-    )
+    asked = {"footage": [footage], "music": music, "options": OPTIONS, "preview": True}
+    return done(here, here.client.submit(asked))
 
 
 def done(here: Here, job: dict[str, Any]) -> str:
@@ -73,6 +72,17 @@ def view(here: Here, job_id: str, *ops: dict[str, Any], event: int | None = None
 
 def shown(timeline: dict[str, Any]) -> list[tuple[str, float]]:
     return [(e["clip"], e["source_seconds"]) for e in timeline["events"]]
+
+
+def test_a_quick_version_comes_first_with_the_same_cuts(here, parent):
+    full = here.client.call("GET", f"/api/jobs/{parent}")
+    quick = here.client.call("GET", f"/api/jobs/{full['after']}")
+    assert quick["ended_at"] < full["ended_at"]
+    assert quick["state"] == "finished"
+    assert quick["request"]["quality"] == "preview"
+    assert shown(view(here, quick["id"])) == shown(view(here, parent))
+    operations = {o["name"]: o["count"] for o in summary(here, parent)["operations"]}
+    assert not any(operations.get(n, 0) for n in ("strip", "shots", "beats"))
 
 
 def test_one_veto_makes_one_segment_again(here, parent):

@@ -50,12 +50,25 @@ async function look(mine) {
   if (shown !== mine) return;
   mine.job = job;
   draw(job);
+  await others(mine);
   if (DONE.includes(job.state) && !mine.filled) await fill(mine);
+}
+
+// A quick version and the whole one name each other.
+async function others(mine) {
+  const { jobs } = await get("api/jobs");
+  const full = jobs.find((j) => j.after === mine.id), other = full?.id ?? mine.job.after;
+  if (shown !== mine) return;
+  $("other").hidden = !other;
+  if (!other) return;
+  $("other").firstElementChild.textContent = say(full ? "isQuick" : "hasQuick");
+  Object.assign($("other").lastElementChild, { href: `#job=${other}`, textContent: full ? `${say("full")}: ${say(full.state)}` : say("watch") });
 }
 
 export function redraw() {
   if (shown?.job) {
     draw(shown.job);
+    others(shown).catch(complain);
     if (shown.filled) fill(shown).catch(complain);
   }
 }
@@ -139,7 +152,7 @@ async function fill(mine) {
   links.push(make("a", say("log"), { href: `api/jobs/${id}/log` }));
   $("links").replaceChildren(...links);
   $("gets").hidden = false;
-  if (files.includes(`${folder}summary.json`)) await timeline.open(id, folder, files, complain, Boolean(mine.job.parent));
+  if (files.includes(`${folder}summary.json`)) await timeline.open(mine.job, folder, files, complain);
   if (shown === mine && mine.job.parent && films.length) await compare(mine);
 }
 

@@ -9,6 +9,7 @@ const SLIDES = [-10, -1, 1, 10];
 export const make = (name, text = "", more = {}) => Object.assign(document.createElement(name), { textContent: text, ...more });
 export const clock = (seconds) => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
 export const file = (id, path) => `api/jobs/${id}/files/${path.split("/").map(encodeURIComponent).join("/")}`;
+const key = (id) => `edits:${location.pathname}:${id}`;
 let cut = null; // { id, key, ops, view, at, summary, sheet, fixed, complain }
 
 export function close() {
@@ -17,15 +18,17 @@ export function close() {
   for (const id of ["shots", "sound", "shot", "again"]) $(id).replaceChildren();
 }
 
-export async function open(id, folder, files, complain, again) {
+export async function open({ id, parent, after }, folder, files, complain) {
   const at = cut?.id === id ? cut.at : 0;
   const summary = await get(file(id, `${folder}summary.json`));
-  const mine = cut = { id, key: `edits:${location.pathname}:${id}`, ops: [], at, summary, complain, fixed: "" };
+  const mine = cut = { id, key: key(id), ops: [], at, summary, complain, fixed: "" };
   if (files.includes(`${folder}contact_sheet.jpg`)) mine.sheet = file(id, `${folder}contact_sheet.jpg`);
+  // What was done to the quick version is done to the whole one: the cuts are the same.
+  if (after && !localStorage.getItem(mine.key)) localStorage.setItem(mine.key, localStorage.getItem(key(after)) ?? "[]");
   await replay();
   const encoded = (summary.operations ?? []).filter((o) => o.name === "encode");
   const [made, kept] = [encoded.reduce((n, o) => n + o.count, 0), Math.max(0, ...encoded.map((o) => o.reused))];
-  if (cut === mine && again) $("again").textContent = say("madeAgain").replace("%1", made).replace("%2", made + kept);
+  if (cut === mine && parent && !after) $("again").textContent = say("madeAgain").replace("%1", made).replace("%2", made + kept);
 }
 
 async function replay() {
