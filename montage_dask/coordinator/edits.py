@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from montage_dask.api.job import NOT_FOR_RENDERING
 from montage_dask.api.material import Material
-from montage_dask.api.timeline import NOT_FOR_RENDERING, Timeline
+from montage_dask.api.timeline import Timeline
 from montage_dask.coordinator.accounts import Account
 from montage_dask.coordinator.child import OUTPUT, RUN_DIR
 from montage_dask.coordinator.jobs import Job, QueueError

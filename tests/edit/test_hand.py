@@ -157,9 +157,10 @@ def test_the_next_best_come_in_order_and_the_best_is_what_a_refill_takes():
 
 
 def test_sliding_ends_where_the_shot_does():
-    number = max(range(COUNT), key=lambda k: KNOWN[TIMELINE.events[k].source, TIMELINE.events[k].shot].duration_seconds)  # fmt: skip
+    shown = [KNOWN[e.source, e.shot] for e in TIMELINE.events]
+    shot = max(shown, key=lambda s: s.duration_seconds)
+    number = shown.index(shot)
     event = TIMELINE.events[number]
-    shot = KNOWN[event.source, event.shot]
     first = hand.slide(TIMELINE, number, -100_000, KNOWN, SOURCES)
     assert first.events[number].in_seconds == shot.start_seconds
     later = hand.slide(first, number, 3, KNOWN, SOURCES).events[number]
