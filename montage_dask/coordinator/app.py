@@ -18,7 +18,6 @@ from pydantic import BaseModel
 from starlette.responses import FileResponse, JSONResponse, StreamingResponse
 
 from montage_dask import __version__
-from montage_dask.coordinator import uploads
 from montage_dask.coordinator.accounts import SESSION_SECONDS, Account, Accounts
 from montage_dask.coordinator.child import LOG, RUN_DIR
 from montage_dask.coordinator.edits import CuttingRoom, Edits, edited_job, picture, told
@@ -45,6 +44,7 @@ from montage_dask.coordinator.requests import (
     title_of,
 )
 from montage_dask.coordinator.runner import Runner
+from montage_dask.coordinator.sending import upload_routes
 from montage_dask.edit.styles import load_style, style_names
 from montage_dask.errors import MontageError, StoreError, UsageError
 from montage_dask.report.otioz import write_otioz
@@ -53,8 +53,6 @@ PAGE = pathlib.Path(__file__).parent / "page"
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 15.0
 """A stream of events says at least this often that it is there."""
-TUS = {"Tus-Resumable": "1.0.0"}
-TUS_OFFER = {"Tus-Version": "1.0.0", "Tus-Extension": "creation,termination,expiration"}
 ACTIVE_CONTENT = (".html", ".svg", ".xml", ".xhtml", ".htm")
 """Files that browsers run: they are shown as strangers'."""
 
@@ -316,48 +314,7 @@ def make_app(service: Service) -> FastAPI:
         seconds = None if threads is None else round(expected(asked, threads), 1)
         return {"seconds": seconds, "room_bytes": keeper.room_bytes(user)}
 
-    # -- uploads ----------------------------------------------------------------------------------------------------------
-
-    def tell(upload: uploads.Upload, status: int) -> Response:
-        more = {"Location": f"{service.prefix}/api/uploads/{upload.id}"} if status == 201 else {}
-        if upload.path is not None:
-            more["Upload-Path"] = "".join(c if c.isascii() else f"%{b:02X}" for c in upload.path for b in c.encode())  # fmt: skip
-        offset = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.length)}
-        return Response(status_code=status, headers={**TUS, **offset, **more})
-
-    @app.options("/api/uploads")
-    def tus() -> Response:
-        return Response(status_code=204, headers={**TUS, **TUS_OFFER})
-
-    @app.get("/api/uploads")
-    def uploaded(user: User) -> list[dict[str, Any]]:
-        return uploads.uploaded(user)
-
-    @app.post("/api/uploads", status_code=201)
-    def begin(
-        user: User,
-        upload_length: Annotated[int, Header(ge=0, lt=1 << 50)],
-        upload_metadata: Annotated[str, Header(max_length=4000)] = "",
-    ) -> Response:
-        keeper.check(user, upload_length)
-        return tell(uploads.create(user, upload_length, uploads.metadata(upload_metadata)), 201)
-
-    @app.head("/api/uploads/{upload_id}")
-    def offset(upload_id: str, user: User) -> Response:
-        return tell(uploads.find(user, upload_id), 200)
-
-    @app.patch("/api/uploads/{upload_id}")
-    async def receive(
-        upload_id: str, user: User, request: Request, upload_offset: Annotated[int, Header(ge=0)]
-    ) -> Response:
-        if request.headers.get("content-type") != "application/offset+octet-stream":
-            raise QueueError("Content-Type must be application/offset+octet-stream", 415)
-        return tell(await uploads.receive(user, upload_id, upload_offset, request.stream()), 204)
-
-    @app.delete("/api/uploads/{upload_id}")
-    def drop(upload_id: str, user: User) -> Response:
-        uploads.remove(user, upload_id)
-        return Response(status_code=204, headers=TUS)
+    app.include_router(upload_routes(door, keeper, service.prefix))
 
     # -- operation --------------------------------------------------------------------------------------------------------
 

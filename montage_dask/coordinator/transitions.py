@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from montage_dask.coordinator.fair import count
 from montage_dask.coordinator.jobs import ENDED, HELD, Event, Job, QueueError, State, Transaction
 
 MOST_CRASHES = 5
@@ -103,7 +103,7 @@ def shares(tx: Transaction, held: Sequence[Job]) -> tuple[Mapping[str, int], dic
     used = dict(tx.note(USED) or {})
     for job in held:
         used[job.user] = used.get(job.user, 0.0) + _running_seconds(tx, job)
-    return count(held), used
+    return Counter(job.user for job in held), used
 
 
 def digest(value: Any) -> str:
