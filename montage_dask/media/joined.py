@@ -14,6 +14,9 @@ HEADS = {
 }
 """How files of formats begin whose demuxers know one beginning only."""
 
+CHUNKED = {"wav": b"RIFF", "aiff": b"FORM"}
+"""Formats of sound that say at their beginning how long the file is."""
+
 EBML = b"\x1a\x45\xdf\xa3"
 NEAR_BYTES = 1 << 16
 """So close behind the last packet, or behind the head of a Matroska file, lies what is looked for."""
@@ -46,6 +49,11 @@ def unread_file(path: str | Path, format_name: str, extradata: bytes, end_bytes:
                     return True
                 at = data.find(EBML, at + 4)
             return False
+        if format_name in CHUNKED:
+            head = CHUNKED[format_name]
+            size = int.from_bytes(data[4:8], "little" if head == b"RIFF" else "big")
+            behind = data[8 + size : 8 + size + 1 + len(head)]  # chunks of odd size may be padded
+            return data[:4] == head and head in behind
         begins = HEADS.get(format_name)
         if begins is None:
             return False
