@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 HEADS = {
@@ -20,6 +21,14 @@ CHUNKED = {"wav": b"RIFF", "aiff": b"FORM"}
 EBML = b"\x1a\x45\xdf\xa3"
 NEAR_BYTES = 1 << 16
 """So close behind the last packet, or behind the head of a Matroska file, lies what is looked for."""
+
+LOST_PACKETS = 12
+"""Where a clock starts again: more packets in a row without a picture are a part in another codec."""
+
+OTHER_CODEC = (
+    "holds a part that its decoder does not know: joined of files in different codecs? "
+    "convert each of them, and join them anew"
+)
 
 REASON = (
     "holds several files joined end to end, of which only the first can be read; "
@@ -60,6 +69,18 @@ def unread_file(path: str | Path, format_name: str, extradata: bytes, end_bytes:
         # A long head comes up by chance nowhere; what a demuxer takes for the last packet may hold it.
         begin, end = (end_bytes, end_bytes + NEAR_BYTES) if len(begins) < 8 else (4, len(data))
         return data.find(begins, begin, end) >= 0
+
+
+def part_is_lost(numbers: list[int], packets: int) -> bool:
+    """Whether a part of a file brings no pictures.
+
+    Args:
+        numbers: of the packets that bring one.
+        packets: how many there are.
+    """
+    ends = [-1, *sorted(numbers), packets]
+    longest = max(b - a - 1 for a, b in pairwise(ends))
+    return longest > max(LOST_PACKETS, packets // 20)
 
 
 def _boxes(data: mmap.mmap) -> Iterator[bytes]:

@@ -181,7 +181,7 @@ def test_opposite_channels_are_heard(tmp_path, codec):
 
 
 @pytest.mark.parametrize(
-    "layout, opposite",
+    ("layout", "opposite"),
     [
         ("quad", "c0=c0|c1=-1*c0|c2=0*c0|c3=0*c0"),
         ("5.1", "c0=c0|c1=-1*c0|c2=0*c0|c3=0*c0|c4=0*c0|c5=0*c0"),

@@ -74,6 +74,13 @@ def test_matroska_of_unequal_coding_is_named(tmp_path):
         probe(path)
 
 
+@pytest.mark.parametrize("first", [H264, MPEG2])
+def test_parts_in_different_codecs_are_named(tmp_path, first):
+    path, _ = joined(tmp_path, "ts", first, MPEG2 if first is H264 else H264)
+    with pytest.raises(MediaError, match=r"different codecs|cannot be decoded"):
+        probe(path)
+
+
 @pytest.mark.parametrize("offset", [0.5, 100, 5000])
 def test_a_clock_that_leaps_or_goes_back(tmp_path, offset):
     for ahead, behind in ((0, offset), (offset, 0)):
