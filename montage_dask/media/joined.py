@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 HEADS = {
@@ -23,10 +22,10 @@ NEAR_BYTES = 1 << 16
 """So close behind the last packet, or behind the head of a Matroska file, lies what is looked for."""
 
 LOST_PACKETS = 12
-"""Where a clock starts again: more packets in a row without a picture are a part in another codec."""
+"""Where a clock starts again, more packets without a picture are a part in another codec."""
 
 OTHER_CODEC = (
-    "holds a part that its decoder does not know: joined of files in different codecs? "
+    "holds a part that its decoder does not know, or is badly damaged: joined of files in different codecs? "
     "convert each of them, and join them anew"
 )
 
@@ -71,16 +70,9 @@ def unread_file(path: str | Path, format_name: str, extradata: bytes, end_bytes:
         return data.find(begins, begin, end) >= 0
 
 
-def part_is_lost(numbers: list[int], packets: int) -> bool:
-    """Whether a part of a file brings no pictures.
-
-    Args:
-        numbers: of the packets that bring one.
-        packets: how many there are.
-    """
-    ends = [-1, *sorted(numbers), packets]
-    longest = max(b - a - 1 for a, b in pairwise(ends))
-    return longest > max(LOST_PACKETS, packets // 20)
+def part_is_lost(pictures: int, packets: int) -> bool:
+    """Whether so many packets bring no pictures that they are a part in another codec; some of it may decode, to rubbish."""
+    return packets - pictures > max(LOST_PACKETS, packets // 10)
 
 
 def _boxes(data: mmap.mmap) -> Iterator[bytes]:

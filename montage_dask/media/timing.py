@@ -172,7 +172,7 @@ def _unordered(
             times.append(int(frame.pts))
     if first is None:
         raise MediaError(told.path, "holds no video frame that can be decoded")
-    if part_is_lost(numbers, packets.total):
+    if leap < inf and part_is_lost(len(numbers), packets.total):
         raise MediaError(told.path, OTHER_CODEC)
     ticks = Fraction(stream.time_base)
     usual = max(1, round(1 / (Fraction(rate) * ticks)))
