@@ -62,7 +62,9 @@ class _Report:
         try:
             with writing(path) as part, self._client.as_current():
                 self._report.filename = str(part)
-                self._client.sync(self._report.__aexit__, None, None, None, code=escape(code))
+                # Names that are not UTF-8 cannot be sent to the scheduler.
+                said = escape(code).encode("utf-8", "backslashreplace").decode("utf-8")
+                self._client.sync(self._report.__aexit__, None, None, None, code=said)
                 text = part.read_text(encoding="utf-8")
                 part.write_text(FETCHED.sub("", text), encoding="utf-8")
         except Exception:

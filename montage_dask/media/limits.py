@@ -36,8 +36,11 @@ def too_large(width: int, height: int) -> str | None:
 
 
 def decoder_limit() -> dict[str, str]:
-    """The option by which a decoder refuses larger pictures itself: a stream may change its size behind the header."""
-    return {"max_pixels": str(picture_limit_pixels())}
+    """Options of every decoder: it refuses larger pictures itself, as a stream may change its size behind the header.
+
+    And it cuts off exactly what a stream says, as the ffmpeg executable does; else the left edge is rounded down.
+    """
+    return {"max_pixels": str(picture_limit_pixels()), "flags": "+unaligned"}
 
 
 def within_length(pieces: F) -> F:

@@ -26,7 +26,7 @@ from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
 from montage_dask.store import Place, objects, place_of
 
-VERSION = 5
+VERSION = 6
 
 SPACES = {
     1: "bt709",

@@ -225,3 +225,15 @@ def test_an_animated_webp_is_called_what_it_is(tmp_path):
     still = film(tmp_path / "s.webp", "-c:v", "libwebp", frames=1)
     with pytest.raises(MediaError, match="is a still image, not a video"):
         probe(still)
+
+
+def test_what_a_codec_crops_on_the_left_is_cropped_as_by_ffmpeg(tmp_path):
+    path = film(tmp_path / "a.mp4", frames=12)
+    cropped = tmp_path / "cropped.mp4"
+    crop = "h264_metadata=crop_left=10:crop_top=6"
+    run_ffmpeg(["-i", str(path), "-c", "copy", "-bsf:v", crop, f"file:{cropped}"], about=path)
+    source, index = probe(cropped)
+    assert (source.width, source.height) == (150, 84)
+    whole = next(decode_frames(*probe(path), 3, 4))[1].to_ndarray(format="rgb24")
+    part = next(decode_frames(source, index, 3, 4))[1].to_ndarray(format="rgb24")
+    assert np.abs(whole[6:, 10:].astype(int) - part).max() < 40
