@@ -232,7 +232,9 @@ class Filling:
         rows = np.flatnonzero(used[c.shot])
         if len(rows):
             start, stop = c.interval(c.positions(need, rows), need, rows)
-            total[rows] += OVERLAP_COST / TICKS_PER_SECOND * (self._shown(stop) - self._shown(start))
+            total[rows] += (
+                OVERLAP_COST / TICKS_PER_SECOND * (self._shown(stop) - self._shown(start))
+            )
         return total
 
     def _shown(self, ticks: Ints) -> Ints:
