@@ -18,11 +18,19 @@ from montage_dask.api.timeline import Timeline
 from montage_dask.api.working import separate
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import UsageError, printable
+from montage_dask.graph.music_file import MUSIC
 from montage_dask.graph.survey import Survey
 from montage_dask.graph.telling import Progress
 from montage_dask.job import JobSpec
 from montage_dask.records import Timeline as TimelineRecord
 from montage_dask.store import Place
+
+NOT_FOR_RENDERING = (
+    "footage", "music", "output", "run-dir", "from-timeline", "include", "exclude", "pin", "first", "last", "focus", "seed",
+    "variants", "duration", "exact", "start", "music-fit", "style", "director", "director-url", "director-model", "director-api",
+    "match", "transition", "beat-effects", "grade", "cluster",
+)  # fmt: skip
+"""Options of a job that have had their effect when there is a timeline."""
 
 
 class Job:
@@ -238,6 +246,30 @@ def load_timeline(
         timeline.music.record,
         job._given,
     )
+
+
+def rendering(
+    timeline: Timeline,
+    output: str | Path,
+    cluster: Any,
+    made_by: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Callable[[Progress | None], Montage]:
+    """What renders a timeline: see `Timeline.render`."""
+    inherited = {k: v for k, v in made_by.items() if k not in NOT_FOR_RENDERING}
+    given = inherited | {k.replace("_", "-"): v for k, v in options.items() if v is not None}
+    names = {k.replace("-", "_"): v for k, v in given.items()}
+    named = Path(output).with_suffix(".otio")
+    job = Job(output=output, from_timeline=named, cluster=cluster, **names)
+    path = job.run_dir / "timeline.otio"
+    saved = timeline._fitted(given.get("fit"))
+
+    def work(progress: Progress | None) -> Montage:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        saved._written(path, path.with_name(MUSIC))
+        return job.but(from_timeline=path).run(progress=progress)
+
+    return work
 
 
 def _own_style(name: str, given: Mapping[str, Any], footage: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from montage_dask.api.music import Music
 from montage_dask.api.result import Montage
 from montage_dask.api.running import Run, finished
 from montage_dask.config import resolve
-from montage_dask.edit import hand
+from montage_dask.edit import gaps, hand
 from montage_dask.edit.choose import filter_shots, parse_selector, resolve_pins
 from montage_dask.edit.pacing import slots_between
 from montage_dask.edit.reframe import parse_focus, reframed
@@ -30,13 +30,6 @@ from montage_dask.report.summary import cuts_of
 
 if TYPE_CHECKING:
     from montage_dask.api.footage import Footage
-
-NOT_FOR_RENDERING = (
-    "footage", "music", "output", "run-dir", "from-timeline", "include", "exclude", "pin", "first", "last", "focus", "seed",
-    "variants", "duration", "exact", "start", "music-fit", "style", "director", "director-url", "director-model", "director-api",
-    "match", "transition", "beat-effects", "grade", "cluster",
-)  # fmt: skip
-"""Options of a job that have had their effect when there is a timeline."""
 
 
 class Timeline(Sequence[Event]):
@@ -95,9 +88,7 @@ class Timeline(Sequence[Event]):
         return load_timeline(Path(path), footage, progress, cluster, options)
 
     @classmethod
-    async def load_async(
-        cls, path: str | Path, footage: Any = (), **options: Any
-    ) -> Timeline:  # fmt: skip
+    async def load_async(cls, path: str | Path, footage: Any = (), **options: Any) -> Timeline:
         """As `load`, without holding up the event loop."""
 
         def work(progress: Progress) -> Timeline:
@@ -193,9 +184,7 @@ class Timeline(Sequence[Event]):
         if event is None:
             spans = [(e.start_frame, e.stop_frame) for e in self.events]
             start = self.record.music_start_seconds
-            slots = slots_between(
-                self.music.record, self.style, spans, fps=self.record.fps, start=start
-            )
+            slots = slots_between(self.music.record, self.style, spans, fps=self.record.fps, start=start)  # fmt: skip
             event = hand.best_place(self.record, shot, self._shots(), slots)
         return self._edited(hand.show(self.record, event, shot, at, f"{what} is pinned"))
 
@@ -208,22 +197,72 @@ class Timeline(Sequence[Event]):
         Raises:
             UsageError: nothing else is left to show.
         """
-        selectors = [parse_selector(w) for w in what]
-        sources = self.material.sources
-        gone = set(self.material.shots)
-        gone -= set(filter_shots(self.material.shots, sources, (), selectors))
-        if not gone:
+        selectors, sources = [parse_selector(w) for w in what], self.material.sources
+        left = filter_shots(self.material.shots, sources, (), selectors)
+        if len(left) == len(self.material.shots):
             resolve_pins(self.material.shots, sources, selectors)  # says what there is
-        keys = {(s.source, s.index) for s in gone}
-        left = tuple(s for s in self.material.shots if s not in gone)
-        numbers = [k for k, e in enumerate(self.events) if (e.source, e.shot) in keys]
+        return self._left_with(left)
+
+    def _left_with(self, left: tuple[Shot, ...]) -> Timeline:
+        """There is less to choose from: events that show what is gone show the best of the rest."""
         edited = self.record
-        if numbers:
-            usable = choose_usable(left, self._options.get("allow", ()))
-            edited = hand.refill(
-                edited, numbers, usable.shots, self._shots(), sources, self.music.record, self.style
-            )
+        had, has = ({(s.source, s.index) for s in t} for t in (self.material.shots, left))
+        if numbers := [k for k, e in enumerate(self.events) if (e.source, e.shot) in had - has]:
+            edited = gaps.refill(
+                edited, numbers, self._usable(left), self._shots(), self.material.sources,
+                self.music.record, self.style,
+            )  # fmt: skip
         return self._edited(edited, replace(self.material, shots=left))
+
+    def _usable(self, shots: Sequence[Shot]) -> tuple[Shot, ...]:
+        return choose_usable(shots, self._options.get("allow", ())).shots
+
+    def veto(self, event: int) -> Timeline:
+        """Never show the shot of this event: what shows it shows the best other parts instead; all else stays.
+
+        Raises:
+            UsageError: there is no such event, or nothing else is left to show.
+        """
+        gone = (hand.event_of(self.record, event).source, self[event].shot)
+        return self._left_with(tuple(s for s in self.material.shots if (s.source, s.index) != gone))  # fmt: skip
+
+    def alternatives(self, event: int, most: int = 6) -> tuple[Event, ...]:
+        """What an event could show instead, the best first, each with its reason; of each shot one.
+
+        Raises:
+            UsageError: there is no such event.
+        """
+        return gaps.alternatives(
+            self.record, event, self._usable(self.material.shots), self._shots(), self.material.sources,
+            self.music.record, self.style, most,
+        )  # fmt: skip
+
+    def choose(self, event: int, alternative: int = 0) -> Timeline:
+        """One of its `alternatives` in place of what an event shows.
+
+        Raises:
+            UsageError: there is no such event, or there are not so many.
+        """
+        found = self.alternatives(event, alternative + 1)
+        if not 0 <= alternative < len(found):
+            raise UsageError(f"event {event}: nothing else is left to show")
+        return self._edited(hand.put(self.record, event, found[alternative]))
+
+    def slide(self, event: int, frames: int) -> Timeline:
+        """What one event shows begins so many output frames later in its shot; below 0: earlier.
+
+        Raises:
+            UsageError: there is no such event, or its shot has no more room.
+        """
+        return self._edited(hand.slide(self.record, event, frames, self._shots(), self.material.sources))  # fmt: skip
+
+    def hold(self, event: int) -> Timeline:
+        """One event is as it is wanted: later edits leave it alone.
+
+        Raises:
+            UsageError: there is no such event.
+        """
+        return self._edited(hand.hold(self.record, event))
 
     def move(self, event: int, to: int) -> Timeline:
         """What one event shows comes at another place; what lies between moves up by one.
@@ -239,9 +278,7 @@ class Timeline(Sequence[Event]):
         Raises:
             UsageError: as `move`.
         """
-        return self._edited(
-            hand.swap(self.record, first, second, self._shots(), self.material.sources)
-        )
+        return self._edited(hand.swap(self.record, first, second, self._shots(), self.material.sources))  # fmt: skip
 
     def graded(self, grade: str) -> Timeline:
         """The same cuts in other colours.
@@ -267,18 +304,17 @@ class Timeline(Sequence[Event]):
         return self._style
 
     def _edited(self, record: records.Timeline, material: Material | None = None) -> Timeline:
-        material = material or self.material
-        framed = self._framed(record, material, self._options.get("fit"))
-        return Timeline(framed, material, self.music.record, self._options, self._style)
+        made = Timeline(record, material or self.material, self.music.record, self._options, self._style)  # fmt: skip
+        return made._fitted(self._options.get("fit"))
 
-    def _framed(
-        self, record: records.Timeline, material: Material, fit: str | None
-    ) -> records.Timeline:
-        """A montage with the windows that crop its pictures where they belong now."""
+    def _fitted(self, fit: str | None) -> Timeline:
+        """With the windows that crop its pictures where they belong now."""
         chosen = resolve({} if fit is None else {"fit": fit})["fit"].value
         given = self._options.get("focus", ())
         by_hand = [parse_focus(f) for f in ([given] if isinstance(given, str) else given)]
-        return reframed(record, material.shots, material.sources, fit=chosen, by_hand=by_hand)
+        shots, sources = self.material.shots, self.material.sources
+        framed = reframed(self.record, shots, sources, fit=chosen, by_hand=by_hand)
+        return Timeline(framed, self.material, self.music.record, self._options, self._style)
 
     def _shots(self) -> dict[tuple[str, int], Shot]:
         return {(s.source, s.index): s for s in self.material.shots}
@@ -344,31 +380,12 @@ class Timeline(Sequence[Event]):
         **options: Any,
     ) -> Run[Montage]:
         """As `render`, in the background."""
-        work = self._rendering(output, cluster, options)
-        return Run(work, Path(output).name, progress)
+        return Run(self._rendering(output, cluster, options), Path(output).name, progress)
 
     def _rendering(self, output: str | Path, cluster: Any, options: Mapping[str, Any]) -> Any:
-        from montage_dask.api.job import Job
+        from montage_dask.api.job import rendering
 
-        inherited = {k: v for k, v in self._options.items() if k not in NOT_FOR_RENDERING}
-        given = {k.replace("_", "-"): v for k, v in options.items() if v is not None}
-        job = Job(
-            output=output,
-            from_timeline=Path(output).with_suffix(".otio"),
-            cluster=cluster,
-            **{k.replace("-", "_"): v for k, v in {**inherited, **given}.items()},
-        )
-        path = job.run_dir / "timeline.otio"
-
-        framed = self._framed(self.record, self.material, given.get("fit", inherited.get("fit")))
-        saved = Timeline(framed, self.material, self.music.record, self._options, self._style)
-
-        def work(progress: Progress | None) -> Montage:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            saved._written(path, path.with_name(MUSIC))
-            return job.but(from_timeline=path).run(progress=progress)
-
-        return work
+        return rendering(self, output, cluster, self._options, options)
 
     # -- how it looks ----------------------------------------------------------------------------------------------------
 
@@ -380,5 +397,4 @@ class Timeline(Sequence[Event]):
     def _repr_html_(self) -> str:
         from montage_dask.notebook.timeline import timeline_html
 
-        allow = self._options.get("allow", ())
-        return timeline_html(self.record, self.material, self.music, allow)
+        return timeline_html(self.record, self.material, self.music, self._options.get("allow", ()))

@@ -2,25 +2,25 @@
 
 import json
 import os
+import pathlib
 import secrets
-import stat
+import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from anyio import sleep, to_thread
-from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi import Depends, FastAPI, Header, Path, Request, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from starlette.responses import FileResponse, JSONResponse, StreamingResponse
 
 from montage_dask import __version__
-from montage_dask.coordinator import uploads
 from montage_dask.coordinator.accounts import SESSION_SECONDS, Account, Accounts
 from montage_dask.coordinator.child import LOG, RUN_DIR
+from montage_dask.coordinator.edits import CuttingRoom, Edits, edited_job, picture, told
 from montage_dask.coordinator.guarding import COOKIE, Door, Gate
 from montage_dask.coordinator.jobs import (
     ENDED,
@@ -34,23 +34,25 @@ from montage_dask.coordinator.jobs import (
 from montage_dask.coordinator.keep import Keeper
 from montage_dask.coordinator.queue import Queue
 from montage_dask.coordinator.requests import (
+    Estimate,
     JobRequest,
+    expected,
+    inside,
     job_content,
     options_model,
-    parts_of,
+    preview_of,
     title_of,
 )
 from montage_dask.coordinator.runner import Runner
+from montage_dask.coordinator.sending import upload_routes
 from montage_dask.edit.styles import load_style, style_names
 from montage_dask.errors import MontageError, StoreError, UsageError
 from montage_dask.report.otioz import write_otioz
 
-PAGE = Path(__file__).parent / "page"
+PAGE = pathlib.Path(__file__).parent / "page"
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 15.0
 """A stream of events says at least this often that it is there."""
-TUS = {"Tus-Resumable": "1.0.0"}
-TUS_OFFER = {"Tus-Version": "1.0.0", "Tus-Extension": "creation,termination,expiration"}
 ACTIVE_CONTENT = (".html", ".svg", ".xml", ".xhtml", ".htm")
 """Files that browsers run: they are shown as strangers'."""
 
@@ -70,8 +72,8 @@ class Service:
 def shown(job: Job) -> dict[str, Any]:
     """A job as its user sees it."""
     fields = (
-        "id", "title", "state", "pausing", "parent", "submitted_at", "begun_at", "ended_at", "used_seconds", "reason", "progress",
-        "request", "event",
+        "id", "title", "state", "pausing", "submitted_at", "begun_at", "ended_at", "used_seconds", "reason", "progress",
+        "request", "event", "parent", "after",
     )  # fmt: skip
     band = next(name for name, n in PRIORITIES.items() if n == job.priority)
     return {**{name: getattr(job, name) for name in fields}, "priority": band}
@@ -97,6 +99,7 @@ def make_app(service: Service) -> FastAPI:
         title="montage-dask coordinator", version=__version__, docs_url=None, redoc_url=None, root_path=service.prefix,
     )  # fmt: skip
     app.add_middleware(Gate)
+    room = CuttingRoom()
     User = Annotated[Account, Depends(door)]
 
     @app.exception_handler(QueueError)
@@ -157,9 +160,17 @@ def make_app(service: Service) -> FastAPI:
         """Add a job. Once this is answered, it survives whatever dies."""
         content = job_content(asked, user)
         keeper.check(user)
+        first = None
+        how: Any = {"title": title_of(asked), "priority": PRIORITIES[asked.priority]}
+        if asked.preview:
+            key = idempotency_key and f"{idempotency_key} preview"
+            first, _ = queue.submit(
+                secrets.token_hex(8), user.name, preview_of(content), key=key, parent=asked.parent, **how
+            )  # fmt: skip
+            how["after"] = first.id
         job, new = queue.submit(
-            secrets.token_hex(8), user.name, content, title=title_of(asked), key=idempotency_key,
-            priority=PRIORITIES[asked.priority], parent=asked.parent,
+            secrets.token_hex(8), user.name, content, key=idempotency_key,
+            parent=first.id if first else asked.parent, **how,
         )  # fmt: skip
         response.headers["Location"] = f"{service.prefix}/api/jobs/{job.id}"
         return {**shown(job), "new": new}
@@ -186,6 +197,53 @@ def make_app(service: Service) -> FastAPI:
             except MontageError as error:
                 raise QueueError(str(error)) from error
         return {"path": f"{path}z"}
+
+    # -- its timeline -----------------------------------------------------------------------------------------------------
+
+    @app.post("/api/jobs/{job_id}/timeline")
+    def timeline(job_id: str, edits: Edits, user: User) -> dict[str, Any]:
+        """The timeline of a job after some edits, and what an event could show instead; nothing is changed by it."""
+        job = queue.find(job_id, user.name)
+        made, edited = room.timeline(job, user), room.timeline(job, user, edits.ops)
+        return told(edited, made, edits.event)
+
+    @app.post("/api/jobs/{job_id}/edit", status_code=202)
+    def edit(
+        job_id: str,
+        edits: Edits,
+        user: User,
+        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    ) -> dict[str, Any]:
+        """Render an edited timeline: a job of its own, of which only what changed is made."""
+        job = queue.find(job_id, user.name)
+        made, edited = room.timeline(job, user), room.timeline(job, user, edits.ops)
+        if edited == made:
+            raise UsageError("nothing was changed")
+        keeper.check(user)
+        key = idempotency_key or secrets.token_hex(8)
+        child_id, content = edited_job(job, user, edited, made, key, edits.ops)
+        try:
+            child, new = queue.submit(
+                child_id, user.name, content, title=job.title, key=idempotency_key,
+                priority=job.priority, parent=job.id,
+            )  # fmt: skip
+        except QueueError:
+            shutil.rmtree(user.job_folder(child_id), ignore_errors=True)
+            raise
+        return {**shown(child), "new": new}
+
+    @app.get("/api/jobs/{job_id}/pictures/{source}/{frame}")
+    def seen(
+        job_id: str,
+        source: Annotated[int, Path(ge=0)],
+        frame: Annotated[int, Path(ge=0)],
+        user: User,
+    ) -> Response:
+        """A small picture of a frame of the footage, as a timeline names it."""
+        data = picture(room.timeline(queue.find(job_id, user.name), user), source, frame)
+        return Response(
+            data, media_type="image/jpeg", headers={"cache-control": "private, max-age=86400"}
+        )
 
     @app.post("/api/jobs/{job_id}/{verb}")
     def act(
@@ -248,48 +306,15 @@ def make_app(service: Service) -> FastAPI:
         """The schema of what `options` of a job may hold."""
         return options_model().model_json_schema(by_alias=True)
 
-    # -- uploads ----------------------------------------------------------------------------------------------------------
+    @app.post("/api/estimate")
+    def estimate(asked: Estimate, user: User) -> dict[str, Any]:
+        """What a montage would take, by what a browser knows of its files: seconds (null: nobody knows how many share a cluster),
+        and how many bytes may still be sent."""
+        threads = None if "://" in service.runner.cluster else os.cpu_count() or 1
+        seconds = None if threads is None else round(expected(asked, threads), 1)
+        return {"seconds": seconds, "room_bytes": keeper.room_bytes(user)}
 
-    def told(upload: uploads.Upload, status: int) -> Response:
-        more = {"Location": f"{service.prefix}/api/uploads/{upload.id}"} if status == 201 else {}
-        if upload.path is not None:
-            more["Upload-Path"] = "".join(c if c.isascii() else f"%{b:02X}" for c in upload.path for b in c.encode())  # fmt: skip
-        offset = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.length)}
-        return Response(status_code=status, headers={**TUS, **offset, **more})
-
-    @app.options("/api/uploads")
-    def tus() -> Response:
-        return Response(status_code=204, headers={**TUS, **TUS_OFFER})
-
-    @app.get("/api/uploads")
-    def uploaded(user: User) -> list[dict[str, Any]]:
-        return uploads.uploaded(user)
-
-    @app.post("/api/uploads", status_code=201)
-    def begin(
-        user: User,
-        upload_length: Annotated[int, Header(ge=0, lt=1 << 50)],
-        upload_metadata: Annotated[str, Header(max_length=4000)] = "",
-    ) -> Response:
-        keeper.check(user, upload_length)
-        return told(uploads.create(user, upload_length, uploads.metadata(upload_metadata)), 201)
-
-    @app.head("/api/uploads/{upload_id}")
-    def offset(upload_id: str, user: User) -> Response:
-        return told(uploads.find(user, upload_id), 200)
-
-    @app.patch("/api/uploads/{upload_id}")
-    async def receive(
-        upload_id: str, user: User, request: Request, upload_offset: Annotated[int, Header(ge=0)]
-    ) -> Response:
-        if request.headers.get("content-type") != "application/offset+octet-stream":
-            raise QueueError("Content-Type must be application/offset+octet-stream", 415)
-        return told(await uploads.receive(user, upload_id, upload_offset, request.stream()), 204)
-
-    @app.delete("/api/uploads/{upload_id}")
-    def drop(upload_id: str, user: User) -> Response:
-        uploads.remove(user, upload_id)
-        return Response(status_code=204, headers=TUS)
+    app.include_router(upload_routes(door, keeper, service.prefix))
 
     # -- operation --------------------------------------------------------------------------------------------------------
 
@@ -347,25 +372,6 @@ async def _stream(queue: Queue, job_id: str, last: int) -> AsyncIterator[str]:
             quiet_since = time.monotonic()
             yield ": still here\n\n"
         await sleep(LOOK_SECONDS)
-
-
-def inside(folder: Path, path: str) -> Path:
-    """A regular file below a folder, reached through no link.
-
-    Raises:
-        QueueError: 404.
-    """
-    try:
-        found = folder
-        for part in parts_of(path):
-            found = found / part
-            if stat.S_ISLNK(os.lstat(found).st_mode):
-                raise UsageError("a link")
-        if stat.S_ISREG(os.lstat(found).st_mode):
-            return found
-    except (OSError, UsageError, ValueError):
-        pass
-    raise QueueError("there is no such file", 404)
 
 
 def _metrics(service: Service) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from montage_dask.coordinator.jobs import Job
@@ -45,8 +44,3 @@ def level_seconds(used_seconds: Mapping[str, float], present: Collection[str]) -
     if present:
         return min(used_seconds.get(user, 0.0) for user in present)
     return max(used_seconds.values(), default=0.0)
-
-
-def count(jobs: Iterable[Job]) -> Counter[str]:
-    """How many jobs each user has."""
-    return Counter(job.user for job in jobs)

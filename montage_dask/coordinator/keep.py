@@ -73,6 +73,14 @@ class Keeper:
                 )
             self._counted[account.name] = (self._counted[account.name][0], used + more_bytes)
 
+    def room_bytes(self, account: Account) -> int:
+        """What a user may still send: of the quota, and of the disk."""
+        account.root.mkdir(parents=True, exist_ok=True)
+        room = shutil.disk_usage(account.root).free - uploads.KEPT_FREE_BYTES
+        if self.quota_bytes is not None:
+            room = min(room, self.quota_bytes - self._used_bytes(account))
+        return max(0, room)
+
     def _used_bytes(self, account: Account) -> int:
         at, used = self._counted.get(account.name, (-COUNTED_SECONDS, 0))
         if time.monotonic() - at >= COUNTED_SECONDS:

@@ -25,6 +25,7 @@ from montage_dask.coordinator.transitions import (
     digest,
     found,
     given_back,
+    may_begin,
     owned,
     put,
     shares,
@@ -62,6 +63,7 @@ class Queue:
         key: str | None = None,
         priority: int = 0,
         parent: str | None = None,
+        after: str | None = None,
     ) -> tuple[Job, bool]:
         """Add a job; it is durable when this returns.
 
@@ -71,7 +73,7 @@ class Queue:
         Raises:
             QueueError: another request came under that key, the user has too many jobs waiting, or there is no such parent.
         """
-        body = digest([request, priority, parent])
+        body = digest([request, priority, parent, after])
         name = None if key is None else f"key/{user}/{digest(key)}"
 
         def change(tx: Transaction) -> tuple[Job, bool]:
@@ -102,7 +104,8 @@ class Queue:
             tx.write(NUMBER, number)
             job = Job(
                 job_id, user, request, number, title,
-                priority=priority, parent=parent, key=key, submitted_at=tx.now,
+                priority=priority, parent=parent, after=after, key=key, submitted_at=tx.now,
+                reason="its quick version comes first" if after else "",
             )  # fmt: skip
             if name is not None:
                 tx.write(name, {"job": job_id, "body": body})
@@ -195,11 +198,11 @@ class Queue:
 
     def events(self, job_id: str, after: int = 0, most: int = 1000) -> Sequence[Event]:
         """What happened to a job since its event number `after`."""
-        return self.store.events(job_id, after, most)
+        return self.store.transact(lambda tx: tx.events(job_id, after, most))
 
     def of_user(self, user: str, before: int | None = None, most: int = 100) -> list[Job]:
         """Jobs of a user, the youngest first."""
-        return self.store.of_user(user, before, most)
+        return self.store.transact(lambda tx: tx.of_user(user, before, most))
 
     def in_states(self, states: Sequence[State]) -> list[Job]:
         """Everybody's jobs in these states."""
@@ -241,7 +244,7 @@ class Queue:
                 return None
             held = tx.jobs(HELD)
             running, used = shares(tx, held)
-            ready = [j for j in tx.jobs(["waiting"]) if j.not_before <= tx.now]
+            ready = [j for j in tx.jobs(["waiting"]) if may_begin(tx, j)]
             begun = tx.note(BEGUN) or {}
             job = pick(ready, running, used, begun)
             if job is None:

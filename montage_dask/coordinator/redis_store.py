@@ -10,18 +10,10 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from montage_dask.coordinator.jobs import (
-    STATES,
-    Event,
-    Job,
-    QueueUnavailable,
-    State,
-    T,
-    Transaction,
-)
+from montage_dask.coordinator.jobs import LAST, QueueUnavailable, T, Transaction
 from montage_dask.errors import StoreError, UsageError
 from montage_dask.store.places import scrubbed
 
@@ -32,6 +24,8 @@ log = logging.getLogger(__name__)
 
 PREFIX = "{montage-dask}:"
 """Of all our keys; the braces keep them on one node of a Redis cluster."""
+ROWS, NAMES = PREFIX + "rows", PREFIX + "names"
+"""Values by name, and the names in order."""
 TRIES = 100
 """Of one change, while others change the queue at the same moment."""
 ANSWER_SECONDS = 5.0
@@ -98,10 +92,10 @@ class RedisStore:
             for attempt in range(TRIES):
                 with self._client.pipeline() as pipe:
                     pipe.watch(PREFIX + "version")
-                    tx = _Transaction(pipe, self._now(pipe))
-                    result = change(tx)
+                    rows = _Rows(pipe, self._now(pipe))
+                    result = change(Transaction(rows))
                     try:
-                        tx.commit()
+                        rows.commit()
                     except self._stale as error:
                         if "occurred while" in str(
                             error
@@ -120,93 +114,47 @@ class RedisStore:
         seconds, micros = pipe.time()
         return float(seconds) + float(micros) / 1e6
 
-    def of_user(self, user: str, before: int | None, most: int) -> list[Job]:
-        """See `jobs.Store`."""
-        top = "+inf" if before is None else f"({before}"
-        try:
-            ids: Any = self._client.zrange(
-                f"{PREFIX}user:{user}", top, "-inf", desc=True, byscore=True, offset=0, num=most
-            )
-            found = self._client.hmget(PREFIX + "jobs", ids) if ids else []
-        except self._errors as error:
-            raise QueueUnavailable(f"the queue at {self._name} does not answer: {error}") from error
-        return [Job.load(json.loads(text)) for text in found if text is not None]
-
-    def events(self, job_id: str, after: int, most: int) -> Sequence[Event]:
-        """See `jobs.Store`."""
-        try:
-            found: Any = self._client.zrange(
-                f"{PREFIX}events:{job_id}", f"({after}", "+inf", byscore=True, offset=0, num=most
-            )
-        except self._errors as error:
-            raise QueueUnavailable(f"the queue at {self._name} does not answer: {error}") from error
-        return [Event(*json.loads(text)) for text in found]
-
     def close(self) -> None:
         """See `jobs.Store`."""
         self._client.close()
 
 
-class _Transaction:
-    """See `jobs.Transaction`. Reads at once; writes are kept, and sent together."""
+class _Rows:
+    """See `jobs.Rows`. Reads at once; writes are kept, and sent together."""
 
     def __init__(self, pipe: Pipeline, now: float) -> None:
         self._pipe, self.now = pipe, now
-        self._writes: list[tuple[Any, ...]] = []
-        self._notes: dict[str, Any] = {}
+        self._writes: dict[str, Any] = {}
 
     def commit(self) -> None:
-        if not self._writes and not self._notes:
+        if not self._writes:
             return
         self._pipe.multi()
         self._pipe.incr(PREFIX + "version")
-        for command in self._writes:
-            self._pipe.execute_command(*command)
-        for name, value in self._notes.items():
+        for name, value in self._writes.items():
             if value is None:
-                self._pipe.hdel(PREFIX + "notes", name)
+                self._pipe.hdel(ROWS, name)
+                self._pipe.zrem(NAMES, name)
             else:
-                self._pipe.hset(PREFIX + "notes", name, json.dumps(value))
+                self._pipe.hset(ROWS, name, json.dumps(value))
+                self._pipe.zadd(NAMES, {name: 0})
         self._pipe.execute()
 
-    def job(self, job_id: str) -> Job | None:
-        text = self._pipe.hget(PREFIX + "jobs", job_id)
-        return None if text is None else Job.load(json.loads(text))
+    def values(self, names: Sequence[str]) -> list[Any]:
+        found: Any = self._pipe.hmget(ROWS, names) if names else []
+        stored = (None if text is None else json.loads(text) for text in found)
+        return [self._writes.get(n, value) for n, value in zip(names, stored, strict=True)]
 
-    def jobs(self, states: Collection[State]) -> list[Job]:
-        ids: Any = [i for s in states for i in self._pipe.zrange(f"{PREFIX}state:{s}", 0, -1)]
-        found = self._pipe.hmget(PREFIX + "jobs", ids) if ids else []
-        jobs = [Job.load(json.loads(text)) for text in found if text is not None]
-        return sorted(jobs, key=lambda j: j.number)
-
-    def put(self, job: Job) -> None:
-        self._leave(job, *(s for s in STATES if s != job.state))
-        self._writes += [
-            ("HSET", PREFIX + "jobs", job.id, json.dumps(job.dump())),
-            ("ZADD", f"{PREFIX}state:{job.state}", job.number, job.id),
-            ("ZADD", f"{PREFIX}user:{job.user}", job.number, job.id),
-        ]
-
-    def _leave(self, job: Job, *states: State) -> None:
-        self._writes += [("ZREM", f"{PREFIX}state:{state}", job.id) for state in states]
-
-    def remove(self, job: Job) -> None:
-        self._leave(job, *STATES)
-        self._writes += [
-            ("HDEL", PREFIX + "jobs", job.id),
-            ("ZREM", f"{PREFIX}user:{job.user}", job.id),
-            ("DEL", f"{PREFIX}events:{job.id}"),
-        ]
-
-    def tell(self, job_id: str, event: Event) -> None:
-        text = json.dumps([event.number, event.at, event.kind, event.data])
-        self._writes.append(("ZADD", f"{PREFIX}events:{job_id}", event.number, text))
-
-    def note(self, name: str) -> Any:
-        if name in self._notes:
-            return self._notes[name]
-        text = self._pipe.hget(PREFIX + "notes", name)
-        return None if text is None else json.loads(text)
+    def scan(
+        self, prefix: str, low: str = "", high: str = LAST, most: int = -1, *, down: bool = False
+    ) -> list[tuple[str, Any]]:
+        ends = (f"({prefix}{low}", f"({prefix}{high}")
+        first, last = reversed(ends) if down else ends
+        names: Any = self._pipe.zrange(
+            NAMES, first, last, desc=down, bylex=True, offset=0, num=most
+        )
+        found: Any = self._pipe.hmget(ROWS, names) if names else []
+        return [(n, json.loads(v)) for n, v in zip(names, found, strict=True) if v is not None]
 
     def write(self, name: str, value: Any) -> None:
-        self._notes[name] = value
+        self._writes[name] = value

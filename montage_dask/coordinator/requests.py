@@ -4,6 +4,7 @@ it runs."""
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePath
@@ -11,9 +12,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from montage_dask.config import KINDS, checked, descriptions
+from montage_dask.config import KINDS, checked, descriptions, resolve
 from montage_dask.coordinator.accounts import Account
+from montage_dask.coordinator.jobs import QueueError
 from montage_dask.errors import UsageError, printable
+from montage_dask.graph.costs import expected_seconds
 from montage_dask.job import FILE_SUFFIXES, PATH_SETTINGS, SELECTORS
 from montage_dask.store import is_url, place_of
 from montage_dask.store.places import lies_in, scrubbed
@@ -49,6 +52,53 @@ class JobRequest(_Strict):
     title: str = Field("", max_length=200)
     priority: Literal["low", "normal", "high"] = "normal"
     parent: str | None = Field(None, max_length=64)
+    preview: bool = False
+    """A quick version of few pixels comes first, as a job of its own."""
+
+
+class Clip(_Strict):
+    """What a browser knows of a file that is not sent yet."""
+
+    seconds: float = Field(ge=0, le=1e6)
+    width: int = Field(ge=0, le=100_000)
+    height: int = Field(ge=0, le=100_000)
+
+
+class Estimate(_Strict):
+    """A montage that somebody thinks of."""
+
+    clips: list[Clip] = Field(max_length=MOST_FOOTAGE)
+    music_seconds: float = Field(0, ge=0, le=1e6)
+    options: dict[str, Any] = {}
+
+
+OF_RENDERING = ("size", "fps", "codec", "quality", "duration")
+"""Settings that say how long rendering takes."""
+PREVIEW_PIXELS = 360
+"""The shorter side of a quick version."""
+
+
+def expected(asked: Estimate, threads: int) -> float:
+    """Seconds that a montage takes; a guess.
+
+    Raises:
+        UsageError: a setting is wrong.
+    """
+    wish = resolve({k: v for k, v in asked.options.items() if k in OF_RENDERING})
+    size, fps, codec, quality, duration = (wish[k].value for k in OF_RENDERING)
+    width, height = map(int, size.split("x"))
+    clips = [(c.seconds, c.width * c.height) for c in asked.clips]
+    length = min(float(duration or asked.music_seconds), asked.music_seconds or float("inf"))
+    return expected_seconds(clips, length, width * height, fps, codec, quality, threads)
+
+
+def preview_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The request of the quick version: the same cuts, few pixels."""
+    named = {k: v for k, v in content.items() if k == "size"}
+    width, height = map(int, resolve(named)["size"].value.split("x"))
+    scale = min(1.0, PREVIEW_PIXELS / min(width, height))
+    size = "x".join(str(max(2, round(side * scale / 2) * 2)) for side in (width, height))
+    return {**content, "size": size, "quality": "preview", "upscale": "off"}
 
 
 def job_content(asked: JobRequest, account: Account) -> dict[str, Any]:
@@ -124,3 +174,22 @@ def parts_of(path: str) -> Sequence[str]:
     if any(p in ("", ".", "..") or p.startswith(".") or "\0" in p or "\\" in p for p in parts):
         raise UsageError(f"{printable(path)}: no such file")
     return parts
+
+
+def inside(folder: Path, path: str) -> Path:
+    """A regular file below a folder, reached through no link.
+
+    Raises:
+        QueueError: 404.
+    """
+    try:
+        found = folder
+        for part in parts_of(path):
+            found = found / part
+            if stat.S_ISLNK(os.lstat(found).st_mode):
+                raise UsageError("a link")
+        if stat.S_ISREG(os.lstat(found).st_mode):
+            return found
+    except (OSError, UsageError, ValueError):
+        pass
+    raise QueueError("there is no such file", 404)

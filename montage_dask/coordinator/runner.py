@@ -168,7 +168,7 @@ class Runner:
         if outcome.state is not None:
             self._queue.end(job.id, self.owner, job.fence, outcome.state, outcome.reason)
         else:
-            wait = min(LONGEST_WAIT_SECONDS, 5.0 * 2 ** min(job.tries, 10)) if outcome.later else 0
+            wait = _wait_seconds(job) if outcome.later else 0.0
             self._queue.release(
                 job.id, self.owner, job.fence, outcome.reason,
                 after_seconds=wait, crashed=outcome.crashed,
@@ -198,16 +198,13 @@ class Runner:
             return True
         try:
             self._work[job.id] = _Work(Child(job, account, self._options), now)
-        except BlockingIOError:
-            self._queue.release(
-                job.id, self.owner, job.fence, "its former process still works in its folder",
-                after_seconds=5.0,
-            )  # fmt: skip
         except OSError as error:
-            self._queue.release(
-                job.id, self.owner, job.fence, f"its process cannot be begun: {error}",
-                after_seconds=min(LONGEST_WAIT_SECONDS, 5.0 * 2 ** min(job.tries, 10)),
-            )  # fmt: skip
+            busy = isinstance(error, BlockingIOError)
+            said = f"its process cannot be begun: {error}"
+            if busy:
+                said = "its former process still works in its folder"
+            wait = 5.0 if busy else _wait_seconds(job)
+            self._queue.release(job.id, self.owner, job.fence, said, after_seconds=wait)
         return True
 
     def _wind_up(self) -> None:
@@ -233,3 +230,8 @@ class Runner:
             self._finish(work, outcome)
         except QueueUnavailable as error:
             log.warning("job %s: %s", work.job.id, error)
+
+
+def _wait_seconds(job: Job) -> float:
+    """Until a job is tried again that could not begin: longer each time."""
+    return float(min(LONGEST_WAIT_SECONDS, 5.0 * 2 ** min(job.tries, 10)))

@@ -6,34 +6,22 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from montage_dask.coordinator.jobs import (
-    Event,
-    Job,
-    QueueUnavailable,
-    State,
-    T,
-    Transaction,
-)
+from montage_dask.coordinator.jobs import LAST, QueueUnavailable, T, Transaction
 from montage_dask.errors import StoreError, UsageError, printable
 from montage_dask.store.locks import NO_LOCKS, Lock
 
 NAME = "queue.sqlite"
 LOCK = "coordinator.lock"
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, number INTEGER NOT NULL, user TEXT NOT NULL, state TEXT NOT NULL,
-    content TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS jobs_of_state ON jobs (state, number);
-CREATE INDEX IF NOT EXISTS jobs_of_user ON jobs (user, number);
-CREATE TABLE IF NOT EXISTS events (job TEXT, number INTEGER, at REAL, kind TEXT, data TEXT, PRIMARY KEY (job, number));
-CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
-VERSION = 1
-"""Of the tables; a file of a later one is refused."""
+TABLE = "CREATE TABLE IF NOT EXISTS rows (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+VERSION = 2
+"""Of the table; a file of another one is refused."""
+MOST_NAMES = 900
+"""In one query."""
 
 
 class SqliteStore:
@@ -44,7 +32,7 @@ class SqliteStore:
         clock: seconds since 1970.
 
     Raises:
-        UsageError: another coordinator has the folder, or it is of a later version.
+        UsageError: another coordinator has the folder, or it is of another version.
         StoreError: it cannot be written.
     """
 
@@ -76,12 +64,12 @@ class SqliteStore:
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         found = run("PRAGMA user_version").fetchone()[0]
-        if found > VERSION:
+        if found not in (0, VERSION):
             self._lock.close()
             raise UsageError(
-                f"the queue in {name} was written by a later version of this program: install that one, or name another --folder"
+                f"the queue in {name} was written by another version of this program: install that one, or name another --folder"
             )
-        self._connection.executescript(TABLES)
+        self._connection.execute(TABLE)
         run(f"PRAGMA user_version = {VERSION}")
 
     def transact(self, change: Callable[[Transaction], T]) -> T:
@@ -90,7 +78,7 @@ class SqliteStore:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
-                    result = change(_Transaction(self._connection, self._clock()))
+                    result = change(Transaction(_Rows(self._connection, self._clock())))
                     self._connection.execute("COMMIT")
                 except BaseException:
                     if self._connection.in_transaction:
@@ -100,29 +88,6 @@ class SqliteStore:
                 raise QueueUnavailable(f"the queue cannot be written: {error}") from error
         return result
 
-    def _read(self, query: str, *values: Any) -> list[Any]:
-        with self._mutex:
-            try:
-                return self._connection.execute(query, values).fetchall()
-            except sqlite3.Error as error:
-                raise QueueUnavailable(f"the queue cannot be read: {error}") from error
-
-    def of_user(self, user: str, before: int | None, most: int) -> list[Job]:
-        """See `jobs.Store`."""
-        found = self._read(
-            "SELECT content FROM jobs WHERE user = ? AND number < ? ORDER BY number DESC LIMIT ?",
-            user, 1 << 62 if before is None else before, most,
-        )  # fmt: skip
-        return [Job.load(json.loads(row[0])) for row in found]
-
-    def events(self, job_id: str, after: int, most: int) -> Sequence[Event]:
-        """See `jobs.Store`."""
-        found = self._read(
-            "SELECT number, at, kind, data FROM events WHERE job = ? AND number > ? ORDER BY number LIMIT ?",
-            job_id, after, most,
-        )  # fmt: skip
-        return [Event(n, at, kind, json.loads(data)) for n, at, kind, data in found]
-
     def close(self) -> None:
         """See `jobs.Store`."""
         with self._mutex:
@@ -130,44 +95,32 @@ class SqliteStore:
             self._lock.close()
 
 
-class _Transaction:
-    """See `jobs.Transaction`."""
+class _Rows:
+    """See `jobs.Rows`."""
 
     def __init__(self, connection: sqlite3.Connection, now: float) -> None:
         self._run = connection.execute
         self.now = now
 
-    def job(self, job_id: str) -> Job | None:
-        row = self._run("SELECT content FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return None if row is None else Job.load(json.loads(row[0]))
+    def values(self, names: Sequence[str]) -> list[Any]:
+        found: dict[str, str] = {}
+        for first in range(0, len(names), MOST_NAMES):
+            some = names[first : first + MOST_NAMES]
+            marks = ", ".join("?" * len(some))
+            found |= self._run(f"SELECT * FROM rows WHERE name IN ({marks})", some).fetchall()
+        return [json.loads(found[n]) if n in found else None for n in names]
 
-    def jobs(self, states: Collection[State]) -> list[Job]:
-        marks = ", ".join("?" * len(states))
+    def scan(
+        self, prefix: str, low: str = "", high: str = LAST, most: int = -1, *, down: bool = False
+    ) -> list[tuple[str, Any]]:
         found = self._run(
-            f"SELECT content FROM jobs WHERE state IN ({marks}) ORDER BY number", tuple(states)
+            f"SELECT * FROM rows WHERE name > ? AND name < ? ORDER BY name {'DESC' if down else ''} LIMIT ?",
+            (prefix + low, prefix + high, most),
         )
-        return [Job.load(json.loads(row[0])) for row in found]
-
-    def put(self, job: Job) -> None:
-        self._run(
-            "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?)",
-            (job.id, job.number, job.user, job.state, json.dumps(job.dump())),
-        )
-
-    def remove(self, job: Job) -> None:
-        self._run("DELETE FROM jobs WHERE id = ?", (job.id,))
-        self._run("DELETE FROM events WHERE job = ?", (job.id,))
-
-    def tell(self, job_id: str, event: Event) -> None:
-        values = (job_id, event.number, event.at, event.kind, json.dumps(event.data))
-        self._run("INSERT INTO events VALUES (?, ?, ?, ?, ?)", values)
-
-    def note(self, name: str) -> Any:
-        row = self._run("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        return [(name, json.loads(value)) for name, value in found]
 
     def write(self, name: str, value: Any) -> None:
         if value is None:
-            self._run("DELETE FROM notes WHERE name = ?", (name,))
+            self._run("DELETE FROM rows WHERE name = ?", (name,))
         else:
-            self._run("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(value)))
+            self._run("INSERT OR REPLACE INTO rows VALUES (?, ?)", (name, json.dumps(value)))

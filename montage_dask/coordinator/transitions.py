@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from montage_dask.coordinator.fair import count
 from montage_dask.coordinator.jobs import ENDED, HELD, Event, Job, QueueError, State, Transaction
 
 MOST_CRASHES = 5
@@ -35,6 +35,17 @@ def owned(tx: Transaction, job_id: str, owner: str, fence: int) -> Job | None:
     job = tx.job(job_id)
     mine = job is not None and job.state in HELD and (job.owner, job.fence) == (owner, fence)
     return job if mine else None
+
+
+def may_begin(tx: Transaction, job: Job) -> bool:
+    """Whether a waiting job may have its turn now. One whose quick version came to nothing is called off."""
+    first = None if job.after is None else tx.job(job.after)
+    if first is not None and first.state in ("failed", "cancelled"):
+        reason = f"its quick version is {first.state}"
+        told(tx, replace(job, state="cancelled", ended_at=tx.now, reason=reason))
+        return False
+    made = first is None or first.state in ("finished", "partly")
+    return made and job.not_before <= tx.now
 
 
 def put(tx: Transaction, job: Job) -> Job:
@@ -92,7 +103,7 @@ def shares(tx: Transaction, held: Sequence[Job]) -> tuple[Mapping[str, int], dic
     used = dict(tx.note(USED) or {})
     for job in held:
         used[job.user] = used.get(job.user, 0.0) + _running_seconds(tx, job)
-    return count(held), used
+    return Counter(job.user for job in held), used
 
 
 def digest(value: Any) -> str:

@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +42,29 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload under way."""
+    """An upload under way, as it is kept beside its bytes."""
 
+    home: Path
     id: str
-    part: Path
     length: int
-    offset: int
-    """Bytes that are on the disk."""
     name: str
     """Where it goes, below the uploads: NAME or FOLDER/NAME."""
-    path: str | None
+    offset: int = 0
+    """Bytes that are on the disk."""
+    path: str | None = None
     """Where it went, below the user's folder, once it is whole."""
+
+    @property
+    def part(self) -> Path:
+        """Its bytes."""
+        return self.home / f"{self.id}.part"
+
+    def keep(self, **changed: Any) -> Upload:
+        """Write down what became of it."""
+        now = replace(self, **changed)
+        content = {k: v for k, v in asdict(now).items() if k not in ("home", "id")}
+        write_json(self.part.with_suffix(".json"), content, durable=True)
+        return now
 
 
 def safe_name(text: str) -> str:
@@ -90,24 +102,14 @@ def create(account: Account, length: int, given: dict[str, str]) -> Upload:
     home.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(home).free - length < KEPT_FREE_BYTES:
         raise QueueError("the coordinator's disk has no room for this file", 507)
-    upload_id = secrets.token_hex(16)
     name = safe_name(given.get("filename", ""))
     if given.get("folder"):
         name = f"{safe_name(given['folder'])}/{name}"
-    flush_new(home / f"{upload_id}.part")
-    _note(home, upload_id, {"length": length, "name": name, "offset": 0, "path": None})
-    upload = find(account, upload_id)
+    upload = Upload(home, secrets.token_hex(16), length, name)
+    os.close(os.open(upload.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    flush(upload.part)
+    upload.keep()
     return upload if length else _complete(account, upload)
-
-
-def flush_new(path: Path) -> None:
-    """An empty file of ours, on the disk."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-    flush(path)
-
-
-def _note(home: Path, upload_id: str, content: dict[str, Any]) -> None:
-    write_json(home / f"{upload_id}.json", content, durable=True)
 
 
 def find(account: Account, upload_id: str) -> Upload:
@@ -117,14 +119,12 @@ def find(account: Account, upload_id: str) -> Upload:
         QueueError: there is none.
     """
     home = _home(account)
-    if not _ID.fullmatch(upload_id):
-        raise QueueError("there is no such upload", 404)
     try:
-        kept = json.loads(read_bytes(home / f"{upload_id}.json", 1 << 16))
+        if _ID.fullmatch(upload_id):
+            return Upload(home, upload_id, **json.loads(read_bytes(home / f"{upload_id}.json", 1 << 16)))  # fmt: skip
     except (OSError, ValueError):
-        raise QueueError("there is no such upload", 404) from None
-    part = home / f"{upload_id}.part"
-    return Upload(upload_id, part, kept["length"], kept["offset"], kept["name"], kept["path"])
+        pass
+    raise QueueError("there is no such upload", 404)
 
 
 @contextmanager
@@ -154,7 +154,7 @@ async def receive(
         try:
             os.ftruncate(handle, offset)  # what a crash left behind was never told
             os.lseek(handle, offset, os.SEEK_SET)
-            upload = await _write(account, upload, handle, body)
+            upload = await _write(upload, handle, body)
         finally:
             os.close(handle)
         if upload.offset == upload.length:
@@ -162,17 +162,13 @@ async def receive(
     return upload
 
 
-async def _write(
-    account: Account, upload: Upload, handle: int, body: AsyncIterator[bytes]
-) -> Upload:
-    written = kept = upload.offset
+async def _write(upload: Upload, handle: int, body: AsyncIterator[bytes]) -> Upload:
+    written = upload.offset
 
     def keep() -> None:
-        nonlocal kept
+        nonlocal upload
         os.fsync(handle)
-        content = {"length": upload.length, "name": upload.name, "offset": written, "path": None}
-        _note(upload.part.parent, upload.id, content)
-        kept = written
+        upload = upload.keep(offset=written)
 
     try:
         async for chunk in body:
@@ -180,16 +176,16 @@ async def _write(
                 raise QueueError("more bytes than were announced", 413)
             await to_thread.run_sync(_write_all, handle, chunk)
             written += len(chunk)
-            if written - kept >= FLUSHED_BYTES:
+            if written - upload.offset >= FLUSHED_BYTES:
                 await to_thread.run_sync(keep)
     except OSError as error:
         raise QueueError(
             f"the coordinator cannot write this file: {error.strerror}", 507
         ) from error
     finally:
-        if written > kept:
+        if written > upload.offset:
             keep()  # also when the line was cut
-    return find(account, upload.id)
+    return upload
 
 
 def _write_all(handle: int, chunk: bytes) -> None:
@@ -210,11 +206,9 @@ def _complete(account: Account, upload: Upload) -> Upload:
         if os.path.samefile(upload.part, named):
             break  # a crash came between
     flush(named.parent)
-    path = str(named.relative_to(account.root))
-    content = {"length": upload.length, "name": upload.name, "offset": upload.length, "path": path}
-    _note(upload.part.parent, upload.id, content)
+    upload = upload.keep(offset=upload.length, path=str(named.relative_to(account.root)))
     upload.part.unlink(missing_ok=True)
-    return find(account, upload.id)
+    return upload
 
 
 def remove(account: Account, upload_id: str) -> None:

@@ -5,22 +5,14 @@ The cuts stay where they are, on their beats; only what is shown between them ch
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
-
-from montage_dask.edit.candidates import find_candidates
-from montage_dask.edit.edit import needs_of, use_of
-from montage_dask.edit.inpoints import settle
 from montage_dask.edit.layout import handles
-from montage_dask.edit.pacing import Slot, slots_between
-from montage_dask.edit.reasons import explain, scores_of
-from montage_dask.edit.selection import IMPOSSIBLE, Filling, make_problem
-from montage_dask.edit.styles import Style
+from montage_dask.edit.pacing import Slot
 from montage_dask.errors import UsageError
-from montage_dask.records import Event, Music, Shot, Source, Timeline
+from montage_dask.records import Event, Shot, Source, Timeline
 
 BY_HAND = "By hand: "
 """Begins the reason of an event that a person chose: later edits leave it alone."""
@@ -49,7 +41,7 @@ def show(
     Raises:
         UsageError: there is no such event, or the shot is shorter than it.
     """
-    event = _event(timeline, number)
+    event = event_of(timeline, number)
     if at_seconds is None:
         length = event.frames / timeline.fps
         at_seconds = shot.start_seconds + max(Fraction(0), shot.duration_seconds - length) / 2
@@ -81,7 +73,7 @@ def move(timeline: Timeline, number: int, to: int, shots: Shots, sources: Mappin
     Raises:
         UsageError: there is no such event, or a shot is too short for its new place.
     """
-    _event(timeline, number), _event(timeline, to)
+    event_of(timeline, number), event_of(timeline, to)
     order = list(range(len(timeline.events)))
     order.insert(to, order.pop(number))
     return reordered(timeline, order, shots, sources, moved={number})
@@ -93,7 +85,7 @@ def swap(timeline: Timeline, first: int, second: int, shots: Shots, sources: Map
     Raises:
         UsageError: as `move`.
     """
-    _event(timeline, first), _event(timeline, second)
+    event_of(timeline, first), event_of(timeline, second)
     order = list(range(len(timeline.events)))
     order[first], order[second] = second, first
     return reordered(timeline, order, shots, sources, moved={first, second})
@@ -116,10 +108,7 @@ def reordered(
         if place == number:
             continue
         event, shown = timeline.events[place], timeline.events[number]
-        shot = shots.get((shown.source, shown.shot))
-        room = (Fraction(0), sources[shown.source].duration_seconds)
-        if shot is not None:
-            room = (shot.start_seconds, shot.stop_seconds)
+        room = _room_of(shown, shots, sources)
         reason = shown.reason
         if number in moved and not by_hand(shown):
             reason = f"{BY_HAND}moved from {float(shown.start_frame / timeline.fps):.2f} s"
@@ -137,91 +126,45 @@ def reordered(
     return _with(timeline, changed)
 
 
-def refill(
-    timeline: Timeline,
-    numbers: Iterable[int],
-    allowed: Sequence[Shot],
-    shots: Shots,
-    sources: Mapping[str, Source],
-    music: Music,
-    style: Style,
-) -> Timeline:
-    """The best other parts for some events, as an edit would choose them beside what stays.
+def slide(timeline: Timeline, number: int, frames: int, shots: Shots, sources: Mapping[str, Source]) -> Timeline:  # fmt: skip
+    """One event begins later (or earlier) in its shot, as far as that reaches; the cuts stay on their beats.
 
     Args:
         timeline: the montage.
-        numbers: of the events, from 0.
-        allowed: what they may show.
-        shots: all shots that the montage shows.
+        number: of the event, from 0.
+        frames: output frames, below 0 for earlier.
+        shots: as for `move`.
         sources: by identity.
-        music: under it.
-        style: what counts.
 
     Raises:
-        UsageError: a shot of the montage is not known, or nothing that is allowed is long enough.
+        UsageError: there is no such event, or its shot has no more room on that side.
     """
-    wanted = sorted(set(numbers))
-    unknown = [e for e in timeline.events if (e.source, e.shot) not in shots]
-    if unknown:
-        raise UsageError("the shots of this timeline are not known: load it with its footage")
-    if not allowed:
-        raise UsageError("no shot is left to choose from")
-    events, fps = timeline.events, timeline.fps
-    spans = [(e.start_frame, e.stop_frame) for e in events]
-    slots = slots_between(music, style, spans, fps=fps, start=timeline.music_start_seconds)
-    transitions = [e.transition for e in events]
-    needs = needs_of(slots, transitions, fps)
-    kept = [shots[e.source, e.shot] for k, e in enumerate(events) if k not in wanted]
-    table = list(dict.fromkeys([*allowed, *kept]))
-    candidates = find_candidates(table, sources, needs)
-    problem = make_problem(slots, candidates, needs, style, [-1] * len(slots))
-    number_of = {s: k for k, s in enumerate(candidates.shots)}
-    filling = Filling(problem, problem.lack)
-    for k, event in enumerate(events):
-        if k in wanted:
-            continue
-        shot = shots[event.source, event.shot]
-        rows = np.flatnonzero(candidates.shot == number_of[shot])
-        begins = float(event.in_seconds - shot.start_seconds)
-        filling.put(k, int(rows[np.argmin(np.abs(candidates.anchor[rows] - begins))]))
-    choosable = set(allowed)
-    free = np.array([candidates.shots[k] in choosable for k in candidates.shot])
-    for k in wanted:
-        costs = np.where(free, filling.costs(k), np.inf)
-        best = int(np.argmin(costs))
-        if costs[best] >= IMPOSSIBLE:
-            raise UsageError(
-                f"event {k} lasts {events[k].frames / float(fps):.2f} s, and no other shot is as long: allow more footage"
-            )
-        filling.put(k, best)
-    filled = {
-        k: use_of(problem, slots, transitions, filling.choice, k, sources, style, fps)
-        for k in wanted
-    }
-    beside = [
-        replace(
-            use_of(problem, slots, transitions, filling.choice, k, sources, style, fps)[0],
-            position_seconds=float(e.in_seconds - shots[e.source, e.shot].start_seconds),
-        )
-        for k, e in enumerate(events)
-        if k not in filled
-    ]
-    places = settle([*(use for use, _ in filled.values()), *beside], problem.weights)
-    changed = {
-        k: replace(
-            events[k],
-            source=use.shot.source,
-            shot=use.shot.index,
-            in_seconds=places[k].in_seconds,
-            speed=speed * places[k].pace,
-            reason=explain(problem, slots, filling.choice, k, ()),
-            scores=scores_of(problem, filling.choice, k),
-            match=None,
-            focus=(),
-        )
-        for k, (use, speed) in filled.items()
-    }
-    return _with(timeline, changed)
+    event = event_of(timeline, number)
+    wanted = event.in_seconds + frames / timeline.fps * event.speed
+    room = _room_of(event, shots, sources)
+    at = _fitted(timeline, number, room, wanted, event.speed)
+    if at == event.in_seconds and frames:
+        raise UsageError(f"event {number}: its shot has no more room on this side")
+    return _with(timeline, {number: replace(_kept(event, "slid"), in_seconds=at, focus=())})
+
+
+def hold(timeline: Timeline, number: int) -> Timeline:
+    """One event stays as it is, whatever is edited later.
+
+    Raises:
+        UsageError: there is no such event.
+    """
+    return _with(timeline, {number: _kept(event_of(timeline, number), "pinned")})
+
+
+def put(timeline: Timeline, number: int, shown: Event) -> Timeline:
+    """One event becomes another one, such as one of `alternatives`.
+
+    Raises:
+        UsageError: there is no such event.
+    """
+    event_of(timeline, number)
+    return _with(timeline, {number: replace(shown, reason=BY_HAND + shown.reason)})
 
 
 def best_place(
@@ -253,12 +196,32 @@ def best_place(
     return min(fitting, key=lambda k: (loss(k), k))
 
 
-def _event(timeline: Timeline, number: int) -> Event:
+def event_of(timeline: Timeline, number: int) -> Event:
+    """An event by its number.
+
+    Raises:
+        UsageError: there is none.
+    """
     if not 0 <= number < len(timeline.events):
         raise UsageError(
             f"there is no event {number}: the timeline has 0 … {len(timeline.events) - 1}"
         )
     return timeline.events[number]
+
+
+def _room_of(
+    shown: Event, shots: Shots, sources: Mapping[str, Source]
+) -> tuple[Fraction, Fraction]:
+    """From where to where in its source an event may show pictures: its shot, or all of it where that is not known."""
+    shot = shots.get((shown.source, shown.shot))
+    if shot is None:
+        return Fraction(0), sources[shown.source].duration_seconds
+    return shot.start_seconds, shot.stop_seconds
+
+
+def _kept(event: Event, word: str) -> Event:
+    """An event as a person wants it."""
+    return event if by_hand(event) else replace(event, reason=f"{BY_HAND}{word}. {event.reason}")
 
 
 def _handles(timeline: Timeline, number: int) -> tuple[int, int]:

@@ -230,15 +230,28 @@ class Analysis:
             self.heard[path] = from_json(Music, outcome.record["music"])
 
 
-def recall(survey: Survey, settings: Settings, music: str, store: Store) -> None:
-    """Fill in what the store knows already: all shots or none, and the music."""
+def recall(
+    survey: Survey, settings: Settings, music: str, store: Store, *, partly: bool = False
+) -> None:
+    """Fill in what the store knows already: all shots or none, and the music.
+
+    Args:
+        survey: with the clips.
+        settings: of the analysis.
+        music: the track.
+        store: of the artefacts.
+        partly: leave out the clips whose shots are not known.
+    """
     precision = precision_of(settings)
-    records = [
-        finished(shots_request(c, settings, precision), store) for c in survey.clips.values()
-    ]
+    records = {
+        k: finished(shots_request(c, settings, precision), store) for k, c in survey.clips.items()
+    }
     heard = finished(music_request(music, settings), store)
     if heard is not None:
         survey.music = from_json(Music, heard["music"])
+    if partly:
+        records = {k: r for k, r in records.items() if r is not None}
+        survey.clips = {k: c for k, c in survey.clips.items() if k in records}
     survey.shots = ()
-    if all(r is not None for r in records):
-        survey.shots = tuple(from_json(Shot, s) for r in records if r for s in r["shots"])
+    if None not in records.values():
+        survey.shots = tuple(from_json(Shot, s) for r in records.values() if r for s in r["shots"])

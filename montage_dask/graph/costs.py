@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -98,3 +98,34 @@ def encode_seconds_per_pixel(codec: str, quality: str) -> float:
     return (
         CPU_SECONDS_PER_FRAME["encode"] / PIXELS_1080P * QUALITY_WORK[quality] * CODEC_WORK[codec]
     )
+
+
+def expected_seconds(
+    clips: Sequence[tuple[float, int]],
+    length_seconds: float,
+    pixels: int,
+    fps: Fraction,
+    codec: str,
+    quality: str,
+    threads: int,
+) -> float:
+    """How long a montage takes by what little is known of files that nobody has probed; a plan knows more.
+
+    Args:
+        clips: seconds and pixels of a frame of each.
+        length_seconds: of the montage.
+        pixels: of one frame of it.
+        fps: its rate.
+        codec, quality: see `encode_work`.
+        threads: that share the work.
+    """
+    each, usual_fps = CPU_SECONDS_PER_FRAME, 30
+    looked = sum(
+        s * usual_fps * (max(0.001, each["strip"] * p / PIXELS_1080P) + each["shots"])
+        for s, p in clips
+    )
+    frames = round(length_seconds * fps)
+    made = encode_work(frames, pixels, fps, codec, quality, 0).cpu_seconds
+    made += frames * pixels * GUARD_SECONDS_PER_PIXEL
+    alone = BEATS_SECONDS + 3.0 + length_seconds / 30 + 0.5 + length_seconds / 100
+    return (looked + made) / threads + alone

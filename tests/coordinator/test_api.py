@@ -89,6 +89,24 @@ def test_quota(tmp_path, work):
         assert refused.value.status == 413
 
 
+def test_what_to_expect_before_anything_is_sent(tmp_path):
+    def asked(here: Here, **more) -> dict:
+        clips = [{"seconds": 60, "width": 1920, "height": 1080}] * 3
+        return here.client.call(
+            "POST", "/api/estimate", {"clips": clips, "music_seconds": 60, **more}
+        )
+
+    with serving(tmp_path / "folder", quota_bytes=50_000_000) as here:
+        whole, short = asked(here), asked(here, options={"duration": 10, "quality": "preview"})
+        assert 5 < short["seconds"] < whole["seconds"] < 3600
+        here.client.call("POST", "/api/uploads", None, {"Upload-Length": "1000"})
+        assert asked(here)["room_bytes"] <= 50_000_000 - 1000
+        with pytest.raises(CoordinatorError, match="quality"):
+            asked(here, options={"quality": "x"})
+    with serving(tmp_path / "far", cluster="tls://scheduler:8786") as here:
+        assert asked(here)["seconds"] is None
+
+
 def test_retention_spares_what_a_waiting_job_names(here, work):
     here.keeper.keep_days = 1.0
     account = here.accounts.account("local")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +14,8 @@ from jobs import make_clip, make_track
 
 SENT = """Object.entries(localStorage).filter(([k]) => k.startsWith("draft"))
     .every(([, v]) => JSON.parse(v).files.every(f => f.id))"""
-DRAWN = """[...document.querySelectorAll("#shots canvas")]
-    .every(c => c.getContext("2d").getImageData(0, 0, c.width, c.height).data.some(v => v > 0 && v < 255))"""
+DRAWN = """[...document.querySelectorAll("#shots .thumb")].length > 2 &&
+    [...document.querySelectorAll("#shots .thumb")].every(t => t.style.backgroundImage.includes("contact_sheet"))"""
 NAMELESS = """[...document.querySelectorAll("button, a, input, select")].filter(e => e.checkVisibility())
     .filter(e => !(e.textContent.trim() || e.ariaLabel || e.labels?.length)).map(e => e.outerHTML)"""
 
@@ -25,6 +28,71 @@ def until(page: Any, what: str) -> None:
     while not page.evaluate(what):
         assert time.monotonic() < end, what
         time.sleep(0.05)
+
+
+AXE = importlib.util.find_spec("axe_playwright_python")
+"""Brings axe-core along."""
+AXE_RUN = """axe.run().then(r => r.passes.length < 10 ? ["nothing was looked at"] :
+    r.violations.map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.html).join(" ")}`))"""
+
+
+def accessible(page: Any) -> None:
+    """What can be used has a name, nothing is wider than the window, and axe-core finds nothing, by day and by night."""
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(NAMELESS) == []
+    if AXE is None:
+        return
+    page.evaluate((Path(AXE.origin).parent / "axe.min.js").read_text(encoding="utf-8"))
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(AXE_RUN) == [], scheme
+
+
+LABELS = "[...document.querySelectorAll('#shots button')].map(b => b.ariaLabel).join('|')"
+
+
+def edits(page: Any) -> None:
+    """By mouse and by keyboard; a reload loses nothing, undo takes back one step after the other."""
+    was = page.evaluate(LABELS).split("|")
+
+    def changed(do: Any) -> list[str]:
+        before = page.evaluate(LABELS)
+        do()
+        until(page, f"{LABELS} !== {json.dumps(before)}")
+        return page.evaluate(LABELS).split("|")
+
+    page.click("#shots button >> nth=1")
+    page.wait_for_selector(".others button")
+    assert "changed" in changed(lambda: page.click(".others button >> nth=0"))[1]
+    page.focus("#shots button >> nth=1")
+    page.keyboard.press("ArrowLeft")
+    assert "pinned" in changed(lambda: page.keyboard.press("p"))[0]
+    third, first = "#shots button >> nth=2", "#shots button >> nth=0"
+    moved = changed(lambda: page.drag_and_drop(third, first))
+    assert moved[0].split(", ")[0].split()[2] == was[2].split()[2]
+    page.reload()
+    until(page, f"{LABELS} === {json.dumps('|'.join(moved))}")
+    page.focus(first)
+    back = changed(lambda: page.keyboard.press("Control+z"))
+    assert "pinned" in back[0]
+    changed(lambda: page.click("#undo"))
+
+
+def versions(page: Any) -> None:
+    """The version before plays together with this one."""
+    page.click("#compare")
+    until(page, "document.getElementById('before').readyState >= 2")
+    page.evaluate(
+        "document.getElementById('film').muted = true; document.getElementById('film').play()"
+    )
+    times = "[...document.querySelectorAll('#side video')].map(v => v.currentTime)"
+    until(page, f"{times}.every(t => t > 0.5)")
+    one, other = page.evaluate(times)
+    assert abs(one - other) < 0.3
+    page.evaluate("document.getElementById('film').pause()")
+    until(page, "document.getElementById('before').paused")
+    page.click("#compare")
+    assert page.is_hidden("#before")
 
 
 def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
@@ -43,6 +111,7 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         page.goto(here.url)
         page.wait_for_selector("#login:visible")
         assert page.inner_text("#login h1") == "Anmelden"
+        accessible(page)
         page.fill("input[name=token]", here.token)
         page.keyboard.press("Enter")
         page.wait_for_selector("#new:visible")
@@ -66,6 +135,10 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         page.wait_for_selector("#make:enabled")
         assert (here.accounts.account("local").uploads / "a.mp4").read_bytes() == clips[0].read_bytes()  # fmt: skip
         assert len(list(uploads.glob("*.json"))) == 3, "no file was begun twice"
+        page.wait_for_selector(
+            "#expect:has-text('there is room for'):has-text('The film takes about')"
+        )
+        accessible(page)
         page.click("#make")
         page.wait_for_selector("#job:visible")
         page.wait_for_selector("#state.waiting")
@@ -79,8 +152,11 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         page.wait_for_selector("#state.finished")
         until(page, "document.getElementById('film').readyState >= 1")
         assert 2.5 < page.evaluate("document.getElementById('film').duration") < 3.5
-        page.wait_for_selector("#shots canvas")
         until(page, DRAWN)
+        assert page.locator("#sound .wave").count() == 1
+        page.wait_for_selector("#other a:has-text('The whole one')")
+        (full,) = (j["id"] for j in here.client.call("GET", "/api/jobs")["jobs"] if j["after"])
+        here.client.call("POST", f"/api/jobs/{full}/cancel")
         page.click("#shots button >> nth=1")
         until(page, "document.getElementById('film').currentTime > 0")
         for word in ("MP4", "OTIO", "EDL", "FCPXML", "Premiere XML"):
@@ -90,15 +166,22 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         with page.expect_download() as got:
             page.click("#bundle")
         assert got.value.path().read_bytes()[:2] == b"PK"
-        # Nothing is wider than a phone, and everything that can be used has a name.
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.evaluate(NAMELESS) == []
+        page.wait_for_selector(".others button")
+        accessible(page)
+        edits(page)
+        page.click("#render")
+        page.wait_for_selector("#state.running")
+        page.wait_for_selector("#state.finished")
+        page.wait_for_selector("#again:has-text('segments were made again')")
+        versions(page)
         here.queue.drain("local", "anna")
-        page.click("#without")
+        page.click("#shots button >> nth=0")
+        page.click("#veto")
+        page.click("#render:enabled")
         page.wait_for_selector("#state.waiting")
         again = here.client.call("GET", "/api/jobs")["jobs"][0]
         assert again["parent"]
-        assert again["request"]["exclude"][0].partition("@")[0] in ("a.mp4", "b.mp4")
+        assert again["request"]["from-timeline"].endswith("/edited.otio")
         page.wait_for_selector("#drained:has-text('anna')")
         page.click("#verbs button:has-text('Cancel')")
         page.wait_for_selector("#state.cancelled")

@@ -378,6 +378,22 @@ def test_a_parent_is_of_the_same_user(held: Held):
         held.queue.find("mine", "b")
 
 
+def test_a_job_waits_for_its_quick_version(held: Held):
+    for name, end in (("a", "finished"), ("b", "failed")):
+        held.submit(f"{name}-quick")
+        held.submit(f"{name}-full", after=f"{name}-quick", parent=f"{name}-quick", priority=1)
+        quick = held.queue.claim("x", "here")
+        assert quick.id == f"{name}-quick"
+        assert held.queue.claim("y", "here") is None
+        held.queue.end(quick.id, "x", quick.fence, end)
+        full = held.queue.claim("x", "here")
+        if full is not None:
+            held.queue.end(full.id, "x", full.fence, "finished")
+    assert held.state("a-full") == "finished"
+    assert held.state("b-full") == "cancelled"
+    assert held.queue.find("b-full").reason == "its quick version is failed"
+
+
 def test_what_is_removed_leaves_nothing(held: Held):
     held.submit("j", key="k")
     held.queue.remove("j")
@@ -493,7 +509,7 @@ def test_what_was_confirmed_survives_kill_9(kind, request, tmp_path):
             redis.start()
         confirmed = [int(line) for line in (*lines, *child.communicate()[0].splitlines())]
         with open_store(request, tmp_path, Clock(), kind, keep=True) as store:
-            found = sorted(int(j.id[1:]) for j in store.of_user("a", None, 10**6))
+            found = sorted(int(j.id[1:]) for j in Queue(store).of_user("a", None, 10**6))
         # One more may be there, whose confirmation nobody read.
         assert found in (list(range(confirmed[-1] + 1)), list(range(confirmed[-1] + 2)))
         first = len(found)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from montage_dask.edit import hand
+from montage_dask.edit import gaps, hand
 from montage_dask.edit.edit import edit
 from montage_dask.edit.pacing import slots_between
 from montage_dask.edit.styles import load_style
@@ -90,7 +90,7 @@ def test_what_is_excluded_is_replaced_and_the_rest_stays():
     gone = TIMELINE.events[1].source
     numbers = [k for k, e in enumerate(TIMELINE.events) if e.source == gone]
     left = [s for s in SHOTS if s.source != gone]
-    edited = hand.refill(TIMELINE, numbers, left, KNOWN, SOURCES, MUSIC, STYLE)
+    edited = gaps.refill(TIMELINE, numbers, left, KNOWN, SOURCES, MUSIC, STYLE)
     made_edit.check(edited, SHOTS, MUSIC)
     assert all(e.source != gone for e in edited.events)
     kept = [k for k in range(COUNT) if k not in numbers]
@@ -99,7 +99,7 @@ def test_what_is_excluded_is_replaced_and_the_rest_stays():
     for k in numbers:
         around = [edited.events[n] for n in (k - 1, k + 1) if 0 <= n < COUNT]
         assert all((e.source, e.shot) != (edited.events[k].source, edited.events[k].shot) for e in around)  # fmt: skip
-    assert hand.refill(TIMELINE, numbers, left, KNOWN, SOURCES, MUSIC, STYLE) == edited
+    assert gaps.refill(TIMELINE, numbers, left, KNOWN, SOURCES, MUSIC, STYLE) == edited
 
 
 def test_a_pin_takes_the_weakest_picture_and_never_what_a_person_chose():
@@ -134,7 +134,37 @@ def test_what_cannot_be_is_said():
         hand.move(TIMELINE, 0, COUNT, KNOWN, SOURCES)
     known = {**KNOWN, (tiny.source, tiny.index): tiny}
     with pytest.raises(UsageError, match="no other shot is as long"):
-        hand.refill(TIMELINE, [long_event], [tiny], known, SOURCES, MUSIC, STYLE)
+        gaps.refill(TIMELINE, [long_event], [tiny], known, SOURCES, MUSIC, STYLE)
     with pytest.raises(UsageError, match="are not known"):
-        hand.refill(TIMELINE, [0], SHOTS, {}, SOURCES, MUSIC, STYLE)
+        gaps.refill(TIMELINE, [0], SHOTS, {}, SOURCES, MUSIC, STYLE)
     assert to_json(TIMELINE)
+
+
+def test_the_next_best_come_in_order_and_the_best_is_what_a_refill_takes():
+    number = 2
+    gone = (TIMELINE.events[number].source, TIMELINE.events[number].shot)
+    left = tuple(s for s in SHOTS if (s.source, s.index) != gone)
+    offered = gaps.alternatives(TIMELINE, number, SHOTS, KNOWN, SOURCES, MUSIC, STYLE, 4)
+    keys = [(e.source, e.shot) for e in offered]
+    assert len(set(keys)) == 4
+    assert gone not in keys
+    refilled = gaps.refill(TIMELINE, [number], left, KNOWN, SOURCES, MUSIC, STYLE).events[number]
+    assert gaps.alternatives(TIMELINE, number, left, KNOWN, SOURCES, MUSIC, STYLE, 1) == (refilled,)
+    put = hand.put(TIMELINE, number, offered[1])
+    assert cuts(put) == cuts(TIMELINE)
+    assert put.events[number].reason == f"By hand: {offered[1].reason}"
+    assert hand.by_hand(hand.hold(TIMELINE, number).events[number])
+
+
+def test_sliding_ends_where_the_shot_does():
+    shown = [KNOWN[e.source, e.shot] for e in TIMELINE.events]
+    shot = max(shown, key=lambda s: s.duration_seconds)
+    number = shown.index(shot)
+    event = TIMELINE.events[number]
+    first = hand.slide(TIMELINE, number, -100_000, KNOWN, SOURCES)
+    assert first.events[number].in_seconds == shot.start_seconds
+    later = hand.slide(first, number, 3, KNOWN, SOURCES).events[number]
+    assert later.in_seconds == shot.start_seconds + 3 / first.fps * event.speed
+    with pytest.raises(UsageError, match="no more room"):
+        hand.slide(first, number, -1, KNOWN, SOURCES)
+    assert cuts(first) == cuts(TIMELINE)

@@ -1,17 +1,15 @@
 // One job by its address: how far it is, its film, the shots below it, what can be downloaded.
 import { call, get, post, Refused, pause } from "./api.js";
+import * as timeline from "./timeline.js";
+import { clock, file, make } from "./timeline.js";
 import { say } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-export const make = (name, text = "", more = {}) => Object.assign(document.createElement(name), { textContent: text, ...more });
 const DOWNLOADS = { "timeline.otio": "OTIO", "timeline.edl": "EDL", "timeline.fcpxml": "FCPXML", "timeline.xml": "Premiere XML", "report.html": "report" };
 const VERBS = { waiting: ["pause", "cancel"], running: ["pause", "cancel"], paused: ["resume", "cancel"], partly: ["retry"], failed: ["retry"], cancelled: ["retry"] };
 const DONE = ["finished", "partly"];
 let shown = null; // { id, stream, filled, job }
 let complain = () => {};
-
-export const clock = (seconds) => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
-const file = (id, path) => `api/jobs/${id}/files/${path.split("/").map(encodeURIComponent).join("/")}`;
 
 export function close() {
   shown?.stream?.close();
@@ -20,7 +18,10 @@ export function close() {
   film.pause();
   film.removeAttribute("src");
   film.load();
-  for (const id of ["film", "cuts", "gets", "how"]) $(id).hidden = true;
+  if ($("compare").getAttribute("aria-pressed") === "true") $("compare").click();
+  $("before").removeAttribute("src");
+  timeline.close();
+  for (const id of ["film", "gets", "how", "versions"]) $(id).hidden = true;
   for (const id of ["title", "state", "reason", "verbs"]) $(id).replaceChildren(); // nothing of another job
   $("state").className = "state";
   delete $("verbs").dataset.for;
@@ -49,13 +50,26 @@ async function look(mine) {
   if (shown !== mine) return;
   mine.job = job;
   draw(job);
+  await others(mine);
   if (DONE.includes(job.state) && !mine.filled) await fill(mine);
+}
+
+// A quick version and the whole one name each other.
+async function others(mine) {
+  const { jobs } = await get("api/jobs");
+  const full = jobs.find((j) => j.after === mine.id), other = full?.id ?? mine.job.after;
+  if (shown !== mine) return;
+  $("other").hidden = !other;
+  if (!other) return;
+  $("other").firstElementChild.textContent = say(full ? "isQuick" : "hasQuick");
+  Object.assign($("other").lastElementChild, { href: `#job=${other}`, textContent: full ? `${say("full")}: ${say(full.state)}` : say("watch") });
 }
 
 export function redraw() {
   if (shown?.job) {
     draw(shown.job);
-    if (shown.filled) fill(shown);
+    others(shown).catch(complain);
+    if (shown.filled) fill(shown).catch(complain);
   }
 }
 
@@ -113,9 +127,10 @@ async function fill(mine) {
   if (films.length) {
     if (!film.src) film.src = file(id, films[0]);
     film.hidden = false;
+    film.ontimeupdate = () => timeline.mark(!film.paused);
     film.onerror = () => { if (film.hasAttribute("src")) complain(say("cannotPlay")); };
   }
-  const folder = films.length ? `${films[0].slice(0, -4)}.montage/` : "montage.montage/";
+  const folder = (files.find((f) => f.endsWith("/summary.json")) ?? "montage.montage/").replace("summary.json", "");
   const links = films.map((f) => link(id, f, "MP4" + (films.length > 1 ? ` ${f}` : "")));
   for (const [name, word] of Object.entries(DOWNLOADS)) if (files.includes(folder + name)) links.push(link(id, folder + name, say(word)));
   if (files.includes(`${folder}timeline.otio`)) {
@@ -137,7 +152,8 @@ async function fill(mine) {
   links.push(make("a", say("log"), { href: `api/jobs/${id}/log` }));
   $("links").replaceChildren(...links);
   $("gets").hidden = false;
-  if (files.includes(`${folder}summary.json`)) await strip(mine, folder, files);
+  if (files.includes(`${folder}summary.json`)) await timeline.open(mine.job, folder, files, complain);
+  if (shown === mine && mine.job.parent && films.length) await compare(mine);
 }
 
 function link(id, path, word) {
@@ -147,56 +163,27 @@ function link(id, path, word) {
   return made;
 }
 
-async function strip(mine, folder, files) {
-  const summary = await get(file(mine.id, `${folder}summary.json`));
-  if (shown !== mine) return;
-  const shots = [summary.opening, ...summary.cuts];
-  const cells = new Map((summary.seen ?? []).map((one) => [one.event, one.cell]));
-  const sheet = new Image();
-  const buttons = shots.map((shot, number) => {
-    const button = make("button", "", { type: "button" });
-    const name = shot.source.split("/").pop();
-    button.append(make("canvas"), make("span", `${clock(shot.time_seconds)}`));
-    button.setAttribute("aria-label", `${number + 1}: ${clock(shot.time_seconds)} ${name}`);
-    button.setAttribute("aria-pressed", "false");
-    button.onclick = () => choose(mine, shots, number);
-    return button;
-  });
-  sheet.onload = () => buttons.forEach((button, number) => {
-    const canvas = button.firstChild, cell = cells.get(number);
-    if (!cell) return;
-    const [x, y, w, h] = cell.map((v, i) => v * (i % 2 ? sheet.naturalHeight : sheet.naturalWidth));
-    [canvas.width, canvas.height] = [Math.round(w), Math.round(h)];
-    canvas.getContext("2d").drawImage(sheet, x, y, w, h, 0, 0, canvas.width, canvas.height);
-  });
-  if (files.includes(`${folder}contact_sheet.jpg`)) sheet.src = file(mine.id, `${folder}contact_sheet.jpg`);
-  $("shots").replaceChildren(...buttons.map((b) => { const item = make("li"); item.append(b); return item; }));
-  $("shot").replaceChildren();
-  $("cuts").hidden = false;
-  const times = shots.map((s) => s.time_seconds);
-  $("film").ontimeupdate = () => {
-    const at = times.findLastIndex((t) => t <= $("film").currentTime + 0.02);
-    buttons.forEach((b, n) => b.setAttribute("aria-pressed", String(n === at)));
+// The version before, beside this one: it does what this one does, without a sound.
+async function compare(mine) {
+  const { parent } = mine.job;
+  const films = await get(`api/jobs/${parent}/files`).catch(() => []);
+  const older = films.find((f) => !f.path.includes("/") && f.path.endsWith(".mp4"));
+  if (shown !== mine || !older) return;
+  $("versions").hidden = false;
+  $("compare").onclick = () => {
+    const film = $("film"), before = $("before"), on = $("compare").getAttribute("aria-pressed") !== "true";
+    $("compare").setAttribute("aria-pressed", String(on));
+    $("side").classList.toggle("two", on);
+    $("older").hidden = !on;
+    if (!on) return before.pause();
+    if (!before.getAttribute("src")) before.src = file(parent, older.path);
+    before.muted = true;
+    const follow = () => { if (!before.seeking && Math.abs(before.currentTime - film.currentTime) > 0.12) before.currentTime = film.currentTime; };
+    film.onplay = () => { follow(); if (!$("older").hidden) before.play().catch(() => {}); };
+    film.onpause = () => { before.pause(); follow(); };
+    film.onseeked = film.onratechange = () => { before.playbackRate = film.playbackRate; follow(); };
+    before.ontimeupdate = () => { if (!film.paused) follow(); };
+    follow();
+    return film.paused ? undefined : film.onplay();
   };
-}
-
-function choose(mine, shots, number) {
-  const shot = shots[number], name = shot.source.split("/").pop();
-  $("film").currentTime = shot.time_seconds + 0.01;
-  const without = make("button", say("without"), { type: "button", id: "without" });
-  without.onclick = async () => {
-    const { footage, music, "from-timeline": _, ...options } = mine.job.request;
-    const next = shots[number + 1]?.time_seconds ?? shot.time_seconds + 0.2;
-    const middle = shot.source_seconds + (next - shot.time_seconds) / 2;
-    options.exclude = [...(options.exclude ?? []), `${name}@${middle.toFixed(2)}`];
-    without.disabled = true;
-    try {
-      const job = await post("api/jobs", { footage, music, options, parent: mine.id, title: mine.job.title });
-      location.hash = `job=${job.id}`;
-    } catch (error) {
-      complain(error);
-      without.disabled = false;
-    }
-  };
-  $("shot").replaceChildren(make("span", `${clock(shot.time_seconds)} · ${name} · ${shot.reason} `), ...(mine.job.request.footage ? [without] : []));
 }

@@ -1,15 +1,15 @@
 // The page: everything that it shows is a view of what the API says at its address.
 import { call, forge, get, pause, post, Refused } from "./api.js";
 import * as one from "./job.js";
+import { make } from "./timeline.js";
 import * as upload from "./upload.js";
 import { language, say, speak } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const make = one.make;
 const form = $("new");
 const SIZES = ["reel", "square", "portrait", "landscape", "4k"];
 const AUDIO = /\.(mp3|wav|flac|m4a|aac|ogg|opus|aiff?|wma)$/i;
-let me = null;
+let me = null, asking = 0;
 
 function complain(what) {
   if (what instanceof Refused && what.status === 401) login();
@@ -44,7 +44,8 @@ async function enter() {
   $("login").hidden = true;
   $("logout").hidden = $("list").hidden = false;
   await choices();
-  for (const [name, value] of Object.entries(upload.draft.fields)) if (form.elements[name]) form.elements[name].value = value;
+  for (const [name, value] of Object.entries(upload.draft.fields)) if (form.elements[name] && name !== "quick") form.elements[name].value = value;
+  form.elements.quick.checked = upload.draft.fields.quick !== "no";
   return go();
 }
 
@@ -91,6 +92,31 @@ function drawFiles() {
     : files.some((f) => !f.path) ? "needEnd" : "";
   $("lacks").textContent = lacks && say(lacks);
   $("make").disabled = Boolean(lacks);
+  soon();
+}
+
+const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.ceil(bytes / 1e6)} MB`);
+const long = (s) => (s < 90 ? say("seconds").replace("%", Math.ceil(s / 5) * 5) : say("minutes").replace("%", Math.ceil(s / 60)));
+const options = () => {
+  const found = Object.fromEntries(Object.entries(upload.draft.fields).filter(([name, value]) => value !== "" && name !== "quick"));
+  if (found.duration) found.duration = Number(found.duration);
+  return found;
+};
+
+// How long it takes and how much room there is, before anything is sent.
+async function expect() {
+  const { files } = upload.draft, sum = files.reduce((n, f) => n + f.size, 0);
+  const clips = files.filter((f) => f.kind === "clip" && f.seconds).map(({ seconds, width, height }) => ({ seconds, width, height }));
+  const music_seconds = files.find((f) => f.kind === "track")?.seconds ?? 0, asked = options();
+  const { seconds, room_bytes } = await post("api/estimate", { clips, music_seconds, options: asked });
+  const known = seconds !== null && clips.length && (music_seconds || asked.duration);
+  $("expect").textContent = [say("room").replace("%1", size(sum)).replace("%2", size(room_bytes)),
+    known ? say("expect").replace("%", long(seconds)) : ""].join(" ");
+}
+
+function soon() {
+  clearTimeout(asking);
+  if (me && !form.hidden) asking = setTimeout(() => expect().catch(complain), 300);
 }
 
 function take(files, kind) {
@@ -125,21 +151,22 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 }
 form.addEventListener("input", () => {
   for (const name of ["style", "size", "duration", "director"]) upload.draft.fields[name] = form.elements[name].value;
+  upload.draft.fields.quick = form.elements.quick.checked ? "" : "no";
   upload.keep();
+  soon();
 });
 form.addEventListener("submit", async (e) => {
   e.preventDefault();
-  const { files, fields } = upload.draft;
-  const options = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== ""));
-  if (options.duration) options.duration = Number(options.duration);
-  if (options.size && options.size !== "landscape") options.fit = "cover";
+  const { files } = upload.draft, wish = options();
+  if (wish.size && wish.size !== "landscape") wish.fit = "cover";
   const paths = (kind) => files.filter((f) => f.kind === kind).map((f) => f.path);
   $("make").disabled = true;
   try {
-    const job = await post("api/jobs", { footage: paths("clip"), music: paths("track")[0], options }, { "Idempotency-Key": upload.idempotencyKey() });
+    const asked = { footage: paths("clip"), music: paths("track")[0], options: wish, preview: form.elements.quick.checked };
+    const job = await post("api/jobs", asked, { "Idempotency-Key": upload.idempotencyKey() });
     upload.clear();
     form.reset();
-    location.hash = `job=${job.id}`;
+    location.hash = `job=${job.after ?? job.id}`;
   } catch (error) {
     complain(error);
   }

@@ -40,9 +40,26 @@ export function add(file, kind, told) {
     entry = { name: file.name, size: file.size, modified: file.lastModified, kind, offset: 0 };
     draft.files.push(entry);
     keep();
+    measure(file, entry).then(told);
   }
   told();
   if (!entry.path && !running.has(entry)) send(file, entry, told);
+}
+
+// What the browser itself can tell of a file, before any of it is sent.
+function measure(file, entry) {
+  return new Promise((done) => {
+    const url = URL.createObjectURL(file), video = document.createElement("video");
+    const end = () => { URL.revokeObjectURL(url); done(); };
+    video.preload = "metadata";
+    video.onerror = end;
+    video.onloadedmetadata = () => {
+      if (Number.isFinite(video.duration)) Object.assign(entry, { seconds: video.duration, width: video.videoWidth, height: video.videoHeight });
+      keep(false);
+      end();
+    };
+    video.src = url;
+  });
 }
 
 export function remove(entry) {
