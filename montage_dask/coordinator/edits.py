@@ -29,8 +29,10 @@ if TYPE_CHECKING:  # what edits need takes a second and 50 MB: only who edits pa
 EDITED, SELECTED = "edited.otio", "edited.json"
 """In the folder of a job: the timeline that it renders, and what edits of it may choose from."""
 MOST_EDITS = 500
-KEPT = 64
-"""Timelines in memory: an edit more, or one less, costs one step."""
+KEPT = 24
+"""Timelines of a user in memory: an edit more, or one less, costs one step."""
+AT_ONCE = 6
+"""Requests of a user that wait for an edit; more are refused, so that nobody holds up the others."""
 
 
 class Edit(BaseModel):
@@ -62,21 +64,29 @@ _STEPS: Mapping[str, Callable[[Timeline, Edit], Timeline]] = {
 
 
 class CuttingRoom:
-    """The timelines of finished jobs, with edits."""
+    """The timelines of a user's finished jobs, with edits."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, tuple[Edit, ...]], Timeline] = {}
-        self._mutex = threading.Lock()
+        self._mutex, self._places = threading.Lock(), threading.BoundedSemaphore(AT_ONCE)
 
     def timeline(self, job: Job, account: Account, ops: Sequence[Edit] = ()) -> Timeline:
         """The timeline of a job after some edits.
 
         Raises:
-            QueueError: it has none, or its footage is no longer what it was.
+            QueueError: it has none, its footage is no longer what it was, or too many are asked for at once.
             UsageError: one of the edits cannot be.
         """
-        with self._mutex:  # one at a time: they take a core each
-            return self._after(job, account, tuple(ops))
+        known = self._known.get((job.id, tuple(ops)))
+        if known is not None:
+            return known
+        if not self._places.acquire(blocking=False):
+            raise QueueError("too many edits at once: wait for the others", 429)
+        try:
+            with self._mutex:  # one at a time: they take a core each
+                return self._after(job, account, tuple(ops))
+        finally:
+            self._places.release()
 
     def _after(self, job: Job, account: Account, ops: tuple[Edit, ...]) -> Timeline:
         made = self._known.pop((job.id, ops), None)
