@@ -29,7 +29,7 @@ from montage_dask.media.probe import probe
 from montage_dask.media.windows import split_windows
 from montage_dask.records import CUT, Event, Match, Transition
 from montage_dask.render.grade import PRESETS
-from montage_dask.render.guard import DEAD, Claim, check_segment
+from montage_dask.render.guard import ENCODED_DEAD, Claim, check_segment
 from montage_dask.render.mapping import shown_frames
 from montage_dask.render.segments import Segment, render_segment
 from montage_dask.render.verdict import LEAST_STEP
@@ -122,21 +122,24 @@ def _measure(folder: Path, footage: Path, count: int, attacked: int, seed: int) 
         size, fit = rng.choice(SIZES), rng.choice(["cover", "contain", "blur"])
         grade, quality = rng.choice(list(PRESETS)), rng.choice(QUALITIES)
         segment = _edit(rng, claims, size)
-        path = folder / f"{number}.mp4"
+        path, tap = folder / f"{number}.mp4", folder / f"{number}.tap"
         before = os.times()
         render_segment(
             segment, sources, indexes, path,
-            fit=fit, grade=grade, encoding=encoding(*quality), work=folder,
+            fit=fit, grade=grade, encoding=encoding(*quality), work=folder, tap=tap,
         )  # fmt: skip
         after = os.times()
         encode_seconds += sum(after[:4]) - sum(before[:4])
 
         def wrong(
-            segment: Segment, path: Path, closely: bool = True, fit: str = fit, grade: str = grade
-        ) -> set[int]:
+            segment: Segment, path: Path, closely: bool = True, fit: str = fit, grade: str = grade,
+            tap: Path = tap,
+        ) -> set[int]:  # fmt: skip
             nonlocal worst
             try:
-                record = check_segment(segment, path, claims, fit=fit, grade=grade, closely=closely)
+                record = check_segment(
+                    segment, path, tap, claims, fit=fit, grade=grade, closely=closely
+                )
             except PictureMismatch as error:
                 return {m.number for m in error.found}
             worst = max(worst, record["worst"])
@@ -220,5 +223,7 @@ def _differs(segment: Segment, number: int, claims: Mapping[str, Claim], step: i
     for frame in set(shown):
         if low <= frame + step < high:
             apart = np.abs(thumbnails[frame + step - low] - thumbnails[frame - low])
-            best = max(best, float(np.sqrt(np.mean(np.where(apart > DEAD, apart, 0) ** 2.0))))
+            best = max(
+                best, float(np.sqrt(np.mean(np.where(apart > ENCODED_DEAD, apart, 0) ** 2.0)))
+            )
     return best >= 2 * LEAST_STEP

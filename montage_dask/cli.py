@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -59,6 +60,9 @@ def _stop(number: int, frame: object) -> None:
         # Workers end when they see that we are gone.
         os._exit(EXIT_INTERRUPTED)
     _stopping = True
+    # What the interrupt leaves half started ends in tracebacks that nobody asks for, of tasks that nobody waits for.
+    for name in ("asyncio", "tornado.application"):
+        logging.getLogger(name).disabled = True
     # Not through a buffer that the interrupted code may be writing to; nobody may be there to read it.
     with suppress(OSError):
         os.write(2, b"\nstopping; once more to quit at once\n")

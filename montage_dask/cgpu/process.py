@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from montage_dask.children import DIE_WITH_PARENT
+from montage_dask.children import dying_with_parent
 
 PIPE_BYTES = 1 << 20
 """Larger pipes, larger reads: a download is hundreds of megabytes of text."""
@@ -39,10 +39,9 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own that dies with the *thread* that starts it (so says the kernel)."""
     return subprocess.Popen(
-        list(command),
+        dying_with_parent(command, environment),
         env=dict(environment),
         start_new_session=True,
-        preexec_fn=DIE_WITH_PARENT,
         **pipes,
     )
 

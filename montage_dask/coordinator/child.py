@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from montage_dask.children import DIE_WITH_PARENT
+from montage_dask.children import dying_with_parent
 from montage_dask.coordinator.accounts import Account
 from montage_dask.coordinator.jobs import Job, State
 from montage_dask.errors import MontageError
@@ -118,14 +118,13 @@ class Child:
         environment[ENDING_VARIABLE] = str(self.folder / ENDING)
         with (self.folder / LOG).open("ab") as log, (self.folder / RESULT).open("wb") as result:
             self.process = subprocess.Popen(
-                command,
+                dying_with_parent(command, environment),
                 cwd=self.folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=result,
                 stderr=log,
                 process_group=0,
-                preexec_fn=DIE_WITH_PARENT,
             )
 
     def _refuse_second(self) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from montage_dask.edit.choose import Pin
 from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
-from montage_dask.edit.views import STEP_SECONDS, sample
+from montage_dask.edit.views import STEP_SECONDS, nothing, sample
 from montage_dask.records import Shot, Source
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -31,6 +31,7 @@ REACH_SECONDS = 0.8
 MAXIMUM_PARTS = 48
 """Of one shot: keeps an hour-long take from being the whole table."""
 TOLERANCE_SECONDS = 1e-10
+ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +59,12 @@ class Candidates:
     """[T] whether a subject is in view, 0 or 1, every tenth of a second of all shots, one behind the other."""
     seen_base: Ints
     """[S + 1] where in `seen` each shot begins, and the last one ends."""
+    bare_sums: Floats
+    """[T + 1] sums of the ticks, as those of `seen`, in which there is nothing to see, up to each."""
+    still: Floats
+    """[S] share of a shot in which there is nothing to see, 0 … 1."""
+    colour: Floats
+    """[S] how colourful a shot is, 0 … 1."""
     pin: Ints
     """[C] number of the pin that the part fulfils, −1 for none."""
     free: Flags
@@ -79,16 +86,16 @@ class Candidates:
     good: Flags
     """[S] whether the shot is worth showing before any other is shown twice."""
     views: Floats
-    """[S] how many different pictures its content holds, at least 1."""
+    """[S] how many different pictures its content holds, at least 1: where nothing happens there is only one."""
     order: Ints
     """[S] place of the shot in the order of filming."""
 
-    def positions(self, need_seconds: float) -> Floats:
-        """[C] where each part begins when it must last `need_seconds`, from the start of its shot.
+    def positions(self, need_seconds: float, rows: Ints | slice = ALL) -> Floats:
+        """[rows] where each part begins when it must last `need_seconds`, from the start of its shot.
 
         A part near the end of its shot moves forward; it is negative when the shot is too short.
         """
-        return np.minimum(self.anchor, self.duration[self.shot] - need_seconds)
+        return np.minimum(self.anchor[rows], self.duration[self.shot[rows]] - need_seconds)
 
     def fits(self, need_seconds: float) -> Flags:
         """[C] whether the shot is long enough."""
@@ -109,9 +116,27 @@ class Candidates:
         has = np.add.reduceat(self.seen, self.seen_base[:-1]) > 0
         return np.where(has[self.shot], 1 - there, 0.0)
 
-    def interval(self, positions: Floats, need_seconds: float) -> tuple[Ints, Ints]:
-        """[C] the ticks [start, stop) of each part on the common axis."""
-        base = self.base[self.shot]
+    def ends_seen(self, need_seconds: float) -> Floats:
+        """[C] 1 where a subject is in view when the part has lasted `need_seconds`, else 0."""
+        first, last = self.seen_base[self.shot], self.seen_base[self.shot + 1] - 1
+        end = np.maximum(0, self.positions(need_seconds)) + need_seconds - STEP_SECONDS / 2
+        found: Floats = self.seen[np.clip(first + (end / STEP_SECONDS).astype(int), first, last)]
+        return found
+
+    def bare(self, need_seconds: float) -> Floats:
+        """[C] share of a part that lasts `need_seconds` in which there is nothing to see, 0 … 1."""
+        first, last = self.seen_base[self.shot], self.seen_base[self.shot + 1]
+        begin = np.maximum(0, self.positions(need_seconds)) / STEP_SECONDS
+        start = np.clip(first + np.rint(begin).astype(int), first, last - 1)
+        stop = np.clip(start + max(1, round(need_seconds / STEP_SECONDS)), start + 1, last)
+        share: Floats = (self.bare_sums[stop] - self.bare_sums[start]) / (stop - start)
+        return share
+
+    def interval(
+        self, positions: Floats, need_seconds: float, rows: Ints | slice = ALL
+    ) -> tuple[Ints, Ints]:
+        """[rows] the ticks [start, stop) of each part on the common axis."""
+        base = self.base[self.shot[rows]]
         start = np.floor(np.maximum(positions, 0) * TICKS_PER_SECOND + 1e-6).astype(np.intp)
         stop = np.ceil((positions + need_seconds) * TICKS_PER_SECOND - 1e-6).astype(np.intp)
         return base + start, base + np.maximum(stop, start + 1)
@@ -137,6 +162,8 @@ def find_candidates(
     number = {shot: k for k, shot in enumerate(table)}
     usual = float(np.quantile(needs_seconds, 0.6))
     seen = [sample(shot) for shot in table]
+    bare = [nothing(shot, one) for shot, one in zip(table, seen, strict=True)]
+    still = np.array([one.mean() for one in bare])
     rows: list[tuple[int, float, int]] = []
     for k, shot in enumerate(table):
         parts = _anchors(float(shot.duration_seconds), usual, seen[k])
@@ -173,6 +200,9 @@ def find_candidates(
         subject=_subjects(seen, shot_of, anchor, usual),
         seen=np.concatenate(seen),
         seen_base=np.cumsum([0, *(len(one) for one in seen)]),
+        bare_sums=np.concatenate([[0.0], np.cumsum(np.concatenate(bare))]),
+        still=still,
+        colour=np.array([s.colourfulness for s in table]),
         pin=pin_of,
         free=(pin_of < 0) & (shot_of < allowed),
         duration=duration,
@@ -183,7 +213,7 @@ def find_candidates(
         content=contents.number,
         source=np.array([source_number[s.source] for s in table], np.intp),
         good=good_shots(table) & (np.arange(len(table)) < allowed),
-        views=_views(contents.number, table),
+        views=_views(contents.number, table, still),
         order=order,
     )
 
@@ -199,12 +229,12 @@ def good_shots(shots: Sequence[Shot]) -> Flags:
     return flags
 
 
-def _views(content: Ints, shots: Sequence[Shot]) -> Floats:
-    """[S] seconds of the longest take of each content, in views."""
+def _views(content: Ints, shots: Sequence[Shot], still: Floats) -> Floats:
+    """[S] seconds of the longest take of each content in which there is something to see, in views."""
     seconds: dict[tuple[int, str, int], float] = {}
-    for number, shot in zip(content.tolist(), shots, strict=True):
+    for number, shot, bare in zip(content.tolist(), shots, still.tolist(), strict=True):
         take = (number, shot.source, shot.index)
-        seconds[take] = seconds.get(take, 0.0) + float(shot.duration_seconds)
+        seconds[take] = seconds.get(take, 0.0) + float(shot.duration_seconds) * (1 - bare)
     longest = np.zeros(int(content.max(initial=-1)) + 1)
     for (number, _, _), length in seconds.items():
         longest[number] = max(longest[number], length)

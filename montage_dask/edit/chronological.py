@@ -19,6 +19,8 @@ from montage_dask.edit.selection import (
 
 LAGS = 8
 """Parts of the same take that may be passed over."""
+DUPLICATE_SHARE = 1.5
+"""Of `REUSE_COST`, that a duplicate of an earlier take costs: it may show the very same seconds."""
 CLIP_SHARE = 0.5
 """Of `REUSE_COST`, that it costs besides to pass over the best take of a clip: every clip is wanted once."""
 
@@ -70,7 +72,8 @@ def select_in_order(problem: Problem, seed: int) -> Ints | None:
     passed = np.concatenate([[0.0], np.cumsum(worth)])
     take = take_of[c.shot[rows]]
     first_of_take = np.searchsorted(take, take, "left")
-    usual = np.where(c.good[c.shot[rows]], 0, BAD_COST) + REUSE_COST * known[take] + liked[rows]
+    usual = np.where(c.good[c.shot[rows]], 0, BAD_COST) + liked[rows]
+    usual += DUPLICATE_SHARE * REUSE_COST * known[take]
     again = REUSE_COST + problem.jump_cost + REUSE_GROWTH / c.views[c.shot[rows]]
     best: Floats = np.empty(0)
     ends: Ints = np.empty(0, np.intp)
@@ -120,7 +123,8 @@ def _takes(c: Candidates) -> tuple[Ints, Floats, Flags]:
     known = np.ones(int(new.sum()), np.bool_)
     known[firsts] = False
     worth = np.zeros(len(known))
-    quality = np.array([shot.quality for shot in c.shots])
+    # The one that is wanted of a clip is not its empty one.
+    quality = np.array([shot.quality for shot in c.shots]) * (1 - c.still)
     own: dict[int, int] = {}
     for k in filmed.tolist():
         if not c.good[k] or known[take_of[k]]:

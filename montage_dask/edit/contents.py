@@ -26,6 +26,9 @@ LEAST_OVERLAP_SECONDS = 2.0
 AGREEMENT = 0.93
 """Correlation from which on two courses of motion are one."""
 
+CLOSE_AGREEMENT, CLOSE_MOTION, CLOSE_SHARE = 0.8, 0.02, 0.75
+"""The same, where over so much of the shorter one they differ by so little: a spike at a cut or a fade spoils a correlation."""
+
 SAME_LENGTH_SECONDS, SAME_MOTION = 0.3, 0.05
 """Takes that look alike, are as long as each other and move as much are the same from their start on."""
 
@@ -128,13 +131,24 @@ def _lag(leading: Floats, course: Floats) -> int | None:
     agreement[both < least - 0.5] = -1
     best = int(np.argmax(agreement))
     lag = best - (len(b) - 1)
-    if agreement[best] >= AGREEMENT:
+    if agreement[best] >= AGREEMENT or (
+        agreement[best] >= CLOSE_AGREEMENT
+        and both[best] >= CLOSE_SHARE * min(known_a.sum(), known_b.sum())
+        and _apart(leading, course, lag) <= CLOSE_MOTION
+    ):
         return lag
     # Even motion has no course to tell: between the same two cuts, as lively as each other, it is the same.
     alike = abs(len(a) - len(b)) <= SAME_LENGTH_SECONDS * TICKS_PER_SECOND
     common = min(len(a), len(b))
     apart = np.nanmean(np.abs(leading[:common] - course[:common])) if alike else np.inf
     return 0 if apart <= SAME_MOTION else None
+
+
+def _apart(leading: Floats, course: Floats, lag: int) -> float:
+    """Mean difference of two courses where they overlap, the second one a lag behind."""
+    first, second = leading[max(0, lag) :], course[max(0, -lag) :]
+    common = min(len(first), len(second))
+    return float(np.nanmean(np.abs(first[:common] - second[:common])))
 
 
 def _summed(a: Floats, b: Floats) -> Floats:

@@ -21,10 +21,12 @@ HIT_SECONDS = 0.1
 """To both sides of a beat: a movement counts as on it."""
 PEAK_SHARE = 1 / 3
 """Of a shot, after which its strongest movement comes best; on the beat nearest to that."""
-SUBJECT_WEIGHT = 0.5
+SUBJECT_WEIGHT = 0.6
 """Of a subject that is in view all the time, where the shot has one."""
-END_WEIGHT = 1.2
-"""Of one that still is in the last frames: more than any movement that comes before it leaves."""
+END_WEIGHT = 2.0
+"""Of one that still is in the last frames: more than any movement before it leaves, or a better picture without it."""
+BARE_WEIGHT = 0.5
+"""Of a part in which there is something to see all the time, where the shot has no subject."""
 SPEED_COST = 0.35
 """Of half or double speed."""
 FULL = Fraction(1)
@@ -211,6 +213,7 @@ def _scores(use: Use, begin: Floats, pace: float, weights: Mapping[str, float]) 
     usual = np.interp(begin[:, None] + np.linspace(0, 1, 9) * length, times, motion).mean(axis=1)
     score = score + (0.1 + weights["action"]) * 1.6 * (hit / 3 - usual)
     score = score + _in_view(view.seen, begin, length)
+    score = score - BARE_WEIGHT * _mean(view.nothing, STEP_SECONDS, begin, begin + length)
     near = np.minimum(begin - float(use.lead_seconds) * pace, duration - begin - length)
     return score - 0.2 * np.clip(1 - near / EDGE_SECONDS, 0, 1)
 

@@ -27,6 +27,10 @@ ELSEWHERE = 100.0
 """Misfit of a slot outside the section that a pin asks for: only when that section has none."""
 
 
+LEAST_PICTURES = 5
+"""That a montage shows where there are so many: a slow style in a few seconds would show three."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Slots, and what had to give way."""
@@ -57,6 +61,7 @@ def lay_out(
     # Half a bar of four is still two beats; of a bar of three nothing is left that dancers would count.
     if music.beats_per_bar % 2 or filled >= min(length, _fillable(durations, limit, fade)):
         limit = whole
+    limit = min(limit, _varied(shots, style, length, music))
     plans: list[Layout] = []
     for stretch in STRETCHES:
         slots = plan_slots(
@@ -80,6 +85,18 @@ def lay_out(
     if allowed < 1:
         raise UsageError("the footage has no shot as long as one output frame: use other clips")
     return Layout(_split(slots, allowed), stretch)
+
+
+def _varied(shots: Sequence[Shot], style: Style, length: float, music: Music) -> float:
+    """The longest slot with which a short montage still shows several pictures, in whole bars where bars are known."""
+    different = len({(s.source, s.index) for s in shots})
+    most = max(length / min(LEAST_PICTURES, different), style.minimum_shot_seconds)
+    beats = music.beats_seconds
+    if len(beats) < 2 or music.confidence <= 0:
+        return most
+    bar = float(beats[-1] - beats[0]) / (len(beats) - 1) * (music.beats_per_bar or 4)
+    bars = max(round(most / bar), math.ceil(style.minimum_shot_seconds / bar - 0.02), 1)
+    return bars * bar * 1.02
 
 
 def _fillable(durations: Floats, limit: float, spent: float) -> float:

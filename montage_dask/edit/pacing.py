@@ -33,6 +33,8 @@ ROLE_COST = 12.0
 LEAST_BARS = 6
 """A montage that is shorter has no room for these."""
 LOOK_AHEAD_BEATS = 192
+OPENING_SECONDS = 0.9
+"""Of the first shot, at least: a pick-up of half a beat is no picture."""
 HELD_BEATS = 2
 """Shots up to this length last twice as long where a phrase begins: fast cutting needs breath."""
 
@@ -306,6 +308,8 @@ def _path(
     # A pick-up belongs to what it leads to: the first shot goes on past the first downbeat.
     downbeat = next((float(p.frame / fps) for p in points[1:-1] if p.downbeat), 0.0)
     pick_up = downbeat if held and not points[0].downbeat and downbeat < 0.88 * bars[0] else 0.0
+    if held:
+        pick_up = max(pick_up, min(OPENING_SECONDS, longest))
     before = np.zeros(count, np.intp)
     for a, point in enumerate(points[:-1]):
         label = music.sections[point.section].label if point.section >= 0 else "high"

@@ -12,7 +12,10 @@ REACH_BARS = 2
 """So far from the wish, at most."""
 
 LEAST_BARS = 8
-"""A montage that is shorter keeps its length: two bars are a quarter of it."""
+"""A montage that is shorter ends on the nearest bar line: two bars are a quarter of it."""
+
+FEWEST_BARS = Fraction(13, 2)
+"""One that is shorter still keeps its length."""
 
 
 def phrase_end(music: Music, start: Fraction, length: Fraction) -> Fraction | None:
@@ -29,9 +32,12 @@ def phrase_end(music: Music, start: Fraction, length: Fraction) -> Fraction | No
     if music.confidence <= 0 or len(bars) < 2:
         return None
     bar = (bars[-1] - bars[0]) / (len(bars) - 1)
-    if length < LEAST_BARS * bar:
+    if length < FEWEST_BARS * bar:
         return None
     wish = start + length
+    if length < LEAST_BARS * bar:
+        end = min((b for b in bars if b > start), key=lambda b: (abs(b - wish), b), default=None)
+        return end if end is not None and abs(end - wish) <= bar / 2 else None
     near = [b for b in bars if abs(b - wish) <= REACH_BARS * bar and b > start]
     if not near:
         return None

@@ -1,7 +1,8 @@
 """Places of a montage with a part of their own: what opens it, what a drop lands on, what begins a section, what it ends on.
 
 What they ask of a shot is added to what every slot asks for: an opening is strong and readable, a drop's shot has the action and
-the one before it the calm, an ending is calm and clear.
+the one before it the calm, an ending is calm and clear, with somebody in view until the end, or at least wide and colourful: an
+empty road is calm, too.
 """
 
 from __future__ import annotations
@@ -63,11 +64,28 @@ def strength(candidates: Candidates) -> Floats:
     return ranks(0.6 * candidates.action + 0.4 * candidates.motion)
 
 
-def lack_of(role: str, candidates: Candidates) -> Floats | float:
-    """[C] what each part lacks for a role, in units of the whole weight of a style."""
+NOTHING_COST = 2.0
+"""Of an opening or an ending with nothing to see."""
+
+ABSENCE_COST = 1.5
+"""Of an ending without anybody in its last frames; less where it is colourful."""
+
+COLOURFUL = 0.5
+"""Colourfulness from which on a picture without a subject is worth looking at."""
+
+
+def lack_of(role: str, candidates: Candidates, need_seconds: float) -> Floats | float:
+    """[C] what each part lacks for a role, in units of the whole weight of a style.
+
+    Args:
+        role: of a slot.
+        candidates: the parts.
+        need_seconds: how much source time the slot needs.
+    """
     c = candidates
     if role == OPENING:
-        return 1.2 * (1 - c.quality) + 0.6 * (1 - c.intensity)
+        nothing = NOTHING_COST * c.bare(need_seconds)
+        return 1.2 * (1 - c.quality) + 0.6 * (1 - c.intensity) + nothing
     if role == DROP:
         return 4.0 * (1 - strength(c)) + 0.5 * (1 - c.quality)
     if role == CALM_BEFORE:
@@ -75,5 +93,8 @@ def lack_of(role: str, candidates: Candidates) -> Floats | float:
     if role == SECTION:
         return 0.6 * (1 - c.quality)
     if role == ENDING:
-        return 1.2 * np.asarray(c.motion) + 1.0 * (1 - c.quality)
+        colourful = np.minimum(1, c.colour / COLOURFUL)[c.shot]
+        absent = ABSENCE_COST * (1 - c.ends_seen(need_seconds)) * (1 - 0.7 * colourful)
+        nothing = NOTHING_COST * c.bare(need_seconds)
+        return 0.8 * np.asarray(c.motion) + 1.0 * (1 - c.quality) + absent + nothing
     return 0.0

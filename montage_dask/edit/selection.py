@@ -35,12 +35,16 @@ REUSE_GROWTH = 6.0
 BAD_COST = 70.0
 ALIKE_COST = 2.0
 """Of a shot that looks like one that is shown elsewhere."""
+STILL_ALIKE_COST = 8.0
+"""On top, where neither moves: it is the same picture again."""
 CLIP_COST = 3.0
 """Of a clip that was shown when another one was not: every clip is wanted once."""
 SUBJECT_COST = 0.25
 """Of a part without a subject, in units of the whole weight."""
-EMPTY_COST = 1.5
+EMPTY_COST = 2.5
 """Of a part that ends when its subject has gone."""
+BARE_COST = 1.5
+"""Of a part in which there is nothing to see."""
 OVERLAP_COST = 400.0
 """Per second shown twice."""
 IMPOSSIBLE = 1e7
@@ -99,11 +103,14 @@ def make_problem(
         lack += weights[name] * (1 - term)
     # Where somebody is, the eye has something to follow: small beside what a style weighs.
     lack += SUBJECT_COST * (1 - candidates.subject)
-    empty = {need: EMPTY_COST * candidates.ends_empty(need) for need in set(needs.tolist())}
+    empty = {
+        need: EMPTY_COST * candidates.ends_empty(need) + BARE_COST * candidates.bare(need)
+        for need in set(needs.tolist())
+    }
     for row, need in enumerate(needs.tolist()):
         lack[row] += empty[need]
     for row, role in enumerate(roles_of(slots)):
-        lack[row] += lack_of(role, candidates)
+        lack[row] += lack_of(role, candidates, float(needs[row]))
     pin = np.array(pinned, np.intp)
     possible = np.where(pin[:, None] < 0, candidates.free, candidates.pin == pin[:, None])
     for row, need in enumerate(needs):
@@ -138,7 +145,6 @@ class Filling:
         """[sources] how often each is shown."""
         self.groups = np.zeros(int(candidates.group.max(initial=-1)) + 2, np.intp)
         """[duplicate groups] how often each is shown; the last one, which −1 means, never counts."""
-        self.cover = np.zeros(problem.candidates.ticks + 1, np.int32)
         self._rows: dict[int, Floats] = {}
 
     def likeness(self, shot: int) -> Floats:
@@ -171,13 +177,11 @@ class Filling:
         self.choice[slot] = candidate
         self.begin[slot], self.end[slot] = self.interval(slot, candidate)
         self._count(candidate, 1)
-        self.cover[self.begin[slot] : self.end[slot]] += 1
 
     def take(self, slot: int) -> int:
         """Empty a slot; returns what was in it."""
         candidate = int(self.choice[slot])
         self._count(candidate, -1)
-        self.cover[self.begin[slot] : self.end[slot]] -= 1
         self.choice[slot] = -1
         return candidate
 
@@ -219,17 +223,30 @@ class Filling:
         per_shot = self.around(slot)
         per_shot += np.where(c.good, 0.0, BAD_COST)
         uses = self.uses[c.content]
+        used = uses > 0
         per_shot += np.where(uses > 0, REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views, 0.0)
-        per_shot += CLIP_COST * (self.clips[c.source] > 0) + ALIKE_COST * (self.groups[c.group] > 0)
+        per_shot += CLIP_COST * (self.clips[c.source] > 0)
+        per_shot += (ALIKE_COST + STILL_ALIKE_COST * c.still) * (self.groups[c.group] > 0)
         total = self.lack[slot] + per_shot[c.shot] + self.joins(slot)
         # Only candidates of contents in use can overlap.
-        rows = np.flatnonzero(uses[c.shot] > 0)
+        rows = np.flatnonzero(used[c.shot])
         if len(rows):
-            seen = np.concatenate([[0], np.cumsum(self.cover)])
-            start, stop = c.interval(c.positions(need), need)
-            twice = seen[stop[rows]] - seen[start[rows]]
-            total[rows] += OVERLAP_COST / TICKS_PER_SECOND * twice
+            start, stop = c.interval(c.positions(need, rows), need, rows)
+            total[rows] += (
+                OVERLAP_COST / TICKS_PER_SECOND * (self._shown(stop) - self._shown(start))
+            )
         return total
+
+    def _shown(self, ticks: Ints) -> Ints:
+        """How many ticks are shown before each of some ticks, those that are shown twice counted twice."""
+        filled = self.choice >= 0
+        shown = np.zeros(len(ticks), np.intp)
+        for edges, sign in ((self.begin[filled], 1), (self.end[filled], -1)):
+            edges = np.sort(edges)
+            passed = np.searchsorted(edges, ticks)
+            sums = np.concatenate([[0], np.cumsum(edges)])
+            shown += sign * (passed * ticks - sums[passed])
+        return shown
 
     def cost(self, slot: int, candidate: int) -> float:
         """What one candidate would add to the objective in this empty slot."""
@@ -246,12 +263,15 @@ class Filling:
         if slot + 1 < len(self.choice) and self.choice[slot + 1] >= 0:
             total += self._join(slot + 1)[sides.end[candidate], sides.begin[self.choice[slot + 1]]]
         total += CLIP_COST * bool(self.clips[c.source[shot]])
-        total += ALIKE_COST * bool(self.groups[c.group[shot]])
+        alike = ALIKE_COST + STILL_ALIKE_COST * c.still[shot]
+        total += alike * bool(self.groups[c.group[shot]])
         uses = self.uses[c.content[shot]]
         if uses:
             total += REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views[shot]
             start, stop = self.interval(slot, candidate)
-            total += OVERLAP_COST / TICKS_PER_SECOND * float(self.cover[start:stop].sum())
+            both = np.minimum(self.end, stop) - np.maximum(self.begin, start)
+            twice = np.maximum(0, both)[self.choice >= 0].sum()
+            total += OVERLAP_COST / TICKS_PER_SECOND * float(twice)
         return float(total)
 
 

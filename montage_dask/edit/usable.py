@@ -11,6 +11,12 @@ from montage_dask.records import Shot, Unusable
 LEAST_SECONDS = Fraction(3, 5)
 """A part that is shorter than this between two others that are left out is left out, too."""
 
+FADES_SECONDS: Mapping[str, tuple[Fraction, Fraction]] = {
+    "text": (Fraction(4, 5), Fraction(1, 2)),
+    "card": (Fraction(0), Fraction(1, 2)),
+}
+"""Before and behind a stretch of a kind: a title fades in and out, and what is half transparent is not yet told as one."""
+
 WORDS: Mapping[str, str] = {
     "text": "text is laid over it",
     "card": "it shows cards or graphics",
@@ -108,13 +114,23 @@ def _parts(shot: Shot, allow: Collection[str]) -> list[Shot]:
     parts = []
     frame, seconds = shot.start_frame, shot.start_seconds
     for span in left_out:
-        if span.start_frame > frame:
-            parts.append((frame, seconds, span.start_frame, span.start_seconds))
-        if span.stop_frame > frame:
-            frame, seconds = span.stop_frame, span.stop_seconds
+        before, behind = FADES_SECONDS.get(span.kind, (Fraction(0),) * 2)
+        start, start_seconds = _moved(shot, span.start_frame, span.start_seconds, -before)
+        stop, stop_seconds = _moved(shot, span.stop_frame, span.stop_seconds, behind)
+        if start > frame:
+            parts.append((frame, seconds, start, start_seconds))
+        if stop > frame:
+            frame, seconds = stop, stop_seconds
     if frame < shot.stop_frame:
         parts.append((frame, seconds, shot.stop_frame, shot.stop_seconds))
     return [_part(shot, *p) for p in parts if p[3] - p[1] >= LEAST_SECONDS]
+
+
+def _moved(shot: Shot, frame: int, at: Fraction, by: Fraction) -> tuple[int, Fraction]:
+    """A frame of a shot and its time, moved by so many seconds, within the shot."""
+    rate = (shot.stop_frame - shot.start_frame) / shot.duration_seconds
+    there = min(max(frame + round(by * rate), shot.start_frame), shot.stop_frame)
+    return there, min(max(at + (there - frame) / rate, shot.start_seconds), shot.stop_seconds)
 
 
 def _part(shot: Shot, start_frame: int, start: Fraction, stop_frame: int, stop: Fraction) -> Shot:

@@ -2,7 +2,7 @@
 
 Boxes come about twice a second. Who walks out leaves boxes behind that touch an edge of the picture and shrink towards it, first
 of himself, then of his shadow: from the first of these on he counts as gone. Who stands still and is no longer found, away from
-the edges, is there a little longer.
+the edges, is there a little longer. Where nobody is, nothing moves and the camera stands, there is nothing to see.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LONGEST_GAP_SECONDS = 1.1
 """Between two boxes of one subject."""
 
 HELD_SECONDS = 0.45
-"""Behind the last box of one that did not leave over an edge."""
+"""Behind the last box of one that is away from the edges."""
 
 TOUCHED_SECONDS = 0.2
-"""Behind the first box that touches the edge over which its subject leaves."""
+"""Behind the last box of one that is at an edge."""
 
 LEAVING_SECONDS = 1.25
 """Before the last box: a way out that takes longer than this is a subject at the edge before that."""
@@ -37,6 +37,9 @@ LEAVING_SECONDS = 1.25
 EDGE, BESIDE, UPRIGHT = 0.015, 0.04, 0.15
 """Shares of the picture: so near to an edge a box touches it; so far its inner edge moves on towards the left or right edge, and
 the upper or lower one, when it leaves: who stands upright often touches these."""
+
+SHRUNK = 0.7
+"""Of what it reached into the picture: a subject at an edge that reaches no further in has gone for the most part."""
 
 JUMP = 0.5
 """Of the picture: boxes that lie further apart are of two subjects."""
@@ -46,6 +49,12 @@ STEP_SECONDS = 0.1
 
 FACE_HEIGHTS = 3.0
 """A face is framed as a figure that is so many times as high."""
+
+STILL_MOTION = 0.08
+"""Motion of a picture in which only noise and leaves move."""
+
+STANDING = ("static", "handheld")
+"""Kinds of camera that do not go anywhere."""
 
 CALMEST = 0.25
 """Quantile of a shot's motion that its camera and its background make all the time."""
@@ -72,11 +81,15 @@ def in_view(shot: Shot) -> list[tuple[float, float]]:
         start, last = at[run[0]], at[run[-1]]
         if start <= HELD_SECONDS:
             start = 0.0
-        stop = last + HELD_SECONDS
-        left = _leaves([boxes[k] for k in run])
+        members = [boxes[k] for k in run]
+        at_edge = any(touches(members[-1]) for touches, _, _ in _SIDES)
+        stop = last + (TOUCHED_SECONDS if at_edge else HELD_SECONDS)
+        left, shrunk = _leaves(members), _shrinks(members)
         if left is not None:
-            stop = max(at[run[left]] + TOUCHED_SECONDS, last - LEAVING_SECONDS)
-        elif duration - last <= LONGEST_GAP_SECONDS:
+            stop = max(at[run[left]], last - LEAVING_SECONDS)
+        if shrunk:
+            stop = min(stop, (at[run[shrunk - 1]] + at[run[shrunk]]) / 2)
+        elif left is None and duration - last <= LONGEST_GAP_SECONDS:
             stop = duration
         stop = min(stop, duration)
         if stop <= start:
@@ -108,6 +121,26 @@ def _leaves(run: Sequence[Subject]) -> int | None:
     return None
 
 
+def _shrinks(run: Sequence[Subject]) -> int:
+    """The first of the last boxes of a subject that has gone over an edge for the most part; 0 where it has not."""
+    for number, (touches, _, least) in enumerate(_SIDES):
+        first = len(run)
+        while first and touches(run[first - 1]):
+            first -= 1
+        if first == len(run):
+            continue
+        # How far it reaches into the picture tells how much is left; who stands upright and moves only the head
+        # at the upper edge, is as whole as before.
+        reach = [s.width if number < 2 else s.height for s in run]
+        whole = max(reach if least == BESIDE else reach[first:])
+        last = len(run)
+        while last > first and reach[last - 1] <= SHRUNK * whole:
+            last -= 1
+        if last < len(run):
+            return last
+    return 0
+
+
 _SIDES = (
     (lambda s: s.x <= EDGE, lambda s: 1 - (s.x + s.width), BESIDE),
     (lambda s: s.x + s.width >= 1 - EDGE, lambda s: s.x, BESIDE),
@@ -127,12 +160,29 @@ def sample(shot: Shot) -> Floats:
     return seen
 
 
+def nothing(shot: Shot, seen: Floats) -> Floats:
+    """1 where there is nothing to see: nobody is in view, nothing moves and the camera stands; else 0. Every tenth of a second.
+
+    Args:
+        shot: the shot.
+        seen: of it, see `sample`.
+    """
+    if shot.camera is not None and shot.camera.kind not in STANDING:
+        return np.zeros(len(seen))
+    times, motion = _motion(shot)
+    middles = (np.arange(len(seen)) + 0.5) * STEP_SECONDS
+    still = np.interp(middles, times, motion) < STILL_MOTION
+    return np.where(still, 1 - seen, 0.0)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """What there is to see in a shot, and when."""
 
     seen: Floats
     """[n] 1 where the subject is in view, else 0; see `sample`."""
+    nothing: Floats
+    """[n] 1 where there is nothing to see, else 0; see `nothing`."""
     times: Floats
     """[m] seconds from the start of the shot."""
     motion: Floats
@@ -145,19 +195,24 @@ def view_of(shot: Shot) -> View:
     A camera moves all the time: what a shot's motion rises over that is the subject, while it is in view. Of a shot that has no
     subject, all that rises counts.
     """
-    motion = np.array(shot.motion_profile or (shot.motion,))
-    if len(motion) == 1:
-        step = float(shot.duration_seconds)
-    else:
-        share = shot.profile_step_frames / (shot.stop_frame - shot.start_frame)
-        step = float(shot.duration_seconds) * share
-    times = np.asarray((np.arange(len(motion)) + 0.5) * step, np.float64)
+    times, motion = _motion(shot)
     rise = np.maximum(0.0, motion - np.quantile(motion, CALMEST))
     seen = sample(shot)
     if seen.any():
         there = seen[np.minimum((times / STEP_SECONDS).astype(int), len(seen) - 1)]
         rise = rise * there
-    return View(seen, times, np.asarray(rise, np.float64))
+    return View(seen, nothing(shot, seen), times, np.asarray(rise, np.float64))
+
+
+def _motion(shot: Shot) -> tuple[Floats, Floats]:
+    """[m] seconds from the start of a shot, [m] its motion then."""
+    motion = np.array(shot.motion_profile or (shot.motion,), np.float64)
+    if len(motion) == 1:
+        step = float(shot.duration_seconds)
+    else:
+        share = shot.profile_step_frames / (shot.stop_frame - shot.start_frame)
+        step = float(shot.duration_seconds) * share
+    return np.asarray((np.arange(len(motion)) + 0.5) * step, np.float64), motion
 
 
 def course(shot: Shot) -> Floats:

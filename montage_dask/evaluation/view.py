@@ -11,6 +11,7 @@ import numpy as np
 
 from montage_dask.edit.contents import find_contents
 from montage_dask.edit.reframe import seconds_of
+from montage_dask.edit.views import STANDING, STILL_MOTION
 from montage_dask.records import Event, Shot, Subject, Timeline
 
 Shown = tuple[Event, Shot]
@@ -24,12 +25,6 @@ edge) and touches it is on its way out."""
 
 SAME = 0.3
 """Distance in picture sizes up to which two boxes may show one subject at neighbouring looks."""
-
-STILL_MOTION = 0.08
-"""Motion of a picture in which only noise and leaves move."""
-
-STANDING = ("static", "handheld")
-"""Kinds of camera that do not go anywhere."""
 
 TICK_SECONDS = 0.1
 """From one moment that is looked at to the next."""

@@ -89,6 +89,7 @@ def guard_request(
     }
     paths = {
         "segment": str(store.file("encode", encoded.key, ".mp4")),
+        "tap": str(store.file("encode", encoded.key, ".tap")),
         # Without their paths: the strip is enough, and nobody needs to fetch the footage.
         "sources": {
             k: to_json(s if closely else replace(s, path=Path(s.path).name))

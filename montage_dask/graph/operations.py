@@ -161,8 +161,12 @@ def _encode(request: Request, context: Context) -> dict[str, Any]:
     p, paths = request.parameters, request.paths
     sources = {k: from_json(Source, v) for k, v in paths["sources"].items()}
     indexes = {k: FrameIndex.load(Path(v)) for k, v in paths["indexes"].items()}
-    output = context.file(request, ".mp4")
-    with writing(output) as part, stand_ins(paths["stand_ins"], part.parent) as made:
+    output, tap = context.file(request, ".mp4"), context.file(request, ".tap")
+    with (
+        writing(output) as part,
+        writing(tap) as small,
+        stand_ins(paths["stand_ins"], part.parent) as made,
+    ):
         return render_segment(
             from_json(Segment, p["segment"]),
             sources | {k: s for k, (s, _) in made.items()},
@@ -173,6 +177,7 @@ def _encode(request: Request, context: Context) -> dict[str, Any]:
             encoding=_encoding(p),
             threads=context.threads,
             work=part.parent,
+            tap=small,
             further_back=paths.get("further_back", False),
         )
 
@@ -208,6 +213,7 @@ def _guard(request: Request, context: Context) -> dict[str, Any]:
     return check_segment(
         from_json(Segment, p["segment"]),
         Path(paths["segment"]),
+        Path(paths["tap"]),
         claims,
         fit=p["fit"],
         grade=paths["grade"],
@@ -345,7 +351,7 @@ for _op in (
     Operation("scores", "analysis.transnet", _scores, gpu_speedup=100, pieces=_scores_pieces),
     Operation("shots", "analysis.shots", _shots),
     Operation("beats", "analysis.music", _beats, gpu_speedup=2),
-    Operation("encode", "render.segments", _encode, gpu_speedup=6, files=(".mp4",)),
+    Operation("encode", "render.segments", _encode, gpu_speedup=6, files=(".mp4", ".tap")),
     Operation("guard", "render.guard", _guard),
     Operation("audio", "render.audio", _audio, files=(".m4a",)),
     Operation("assemble", "render.assemble", _assemble, outputs=("output",)),

@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from montage_dask.children import DIE_WITH_PARENT
+from montage_dask.children import dying_with_parent
 from montage_dask.errors import FFmpegError, FFmpegKilled, InputChanged, UsageError
 from montage_dask.media.container import checked_format
 
@@ -164,13 +164,12 @@ def run_ffmpeg(
     lines: deque[str] = deque(maxlen=2000)
     log.debug("ffmpeg %s", arguments)
     process = subprocess.Popen(
-        command,
+        dying_with_parent(command),
         stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=cwd,
         start_new_session=True,
-        preexec_fn=DIE_WITH_PARENT,
     )
     stall_seconds = _patience.get() if stall_seconds is None else stall_seconds
     alive = _Watchdog(process, stall_seconds)

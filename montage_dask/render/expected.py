@@ -227,38 +227,42 @@ def to_rgb(planes: Cells) -> Cells:
     return np.asarray(planes / 255 @ _FROM_YCC.T, np.float32)
 
 
-def cells_of(frame: Any, area: Matrix) -> tuple[Cells, NDArray[np.bool_]]:
+def planes_of(frame: Any) -> tuple[Bytes, Bytes, Bytes]:
+    """The planes of an `av.VideoFrame` as 4:2:0."""
+    if frame.format.name != "yuv420p":
+        frame = frame.reformat(format="yuv420p")
+    size = frame.width, frame.height
+    half = (size[0] + 1) // 2, (size[1] + 1) // 2
+    y, u, v = (
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:high, :wide]
+        for plane, (wide, high) in zip(frame.planes, (size, half, half), strict=True)
+    )
+    return y, u, v
+
+
+def cells_of(
+    planes: Sequence[Bytes], size: tuple[int, int], area: Matrix
+) -> tuple[Cells, NDArray[np.bool_]]:
     """The cells of a thumbnail as a rendered picture has them.
 
     Args:
-        frame: `av.VideoFrame` of a segment, Rec.709.
+        planes: Y, Cb and Cr of a picture, 4:2:0, Rec.709, limited range.
+        size: width and height.
         area: where the unit square of the source lies in the picture, in pixels.
 
     Returns:
-        R'G'B' [27, 48, 3], 0 … 1, and which cells lie in the picture as a whole: [27, 48].
+        R'G'B' [27, 48, 3], about 0 … 1, and which cells lie in the picture as a whole: [27, 48].
     """
-    if frame.format.name != "yuv420p":
-        frame = frame.reformat(format="yuv420p")
-    size = (frame.width, frame.height)
     # Four samples a cell are enough: what is finer is averaged first.
     span = np.hypot(*area[:2, :2]) / (WIDTH * SAMPLES, HEIGHT * SAMPLES)
     small = [max(1, round(n / max(1.0, s))) for n, s in zip(size, span, strict=True)]
     scale = np.diag([small[0] / size[0], small[1] / size[1], 1])
     grid = np.diag([1 / (WIDTH * SAMPLES), 1 / (HEIGHT * SAMPLES), 1])
     there = scale @ area @ grid
-    planes = []
-    for plane, (wide, high) in zip(frame.planes, _plane_sizes(size), strict=True):
-        values = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:high, :wide]
-        reduced = cv2.resize(values, small, interpolation=cv2.INTER_AREA)
-        planes.append(_sampled(reduced.astype(np.float32), there))
-    seen = _inside(there, small)
-    ycc = (np.stack(planes, axis=-1) - (16, 128, 128)) / (219, 224, 224)
-    return np.asarray(ycc @ _FROM_YCC.T, np.float32), seen
-
-
-def _plane_sizes(size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
-    return size, half, half
+    reduced = (cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in planes)
+    cells = np.stack([_sampled(p.astype(np.float32), there) for p in reduced], axis=-1)
+    ycc = (cells - (16, 128, 128)) / (219, 224, 224)
+    return np.asarray(ycc @ _FROM_YCC.T, np.float32), _inside(there, small)
 
 
 def _sampled(picture: NDArray[np.float32], there: Matrix) -> NDArray[np.float32]:
@@ -287,19 +291,6 @@ def _inside(there: Matrix, size: Sequence[int]) -> NDArray[np.bool_]:
         inside[1:, 1:] & inside[1:, :-1] & inside[:-1, 1:] & inside[:-1, :-1]
     )
     return corners
-
-
-def seen_through(cells: Cells, own: Matrix, other: Matrix) -> Cells:
-    """The picture of one event on the grid of another one that it is mixed with.
-
-    Args:
-        cells: of the event that is looked at.
-        own: where its unit square lies in the output.
-        other: where that of the other event lies.
-    """
-    grid = np.diag([1 / (WIDTH * SAMPLES), 1 / (HEIGHT * SAMPLES), 1])
-    there = np.diag([WIDTH, HEIGHT, 1]) @ np.linalg.inv(own) @ other @ grid
-    return _sampled(cells, there)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The guard: every event of a segment is compared with the strip's thumbnails of the source frames that it claims to show.
 
-A few frames of each event are decoded from our own file, brought to the strip's grid (`render.expected`) and judged twice:
+Small pictures of every frame of an event lie beside the segment (`render.tap`), taken before effects and transitions. A few of
+them are brought to the strip's grid (`render.expected`) and judged twice:
 
 * absolutely: what is left between them, relative to what texture and grade leave uncertain, must stay small. This tells green
   and torn frames, another file, another crop, another hue.
@@ -9,18 +10,21 @@ A few frames of each event are decoded from our own file, brought to the strip's
   alternative is, whatever else differs; so small steps are told, too. (A missing grade is no such alternative: on vivid footage
   the grade of a cell's mean is too far from the mean of its graded pixels, and a healthy clip was left out for it.)
 
-The frames are those whose thumbnails differ most from their neighbours three frames away, one in each quarter of the event.
+The frames are those whose thumbnails differ most from their neighbours three frames away, one in each part of the event.
+
+Then the first frame of the encoded segment that shows the event alone, or most of it, is decoded and judged in the same ways
+against the small pictures: so the encoder, and the file itself, are looked at, too.
 
 What it cannot tell: frames whose thumbnails are alike (a still picture, motion finer than a 48th of the picture); a shift of
 less than half a cell, 1 % of the width; small changes of hue, saturation and grade, and any on grey pictures; colours of HDR,
 wide-gamut and upscaled footage, which are not worked out here (only what no smooth change of colours explains counts there);
 what lies outside the picture of the source (bars, the blurred background); frames between the ones that are looked at; an
-error that the strip shares, as its decoder made it too.
+error that the strip shares, as its decoder made it too; an accent that is laid on wrongly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -31,12 +35,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from montage_dask.analysis.features import HEIGHT, WIDTH
+from montage_dask.analysis.features import HEIGHT
 from montage_dask.analysis.strip import Strip, decode_thumbnails
 from montage_dask.errors import Misshown, PictureMismatch, VerificationError
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Source
 from montage_dask.render.accents import left_of
+from montage_dask.render.alternatives import adjusted, deviation, steps, told_apart, with_moved
 from montage_dask.render.expected import (
     Cells,
     Colouring,
@@ -45,7 +50,7 @@ from montage_dask.render.expected import (
     cells_of,
     crossed_frames,
     parts_at,
-    seen_through,
+    planes_of,
     shown_area,
     steadied_area,
     to_rgb,
@@ -53,9 +58,10 @@ from montage_dask.render.expected import (
 )
 from montage_dask.render.mapping import shown_frames
 from montage_dask.render.segments import Segment
-from montage_dask.render.verdict import LEAST_STEP, LIMIT, Look, Verdict, judge
+from montage_dask.render.tap import Pictures, read_tap
+from montage_dask.render.verdict import GAIN, LIMIT, Look, Verdict, judge
 
-VERSION = 2
+VERSION = 3
 """Raised when the same pictures are judged otherwise."""
 
 FAINT = 0.02
@@ -67,38 +73,23 @@ LOOKS = 4
 STEPS = (1, 2, 3, 4, 6, 9, 14, 25)
 """Source frames earlier and later that a picture is told from."""
 
-NOISE = 3.0
-"""Code values (of 255) by which encoders change the mean of a cell."""
+NOISE = 1.5
+"""Code values (of 255) by which the mean of a cell is uncertain."""
 
-SLIP = 0.3
-"""Cells by which positions are uncertain."""
+ENCODED_NOISE = 3.0
+"""Likewise, where an encoder has changed it."""
 
-BENT = 0.5
-"""How much of what a grade bends is uncertain: the grade of a mean is not the mean of what is graded."""
+DEAD = 2.0
+"""Code values by which a cell must differ to count in the step to an alternative."""
 
-DEAD = 4.0
-"""Code values by which a cell must differ to count in the step to an alternative: encoders leave less than that out for long."""
-
-BEYOND = 15.0
-"""Code values by which a cell is uncertain whose colour may lie beyond R'G'B', where the strip ends and Y'CbCr does not."""
-
-VIVID = 60
-"""Least difference of the largest and the smallest of R, G and B of such a colour."""
-
-GAIN = 0.25
-"""Part of the residual (squared) that an alternative must explain."""
+ENCODED_DEAD = 4.0
+"""Likewise, where an encoder may leave less than that out for long."""
 
 SAME = 1.5
 """Code values (root mean square) by which a thumbnail may differ when it is made again: on a GPU, by another FFmpeg."""
 
 GAIN_UNKNOWN = 0.6
 """Likewise, where colours or detail are not known."""
-
-MOVES = (
-    ("moved to the left", -1, 0, 1.0), ("moved to the right", 1, 0, 1.0), ("moved up", 0, -1, 1.0),
-    ("moved down", 0, 1, 1.0), ("larger", 0, 0, 1.05), ("smaller", 0, 0, 0.95),
-)  # fmt: skip
-"""Pictures that a wrong crop would show: cells to the right and down, and growth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +110,7 @@ class Claim:
 def check_segment(
     segment: Segment,
     path: Path,
+    tap: Path,
     claims: Mapping[str, Claim],
     *,
     fit: str,
@@ -130,6 +122,7 @@ def check_segment(
     Args:
         segment: what it claims.
         path: the rendered file.
+        tap: its small pictures.
         claims: by the identity that the events name.
         fit: contain, cover or blur.
         grade: name of a preset or a .cube file.
@@ -141,10 +134,10 @@ def check_segment(
 
     Raises:
         PictureMismatch: events show something else; carries which, and pictures of them.
-        VerificationError: the file does not decode.
+        VerificationError: the file does not decode, or the tap is none of it.
         StoreError: the strip is not there.
     """
-    guard = _Guard(segment, claims, fit, grade)
+    guard = _Guard(segment, read_tap(tap, segment), claims, fit, grade)
     found: list[Misshown] = []
     frames, worst = 0, 0.0
     try:
@@ -169,8 +162,15 @@ def check_segment(
 class _Guard:
     """What must be seen in one segment."""
 
-    def __init__(self, segment: Segment, claims: Mapping[str, Claim], fit: str, grade: str) -> None:
-        self._segment, self._fit = segment, fit
+    def __init__(
+        self,
+        segment: Segment,
+        pictures: Sequence[Pictures],
+        claims: Mapping[str, Claim],
+        fit: str,
+        grade: str,
+    ) -> None:
+        self._segment, self._fit, self._pictures = segment, fit, pictures
         self._size = (segment.width, segment.height)
         self._claims = [claims[e.source] for e in segment.events]
         colours = {
@@ -179,6 +179,10 @@ class _Guard:
         }
         self._colours = [colours[e.source, e.match] for e in segment.events]
         self._shown = [self._frames_of(n) for n in range(len(segment.events))]
+
+    def _lead(self, number: int) -> int:
+        """Small pictures of an event before its first frame: its part of a crossfade."""
+        return crossed_frames(self._segment.events[number].transition) if number else 0
 
     def _frames_of(self, number: int) -> list[int]:
         """Source frames of an event and its parts of crossfades, one for each output frame."""
@@ -213,100 +217,59 @@ class _Guard:
         self, container: Any, stream: Any, number: int, *, closely: bool = False
     ) -> tuple[list[Look], Verdict | None]:
         """The frames of an event that were looked at; the one that shows best that something is wrong, and what."""
-        looks = list(self._looks(container, stream, number, None))
+        looks = self._looks(number, None)
         verdict = judge(looks)
-        if verdict is None or not closely:
-            return looks, verdict
-        claim = self._claims[number]
-        frames = self._shown[number]
-        low, high = (
-            max(0, min(frames) - STEPS[-1]),
-            min(claim.strip.frames, max(frames) + STEPS[-1] + 1),
-        )
+        if verdict is not None and closely:
+            looks, verdict = self._closely(number, verdict)
+        if verdict is None:
+            encoded = self._encoded(container, stream, number)
+            looks.append(encoded)
+            if (told := judge([encoded])) is not None:
+                verdict = encoded, f"as encoded, {told[1]}"
+        return looks, verdict
+
+    def _closely(self, number: int, verdict: Verdict) -> tuple[list[Look], Verdict | None]:
+        """Likewise, against the source decoded again."""
+        claim, frames = self._claims[number], self._shown[number]
+        low = max(0, min(frames) - STEPS[-1])
+        high = min(claim.strip.frames, max(frames) + STEPS[-1] + 1)
         known = claim.strip.thumbnails(low, high)
         plain, true = (
             decode_thumbnails(claim.source, claim.index, low, high, skip_loop_filter=skip)
             for skip in (True, False)
         )
         if min(_worst_difference(known, plain), _worst_difference(known, true)) > SAME:
-            return looks, (
+            return [verdict[0]], (
                 verdict[0],
                 f"{verdict[1]}; and the file decodes otherwise than when it was analysed",
             )
-        looks = list(self._looks(container, stream, number, (low, true)))
+        looks = self._looks(number, (low, true))
         return looks, judge(looks)
 
-    def _looks(
-        self,
-        container: Any,
-        stream: Any,
-        number: int,
-        decoded: tuple[int, NDArray[np.uint8]] | None,
-    ) -> Iterator[Look]:
-        """The frames of an event that are looked at, with what they must show."""
-        event = self._segment.events[number]
-        lead = crossed_frames(event.transition) if number else 0
-        candidates = self._candidates(number)
-        source_frames = {n: self._shown[number][n - event.start_frame + lead] for n in candidates}
-        first, last = min(source_frames.values()), max(source_frames.values())
+    def _looks(self, number: int, decoded: tuple[int, NDArray[np.uint8]] | None) -> list[Look]:
+        """The small pictures of an event that are looked at, with what they must show."""
+        event, lead = self._segment.events[number], self._lead(number)
+        source_frames = self._shown[number][lead : lead + event.frames]
         strip = self._claims[number].strip
-        low, high = max(0, first - STEPS[-1]), min(strip.frames, last + STEPS[-1] + 1)
+        low = max(0, min(source_frames) - STEPS[-1])
+        high = min(strip.frames, max(source_frames) + STEPS[-1] + 1)
         if decoded is None:
             thumbnails = strip.thumbnails(low, high)
         else:
             low, thumbnails = decoded
-        told = _told_apart(thumbnails, np.array([source_frames[n] - low for n in candidates]))
-        worth = dict(zip(candidates, told, strict=True))
-        best = _best(container, stream, self._segment.fps, event.start_frame, worth, every=False)
-        if max(told) >= LEAST_STEP > max((worth[n] for n in best), default=0.0):
-            # The encoder spent too little on the frames that tell.
-            best = _best(container, stream, self._segment.fps, event.start_frame, worth, every=True)
-        if not best:
-            raise VerificationError(f"event {number} of a segment has no pictures")
-        for n, picture in best.items():
-            yield self._look(number, n, picture, source_frames[n], thumbnails, low)
-
-    def _candidates(self, number: int) -> list[int]:
-        """Output frames that show an event alone; where there are none, those that show most of it."""
-        event = self._segment.events[number]
-        weights = {
-            n: next(p.weight for p in parts_at(self._segment, n)[0] if p.number == number)
-            for n in range(event.start_frame, event.stop_frame)
-        }
-        enough = min(1.0, 0.8 * max(weights.values())) if max(weights.values()) < 1 else 1.0
-        alone = [n for n, weight in weights.items() if weight >= enough]
-        # Where an accent is over, or nearly so: it is laid on what is compared here.
-        left = {
-            n: max((left_of(a, n - event.start_frame) for a in event.accents), default=0.0)
-            for n in alone
-        }
-        least = max(FAINT, min(left.values()))
-        return [n for n in alone if left[n] <= least]
+        told = told_apart(thumbnails, np.array(source_frames) - low)
+        parts = np.array_split(np.arange(event.frames), min(LOOKS, event.frames))
+        chosen = [int(part[np.argmax(told[part])]) for part in parts]
+        return [self._look(number, at, source_frames[at], thumbnails, low) for at in chosen]
 
     def _look(
-        self,
-        number: int,
-        frame: int,
-        picture: Any,
-        source_frame: int,
-        thumbnails: NDArray[np.uint8],
-        low: int,
+        self, number: int, at: int, source_frame: int, thumbnails: NDArray[np.uint8], low: int
     ) -> Look:
-        area = self._area(number, source_frame, frame)
+        """The small picture of frame `at` of an event beside its thumbnail."""
         colouring = self._colours[number]
-        shown, seen = cells_of(picture, area)
-        parts, white = parts_at(self._segment, frame)
-        weight, rest = 0.0, np.full_like(shown, white)
-        for part in parts:
-            if part.number == number:
-                weight = part.weight
-                continue
-            there = self._shown[part.number][part.k]
-            thumbnail = self._claims[part.number].strip.thumbnails(there, there + 1)[0]
-            mixed = seen_through(
-                self._colours[part.number](thumbnail), self._area(part.number, there, frame), area
-            )
-            rest += part.weight * mixed
+        frame = self._segment.events[number].start_frame + at
+        area = self._area(number, source_frame, frame)
+        shown, seen = self._tapped(number, at + self._lead(number), area)
         offsets = [
             s for d in STEPS for s in (-d, d) if low <= source_frame + s < low + len(thumbnails)
         ]
@@ -314,32 +277,65 @@ class _Guard:
         colours = colouring(
             thumbnails[[source_frame - low, *(source_frame - low + s for s in offsets)]]
         )
-        names = [f"{abs(s)} frames {'earlier' if s < 0 else 'later'}" for s in offsets]
-        pictures = [
-            *colours,
-            colours[0, :, ::-1],
-            colours[0, ::-1, ::-1],
-            colours[0, ::-1],
-            *_moved(colours[0]),
-        ]
-        names += ["mirrored", "upside down", "flipped", *(m[0] for m in MOVES)]
         known = colouring.known and not self._claims[number].redrawn
         # The strip knows no colours beyond R'G'B'.
-        planes = to_ycc(np.clip(weight * np.stack(pictures) + rest, 0, 1))
+        planes = to_ycc(np.clip(with_moved(colours), 0, 1))
         observed = to_ycc(np.clip(shown, 0, 1))
         if not known:
-            planes = _adjusted(planes, observed, seen)
-        bend = to_ycc(weight * colouring.bend(own))
-        expected, uncertain = planes[0], _uncertain(planes[0], bend, own)
-        steps = (planes[1:] - expected)[:, seen]
-        steps[np.abs(steps) < DEAD] = 0
-        apart = ((observed - expected) / uncertain)[seen]
-        relative = steps / uncertain[seen]
+            planes = adjusted(planes, observed, seen)
+        uncertain = deviation(planes[0], NOISE, to_ycc(colouring.bend(own)), own)
         return Look(
-            frame, source_frame, observed, expected, float(np.sqrt(np.mean(apart**2))), apart.size,
-            tuple(names), np.square(steps).sum(axis=(1, 2)), np.square(relative).sum(axis=(1, 2)),
-            np.einsum("npc,pc->n", relative, apart), GAIN if known else GAIN_UNKNOWN,
+            frame, source_frame, observed, planes[0], seen, uncertain,
+            *steps(planes, offsets), DEAD, GAIN if known else GAIN_UNKNOWN,
         )  # fmt: skip
+
+    def _encoded(self, container: Any, stream: Any, number: int) -> Look:
+        """The first frame that shows an event alone, or most of it, as it was encoded, beside the small pictures."""
+        event, lead = self._segment.events[number], self._lead(number)
+        frame = self._first_alone(number)
+        picture = _decoded(container, stream, self._segment.fps, event.start_frame, frame)
+        at = frame - event.start_frame
+        source_frame = self._shown[number][at + lead]
+        area = self._area(number, source_frame, frame)
+        shown, seen = cells_of(planes_of(picture), self._size, area)
+        parts, white = parts_at(self._segment, frame)
+        weight = next(p.weight for p in parts if p.number == number)
+        rest = np.full_like(shown, white)
+        for part in parts:
+            if part.number != number:
+                rest += part.weight * self._tapped(part.number, part.k, area)[0]
+        own = len(self._pictures[number].y)
+        offsets = [s for s in (-3, -2, -1, 1, 2, 3) if 0 <= at + lead + s < own]
+        cells = np.stack([self._tapped(number, at + lead + s, area)[0] for s in (0, *offsets)])
+        planes = to_ycc(weight * with_moved(cells) + rest)
+        return Look(
+            frame, source_frame, to_ycc(shown), planes[0], seen,
+            deviation(planes[0], ENCODED_NOISE), *steps(planes, offsets), ENCODED_DEAD,
+        )  # fmt: skip
+
+    def _tapped(self, number: int, k: int, area: Matrix) -> tuple[Cells, NDArray[np.bool_]]:
+        """The cells of a small picture of an event, where a source lies in the output."""
+        own = self._pictures[number]
+        planes = own.y[k], own.u[k], own.v[k]
+        high, wide = planes[0].shape
+        smaller = np.diag([wide / self._size[0], high / self._size[1], 1])
+        return cells_of(planes, (wide, high), smaller @ area)
+
+    def _first_alone(self, number: int) -> int:
+        """The first output frame that shows an event alone; where there is none, the first that shows most of it."""
+        event = self._segment.events[number]
+        weights = {
+            n: next(p.weight for p in parts_at(self._segment, n)[0] if p.number == number)
+            for n in range(event.start_frame, event.stop_frame)
+        }
+        enough = min(1.0, 0.8 * max(weights.values())) if max(weights.values()) < 1 else 1.0
+        # Where an accent is over, or nearly so: small pictures know of none.
+        left = {
+            n: max((left_of(a, n - event.start_frame) for a in event.accents), default=0.0)
+            for n, weight in weights.items() if weight >= enough
+        }  # fmt: skip
+        least = max(FAINT, min(left.values()))
+        return next(n for n, rest in left.items() if rest <= least)
 
     def misshown(self, number: int, look: Look, what: str) -> Misshown:
         """What is said of an event that shows something else."""
@@ -356,83 +352,13 @@ def _worst_difference(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> floa
     return float(np.sqrt(square.max()))
 
 
-def _told_apart(thumbnails: NDArray[np.uint8], rows: NDArray[np.intp]) -> list[float]:
-    """How well thumbnails are told from those three frames away, in code values."""
-    unique, place = np.unique(rows, return_inverse=True)
-    own = thumbnails[unique].astype(np.int16)
-    apart = np.full(len(unique), np.inf)
-    for step in (-3, 3):
-        there = unique + step
-        known = (there >= 0) & (there < len(thumbnails))
-        other = thumbnails[there[known]].astype(np.int16)
-        square = np.square(own[known] - other, dtype=np.int32).mean(axis=(1, 2, 3))
-        apart[known] = np.minimum(apart[known], np.sqrt(square))
-    apart[~np.isfinite(apart)] = 0.0
-    return [float(a) for a in apart[place]]
-
-
-def _best(
-    container: Any,
-    stream: Any,
-    fps: Fraction,
-    start: int,
-    worth: Mapping[int, float],
-    *,
-    every: bool,
-) -> dict[int, Any]:
-    """The decoded frame of most worth of each part of an event: by its number.
-
-    Args:
-        container: the segment.
-        stream: its video stream.
-        fps: of it.
-        start: where the event begins, on a keyframe.
-        worth: of the frames that may be looked at, in order.
-        every: decode all frames; else those that no other one needs are left out, which is half the time.
-    """
-    numbers = list(worth)
-    part_of = {n: at * LOOKS // len(numbers) for at, n in enumerate(numbers)}
-    best: dict[int, tuple[int, Any]] = {}
-    stream.codec_context.skip_frame = "DEFAULT" if every else "NONREF"
+def _decoded(container: Any, stream: Any, fps: Fraction, start: int, frame: int) -> Any:
+    """A frame of a segment, decoded from the keyframe where its event begins."""
     container.seek(int(start / fps / stream.time_base), stream=stream, backward=True)
     for picture in container.decode(stream):
-        number = round(picture.pts * stream.time_base * fps)
-        if number > numbers[-1]:
-            break
-        part = part_of.get(number)
-        if part is not None and (part not in best or worth[number] > worth[best[part][0]]):
-            best[part] = (number, picture)
-    return dict(sorted(best.values(), key=lambda one: one[0]))
-
-
-def _moved(cells: Cells) -> Iterator[Cells]:
-    """A picture as each of `MOVES` would show it."""
-    across, down = (WIDTH - 1) / 2, (HEIGHT - 1) / 2
-    for _, dx, dy, zoom in MOVES:
-        matrix = np.array(
-            [[zoom, 0, across * (1 - zoom) + dx], [0, zoom, down * (1 - zoom) + dy]], np.float32
-        )
-        yield cv2.warpAffine(cells, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
-
-
-def _uncertain(expected: Cells, bend: Cells, own: NDArray[np.uint8]) -> Cells:
-    """The deviation that must be allowed for, of each value."""
-    down, across = np.gradient(expected, axis=(0, 1))
-    edges = SLIP**2 * (down**2 + across**2)
-    vivid = own.max(axis=-1).astype(np.int16) - own.min(axis=-1) > VIVID
-    cut = vivid & ((own == 0) | (own == 255)).any(axis=-1)
-    beyond = np.square(BEYOND * cut[..., None])
-    return np.sqrt(NOISE**2 + edges + np.square(BENT * bend) + beyond, dtype=np.float32)
-
-
-def _adjusted(pictures: Cells, shown: Cells, seen: NDArray[np.bool_]) -> Cells:
-    """Pictures after the smooth change of colours that explains most of what is shown: for colours that are not worked out."""
-    light = pictures[..., :1] / 255
-    basis = np.concatenate(
-        [pictures, np.ones_like(light), light**2, light**3, pictures[..., 1:] * light], axis=-1
-    )
-    change = np.linalg.lstsq(basis[0][seen], shown[seen], rcond=None)[0]
-    return np.asarray(basis @ change, np.float32)
+        if round(picture.pts * stream.time_base * fps) >= frame:
+            return picture
+    raise VerificationError(f"a segment has no frame {frame}")
 
 
 def _drawn(look: Look) -> bytes:

@@ -27,7 +27,7 @@ from montage_dask.render.running import make_file
 from montage_dask.render.tap import Size, tap_output, tap_size, tapped, write_tap
 from montage_dask.store.locks import work_folder
 
-VERSION = 7
+VERSION = 8
 
 RAW = "tap.raw"
 """In ffmpeg's folder: the small pictures as it writes them."""

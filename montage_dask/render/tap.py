@@ -93,7 +93,7 @@ def read_tap(path: Path, segment: Segment) -> list[Pictures]:
         VerificationError: the file is none of this segment.
     """
     try:
-        whole = np.load(path, allow_pickle=False)
+        whole = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise VerificationError(f"the tap of a segment cannot be read: {error}") from error
     lengths = list(_lengths(segment))

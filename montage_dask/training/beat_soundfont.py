@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from montage_dask.children import DIE_WITH_PARENT
+from montage_dask.children import dying_with_parent
 from montage_dask.errors import UsageError
 from montage_dask.media.audio import ANALYSIS_RATE
 from montage_dask.training.beat_synth import Sound
@@ -90,10 +90,9 @@ def render(font: str, notes: Sequence[Event], changes: Sequence[Change], duratio
             "-T", "wav", "-F", str(sound), str(path), str(score),
         ]  # fmt: skip
         done = subprocess.run(
-            command,
+            dying_with_parent(command),
             capture_output=True,
             timeout=LONGEST_SECONDS,
-            preexec_fn=DIE_WITH_PARENT,
             check=False,
         )
         if done.returncode or not sound.exists():

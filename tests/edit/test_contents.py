@@ -134,3 +134,19 @@ def test_even_motion_between_the_same_cuts_is_the_same():
     longer = shot("c", 0, 0, 150, random)
     longer = replace(longer, motion_profile=(0.06,) * len(longer.motion_profile))
     assert len(set(find_contents(alike(first, longer)).number.tolist())) == 2
+
+
+def test_a_spike_at_a_cut_does_not_part_duplicates():
+    """A fade that was cut off and a key frame: of slow motion these are most of what moves."""
+    slow = tuple(0.1 + 0.06 * float(np.sin(k / 12)) for k in range(50))
+    first = replace(
+        shot("a", 0, 0, 250, np.random.default_rng(3)), motion_profile=(0.43, *slow[1:])
+    )
+    second = copied(replace(first, motion_profile=slow), "b", 3, 46, noise=0.006)
+    second = replace(second, motion_profile=(*second.motion_profile[:34], 0.22, *second.motion_profile[35:]))  # fmt: skip
+    found = find_contents(alike(first, second))
+    assert found.number.tolist() == [0, 0]
+    assert (found.base[1] - found.base[0]) / TICKS_PER_SECOND == pytest.approx(0.6, abs=0.25)
+    other = tuple(0.1 + 0.06 * float(np.cos(k / 5)) for k in range(44))
+    third = replace(second, motion_profile=other, stop_frame=220, stop_seconds=Fraction(44, 5))
+    assert find_contents(alike(first, third)).number.tolist() == [0, 1]

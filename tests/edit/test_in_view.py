@@ -9,7 +9,7 @@ import numpy as np
 from montage_dask.edit.candidates import find_candidates
 from montage_dask.edit.inpoints import Use, best_place, peak_seconds, settle
 from montage_dask.edit.views import course, in_view, view_of
-from montage_dask.records import Shot, Subject
+from montage_dask.records import Camera, Shot, Subject
 
 WEIGHTS = {"quality": 0.3, "action": 0.2}
 
@@ -148,3 +148,53 @@ def test_a_shot_slows_down_to_keep_its_subject():
     assert best_place(use, Fraction(0), None, WEIGHTS).pace == Fraction(4, 5)
     staying = replace(use, shot=shot(there(3.2, 8)))
     assert best_place(staying, Fraction(0), None, WEIGHTS).pace == 1
+
+
+def test_who_goes_out_at_the_side_has_gone_when_little_is_left_of_him():
+    walking = [(0.5, 0.1, 0.1, 0.5), (0.71, 0.0, 0.23, 0.8)]
+    # A leg at the edge, then his shadow on the floor: neither goes further out than the other.
+    traces = [(0.92, 0.3, 0.08, 0.5), (0.88, 0.78, 0.12, 0.22)]
+    ((_, stop),) = in_view(shot(boxes(*walking, *traces)))
+    assert stop <= 0.8
+
+
+def test_who_stops_and_moves_only_the_head_at_the_upper_edge_stays():
+    walking = [(0.3, 0.5, 0.3, 0.5), (0.45, 0.2, 0.15, 0.6)]
+    head = [(0.5, 0.0, 0.1, 0.26), (0.5, 0.0, 0.12, 0.44), (0.5, 0.0, 0.23, 0.37), (0.5, 0.0, 0.2, 0.37)]  # fmt: skip
+    ((_, stop),) = in_view(shot(boxes(*walking, *head)))
+    assert stop >= 2.0
+
+
+def test_a_hand_that_goes_up_has_gone():
+    coming = [(0.8, 0.0, 0.2, 0.22), (0.7, 0.0, 0.2, 0.3)]
+    there = [(0.58, 0.0, 0.3, 0.41)] * 3
+    going = [(0.56, 0.0, 0.23, 0.26)]
+    ((_, stop),) = in_view(shot(boxes(*coming, *there, *going)))
+    assert 1.6 <= stop <= 2.0
+
+
+def test_there_is_nothing_to_see_where_nobody_is_and_nothing_moves():
+    road = shot(there(4, 7), tuple(0.3 if 16 <= k <= 30 else 0.02 for k in range(50)))
+    seen = view_of(road)
+    assert seen.nothing[:35].all()
+    assert not seen.nothing[40:70].any()
+    assert seen.nothing[80:].all()
+    # What a camera passes is worth seeing.
+    panning = replace(road, camera=Camera("pan", 0.1))
+    assert not view_of(panning).nothing.any()
+    found = find_candidates([road], {"a": SimpleNamespace(path="/a.mp4")}, np.array([2.0]))
+    bare = found.bare(2.0)
+    assert bare[(found.anchor > 4) & (found.anchor < 5)].max() == 0
+    assert bare[found.anchor > 8].min() == 1
+    begins = Use(
+        slot=0, shot=replace(road, subjects=()), position_seconds=8.0, lead_seconds=Fraction(0),
+        length_seconds=Fraction(2), beat_seconds=0, shown_seconds=Fraction(2),
+    )  # fmt: skip
+    assert 3.5 <= settle([begins], {"quality": 0.5, "action": 0})[0].in_seconds <= 6
+
+
+def test_a_take_in_which_nothing_happens_is_one_picture():
+    sources = {"a": SimpleNamespace(path="/a.mp4")}
+    still, lively = shot((), (0.02,) * 50), shot((), (0.3,) * 50)
+    assert find_candidates([still], sources, np.array([2.0])).views[0] == 1
+    assert find_candidates([lively], sources, np.array([2.0])).views[0] > 2

@@ -72,6 +72,15 @@ def test_phrases_begin_with_sections_and_every_fourth_bar():
     assert max(gaps) <= 4
 
 
+def test_a_few_slow_bars_end_on_the_nearest_bar_line():
+    track = music(60, bpm=95)
+    bars = [track.beats_seconds[k] for k in track.downbeats]
+    end = phrase_end(track, Fraction(0), Fraction(18))
+    assert end in bars
+    assert abs(end - 18) <= (bars[1] - bars[0]) / 2
+    assert phrase_end(track, Fraction(0), Fraction(12)) is None
+
+
 def test_without_beats_a_length_is_kept():
     assert phrase_end(music(60, confidence=0), Fraction(0), Fraction(30)) is None
 

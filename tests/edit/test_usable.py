@@ -34,10 +34,13 @@ def test_a_title_in_the_middle_leaves_two_parts():
     shot = spoiled(shots[0], "text", 3, 5)
     first, second = usable_parts([shot])
     span = shot.unusable[0]
-    assert (first.start_frame, first.stop_frame) == (shot.start_frame, span.start_frame)
-    assert (second.start_frame, second.stop_frame) == (span.stop_frame, shot.stop_frame)
-    assert first.stop_seconds == span.start_seconds
-    assert second.start_seconds == span.stop_seconds
+    # It fades in and out: what is half there is not told yet.
+    assert (first.start_frame, first.stop_frame) == (shot.start_frame, span.start_frame - 20)
+    assert second.stop_frame == shot.stop_frame
+    assert span.stop_frame + 12 <= second.start_frame <= span.stop_frame + 13
+    rate = (shot.stop_frame - shot.start_frame) / shot.duration_seconds
+    assert first.stop_seconds == shot.start_seconds + first.stop_frame / rate
+    assert second.start_seconds == shot.start_seconds + second.start_frame / rate
     for part in (first, second):
         steps = -(-(part.stop_frame - part.start_frame) // part.profile_step_frames)
         assert len(part.motion_profile) == len(part.quality_profile) == steps
@@ -48,7 +51,7 @@ def test_a_title_in_the_middle_leaves_two_parts():
 
 def test_overlapping_kinds_and_slivers():
     shots, _ = footage(1, 1, seconds=(8, 8))
-    shot = spoiled(spoiled(shots[0], "text", 1, 4), "black", 3, 5)
+    shot = spoiled(spoiled(shots[0], "text", 1.8, 4), "black", 3, 5)
     first, second = usable_parts([shot])
     assert first.duration_seconds == 1
     assert second.duration_seconds == 3

@@ -19,10 +19,11 @@ from montage_dask.media.probe import probe
 from montage_dask.records import CUT, Event, Focus, Match, Transition, Window
 from montage_dask.render.expected import Steadied, shown_area
 from montage_dask.render.grade import PRESETS
-from montage_dask.render.guard import Claim, check_segment
+from montage_dask.render.guard import LOOKS, Claim, check_segment
 from montage_dask.render.pictures import even_size, write_pictures
 from montage_dask.render.segments import Segment, render_segment
 from montage_dask.render.stabilise import stabilise
+from montage_dask.render.verdict import Look, judge
 
 FRAMES = 100
 FPS = Fraction(25)
@@ -105,6 +106,7 @@ def render(segment, claims, path, *, fit="cover", grade="none", encoding=ENCODIN
         grade=grade,
         encoding=encoding,
         work=path.parent,
+        tap=path.with_suffix(".tap"),
     )
     return path
 
@@ -131,8 +133,9 @@ def filtered(path: Path, filters: str) -> Path:
     return changed
 
 
-def check(segment, path, claims, *, fit="cover", grade="none", closely=True):
-    return check_segment(segment, path, claims, fit=fit, grade=grade, closely=closely)
+def check(segment, path, claims, *, tap=None, fit="cover", grade="none", closely=True):
+    tap = tap or path.with_suffix(".tap")
+    return check_segment(segment, path, tap, claims, fit=fit, grade=grade, closely=closely)
 
 
 def varied(claims, seed, size) -> Segment:
@@ -181,7 +184,7 @@ def test_no_false_alarm(claims, tmp_path, grade):
     )
     record = check(segment, path, claims, fit=fit, grade=grade)
     assert record["events"] == 4
-    assert 4 <= record["frames"] <= 16
+    assert record["frames"] == 4 * (LOOKS + 1)
     assert record["worst"] < 0.8
 
 
@@ -208,6 +211,23 @@ def test_wrong_frames_are_told(claims, tmp_path, late):
     assert first.source == segment.events[0].source
     shown = cv2.imdecode(np.frombuffer(first.picture, np.uint8), cv2.IMREAD_COLOR)
     assert shown.shape[0] == 27 * 8
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_colours_that_are_a_little_off_hide_no_wrong_frames(late):
+    """And are no wrong frames themselves: they are off in all frames alike."""
+    rng = np.random.default_rng(4)
+    shape = (27, 48, 3)
+    off = rng.normal(0, 1.5, shape)
+    looks = []
+    for n in range(4):
+        step = rng.normal(0, 3, shape) * (rng.random(shape) < 0.2) + off
+        shown = off + late * step + rng.normal(0, 0.2, shape)
+        looks.append(
+            Look(n, n, shown, np.zeros(shape), np.ones(shape[:2], bool), np.ones(shape), {3: step}, {}, 2.0)
+        )  # fmt: skip
+    verdict = judge(looks)
+    assert verdict is None if not late else "3 frames later" in verdict[1]
 
 
 def test_one_wrong_event_of_two_is_named(claims, tmp_path):
@@ -245,14 +265,14 @@ def test_a_swapped_file_is_told(claims, tmp_path):
         "crop=iw*0.95:ih*0.95,scale=320:180",
         "crop=iw-12:ih:12:0,pad=320:180:0:0",  # moved by 4 %
         "tblend=all_mode=difference",
-        "loop=loop=20:size=1:start=30,trim=end_frame=50",  # stands still
+        "loop=loop=20:size=1:start=20,trim=end_frame=50",  # stands still
     ],
 )
 def test_wrong_pictures_are_told(claims, tmp_path, filters):
     segment = plain(claims)
-    path = filtered(render(segment, claims, tmp_path / "s.mp4"), filters)
-    with pytest.raises(PictureMismatch):
-        check(segment, path, claims)
+    path = render(segment, claims, tmp_path / "s.mp4")
+    with pytest.raises(PictureMismatch, match="as encoded"):
+        check(segment, filtered(path, filters), claims, tap=path.with_suffix(".tap"))
 
 
 @pytest.mark.parametrize(
@@ -315,8 +335,11 @@ def test_a_picture_that_stands_still_says_nothing_of_time(tmp_path):
 def test_a_segment_that_is_none(claims, tmp_path):
     path = tmp_path / "s.mp4"
     path.write_bytes(b"nothing")
-    with pytest.raises(VerificationError):
-        check(plain(claims), path, claims)
+    tap = render(plain(claims), claims, tmp_path / "t.mp4").with_suffix(".tap")
+    with pytest.raises(VerificationError, match="does not decode"):
+        check(plain(claims), path, claims, tap=tap)
+    with pytest.raises(VerificationError, match="tap"):
+        check(plain(claims), tmp_path / "t.mp4", claims, tap=path)
 
 
 def test_a_strip_with_a_hole(claims, tmp_path):
