@@ -51,7 +51,7 @@ async function look(mine) {
   mine.job = job;
   draw(job);
   await others(mine);
-  if (DONE.includes(job.state) && !mine.filled) await fill(mine);
+  if (shown === mine && DONE.includes(job.state) && !mine.filled) await fill(mine);
 }
 
 // A quick version and the whole one name each other.
