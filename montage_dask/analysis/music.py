@@ -35,7 +35,7 @@ from montage_dask.media.packed_sound import packed_blocks
 from montage_dask.media.probe import fingerprint
 from montage_dask.records import Music, TempoAlternative
 
-VERSION = 9
+VERSION = 10
 
 TRACKERS = ("auto", "network", "flux", "librosa", "beat-this")
 AUTO = "network"

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from montage_dask.errors import MediaError
 from montage_dask.media.container import open_media
+from montage_dask.media.joined import REASON, unread_file
 from montage_dask.media.limits import within_length
 from montage_dask.media.ogg_chain import Link, links
 from montage_dask.media.polarity import Polarity
@@ -203,6 +204,9 @@ class _Decoder:
 
     def __iter__(self) -> Iterator[Any]:
         with _opened(self._path) as (container, stream):
+            format_name = container.format.name.split(",")[0]
+            if unread_file(self._path, format_name, b"", os.path.getsize(self._path)):
+                raise MediaError(self._path, REASON)
             parts = links(self._path) if container.format.name == "ogg" else []
             if len(parts) < 2:
                 yield from self._frames(container, stream)

@@ -14,9 +14,20 @@ HEADS = {
 }
 """How files of formats begin whose demuxers know one beginning only."""
 
+CHUNKED = {"wav": b"RIFF", "aiff": b"FORM"}
+"""Formats of sound that say at their beginning how long the file is."""
+
 EBML = b"\x1a\x45\xdf\xa3"
 NEAR_BYTES = 1 << 16
 """So close behind the last packet, or behind the head of a Matroska file, lies what is looked for."""
+
+LOST_PACKETS = 12
+"""Where a clock starts again, more packets without a picture are a part in another codec."""
+
+OTHER_CODEC = (
+    "holds a part that its decoder does not know, or is badly damaged: joined of files in different codecs? "
+    "convert each of them, and join them anew"
+)
 
 REASON = (
     "holds several files joined end to end, of which only the first can be read; "
@@ -46,12 +57,22 @@ def unread_file(path: str | Path, format_name: str, extradata: bytes, end_bytes:
                     return True
                 at = data.find(EBML, at + 4)
             return False
+        if format_name in CHUNKED:
+            head = CHUNKED[format_name]
+            size = int.from_bytes(data[4:8], "little" if head == b"RIFF" else "big")
+            behind = data[8 + size : 8 + size + 1 + len(head)]  # chunks of odd size may be padded
+            return data[:4] == head and head in behind
         begins = HEADS.get(format_name)
         if begins is None:
             return False
         # A long head comes up by chance nowhere; what a demuxer takes for the last packet may hold it.
         begin, end = (end_bytes, end_bytes + NEAR_BYTES) if len(begins) < 8 else (4, len(data))
         return data.find(begins, begin, end) >= 0
+
+
+def part_is_lost(pictures: int, packets: int) -> bool:
+    """Whether so many packets bring no pictures that they are a part in another codec; some of it may decode, to rubbish."""
+    return packets - pictures > max(LOST_PACKETS, packets // 10)
 
 
 def _boxes(data: mmap.mmap) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ from montage_dask.media.container import open_media
 from montage_dask.media.ffmpeg import input_arguments, run_ffmpeg
 from montage_dask.media.headers import Shapes, is_whole, unit_length
 from montage_dask.media.index import FrameIndex, Ticks
+from montage_dask.media.joined import OTHER_CODEC, part_is_lost
 from montage_dask.media.limits import decoder_limit
 from montage_dask.media.nal import x264_build
 from montage_dask.media.opening import told_build
@@ -171,6 +172,8 @@ def _unordered(
             times.append(int(frame.pts))
     if first is None:
         raise MediaError(told.path, "holds no video frame that can be decoded")
+    if leap < inf and part_is_lost(len(numbers), packets.total):
+        raise MediaError(told.path, OTHER_CODEC)
     ticks = Fraction(stream.time_base)
     usual = max(1, round(1 / (Fraction(rate) * ticks)))
     steps = [b - a for a, b in pairwise(times) if b > a]

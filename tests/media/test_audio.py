@@ -180,6 +180,26 @@ def test_opposite_channels_are_heard(tmp_path, codec):
     assert heard["quieter"].max() > 0.4
 
 
+@pytest.mark.parametrize(
+    ("layout", "opposite"),
+    [
+        ("quad", "c0=c0|c1=-1*c0|c2=0*c0|c3=0*c0"),
+        ("5.1", "c0=c0|c1=-1*c0|c2=0*c0|c3=0*c0|c4=0*c0|c5=0*c0"),
+        ("5.1", "c0=0*c0|c1=0*c0|c2=0*c0|c3=0*c0|c4=c0|c5=-1*c0"),
+        ("7.1", "c0=0*c0|c1=0*c0|c2=0*c0|c3=0*c0|c4=0*c0|c5=0*c0|c6=c0|c7=-1*c0"),
+    ],
+)
+@pytest.mark.parametrize("codec", ["pcm_s16le", "flac"])
+def test_opposite_channels_of_surround_are_heard(tmp_path, layout, opposite, codec):
+    from montage_dask.media.ffmpeg import run_ffmpeg
+
+    path = tmp_path / f"a.{'wav' if codec == 'pcm_s16le' else codec}"
+    tone = "aevalsrc=0.5*sin(2000*t):s=44100:d=1"
+    pan = f"pan={layout}|{opposite}"
+    run_ffmpeg(["-f", "lavfi", "-i", tone, "-af", pan, "-c:a", codec, f"file:{path}"], about=path)
+    assert np.abs(decode_mono(path)[2000:]).max() > 0.1
+
+
 def test_ordinary_stereo_is_mixed_as_ever(tmp_path):
     from montage_dask.media.ffmpeg import run_ffmpeg
     from montage_dask.media.polarity import Polarity

@@ -7,7 +7,9 @@ import pytest
 from makers import X264, film, hashes
 
 from montage_dask.errors import MediaError
+from montage_dask.media.audio import decode_mono
 from montage_dask.media.decode import decode_frames
+from montage_dask.media.ffmpeg import run_ffmpeg
 from montage_dask.media.probe import probe
 
 H264 = (*X264, "-bf", "2", "-g", "12", "-pix_fmt", "yuv420p")
@@ -72,6 +74,13 @@ def test_matroska_of_unequal_coding_is_named(tmp_path):
         probe(path)
 
 
+@pytest.mark.parametrize("first", [H264, MPEG2])
+def test_parts_in_different_codecs_are_named(tmp_path, first):
+    path, _ = joined(tmp_path, "ts", first, MPEG2 if first is H264 else H264)
+    with pytest.raises(MediaError, match=r"different codecs|cannot be decoded"):
+        probe(path)
+
+
 @pytest.mark.parametrize("offset", [0.5, 100, 5000])
 def test_a_clock_that_leaps_or_goes_back(tmp_path, offset):
     for ahead, behind in ((0, offset), (offset, 0)):
@@ -109,3 +118,14 @@ def test_unequal_parts_are_one_picture(tmp_path):
     for shown, (_, frame) in zip(second, decode_frames(square, times, 0, 24), strict=True):
         expected = frame.reformat(90, 90, "rgb24", interpolation="BICUBIC").to_ndarray()
         assert np.abs(shown[:, 34:124] - expected.astype(int)).mean() < 8
+
+
+@pytest.mark.parametrize("kind", ["wav", "aiff", "m4a", "wma"])
+def test_music_that_cannot_be_read_to_its_end_is_named(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    run_ffmpeg(["-f", "lavfi", "-i", "sine=d=1", f"file:{path}"], about=path)
+    assert len(decode_mono(path)) > 20_000
+    both = tmp_path / f"both.{kind}"
+    both.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(MediaError, match="joined end to end"):
+        decode_mono(both)
