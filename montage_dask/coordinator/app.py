@@ -6,7 +6,7 @@ import pathlib
 import secrets
 import shutil
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -99,7 +99,7 @@ def make_app(service: Service) -> FastAPI:
         title="montage-dask coordinator", version=__version__, docs_url=None, redoc_url=None, root_path=service.prefix,
     )  # fmt: skip
     app.add_middleware(Gate)
-    room = CuttingRoom()
+    rooms: defaultdict[str, CuttingRoom] = defaultdict(CuttingRoom)
     User = Annotated[Account, Depends(door)]
 
     @app.exception_handler(QueueError)
@@ -204,7 +204,10 @@ def make_app(service: Service) -> FastAPI:
     def timeline(job_id: str, edits: Edits, user: User) -> dict[str, Any]:
         """The timeline of a job after some edits, and what an event could show instead; nothing is changed by it."""
         job = queue.find(job_id, user.name)
-        made, edited = room.timeline(job, user), room.timeline(job, user, edits.ops)
+        made, edited = (
+            rooms[user.name].timeline(job, user),
+            rooms[user.name].timeline(job, user, edits.ops),
+        )
         return told(edited, made, edits.event)
 
     @app.post("/api/jobs/{job_id}/edit", status_code=202)
@@ -216,7 +219,10 @@ def make_app(service: Service) -> FastAPI:
     ) -> dict[str, Any]:
         """Render an edited timeline: a job of its own, of which only what changed is made."""
         job = queue.find(job_id, user.name)
-        made, edited = room.timeline(job, user), room.timeline(job, user, edits.ops)
+        made, edited = (
+            rooms[user.name].timeline(job, user),
+            rooms[user.name].timeline(job, user, edits.ops),
+        )
         if edited == made:
             raise UsageError("nothing was changed")
         keeper.check(user)
@@ -240,7 +246,9 @@ def make_app(service: Service) -> FastAPI:
         user: User,
     ) -> Response:
         """A small picture of a frame of the footage, as a timeline names it."""
-        data = picture(room.timeline(queue.find(job_id, user.name), user), source, frame)
+        data = picture(
+            rooms[user.name].timeline(queue.find(job_id, user.name), user), source, frame
+        )
         return Response(
             data, media_type="image/jpeg", headers={"cache-control": "private, max-age=86400"}
         )

@@ -11,7 +11,7 @@ import shutil
 import ssl
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -87,7 +87,7 @@ class Coordinator:
         connection: http.client.HTTPConnection,
         method: str,
         path: str,
-        body: bytes | IO[bytes] | None,
+        body: bytes | Iterator[bytes] | None,
         headers: Mapping[str, str],
     ) -> http.client.HTTPResponse:
         own = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -111,26 +111,36 @@ class Coordinator:
         """
         data = None if body is None else json.dumps(body).encode()
         kind = {} if data is None else {"Content-Type": "application/json"}
+
+        def ask(connection: http.client.HTTPConnection) -> Any:
+            answer = self._send(connection, method, path, data, {**kind, **(headers or {})})
+            text = answer.read()
+            return json.loads(text) if text else _lower(answer)
+
+        return self._patiently(ask)
+
+    def _patiently(self, work: Callable[[http.client.HTTPConnection], Any], *again: int) -> Any:
+        """What is made of a connection; tried again when nobody answers, or with 503 or one of `again`."""
+        failure: Exception | None = None
         for attempt in range(TRIES):
+            if attempt > 3 and isinstance(failure, ConnectionRefusedError):
+                break
+            if attempt:
+                time.sleep(min(0.1 * 2**attempt, 15))
             try:
                 with closing(self._connect()) as connection:
-                    answer = self._send(connection, method, path, data, {**kind, **(headers or {})})
-                    text = answer.read()
-                    return json.loads(text) if text else dict(answer.headers)
+                    return work(connection)
             except (OSError, http.client.HTTPException, ValueError) as error:
-                if attempt == TRIES - 1 or (
-                    isinstance(error, ConnectionRefusedError) and attempt > 2
-                ):
-                    raise CoordinatorError(
-                        f"no coordinator answers at {printable(self.url)}: {error}; "
-                        "`python -m montage_dask coordinator` starts one",
-                        503,
-                    ) from error
+                failure = error
             except CoordinatorError as error:
-                if error.status != 503 or attempt == TRIES - 1:
+                failure = error
+                if error.status not in (503, *again):
                     raise
-            time.sleep(min(0.2 * 2**attempt, 15))
-        raise AssertionError
+        if isinstance(failure, CoordinatorError):
+            raise failure
+        raise CoordinatorError(
+            f"no coordinator answers at {printable(self.url)}: {failure}; `python -m montage_dask coordinator` starts one", 503
+        ) from failure  # fmt: skip
 
     def submit(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Add a job, once, however often it has to be said.
@@ -184,35 +194,25 @@ class Coordinator:
             for k, v in pairs.items()
         )
         made = self.call("POST", "/api/uploads", None, {"Upload-Length": str(size), "Upload-Metadata": told})  # fmt: skip
-        made = {k.lower(): v for k, v in made.items()}
         place = "/api/uploads/" + made["location"].rpartition("/")[2]
-        failed = 0
         with path.open("rb") as file:
+
+            def send(connection: http.client.HTTPConnection) -> Any:
+                there = self.call("HEAD", place)
+                if "upload-path" in there:
+                    return there  # only the answer was lost
+                offset = int(there["upload-offset"])
+                file.seek(offset)
+                headers = {
+                    "Upload-Offset": str(offset),
+                    "Content-Length": str(min(PIECE_BYTES, size - offset)),
+                    "Content-Type": "application/offset+octet-stream",
+                }
+                piece = _blocks(file, min(PIECE_BYTES, size - offset))
+                return _lower(self._send(connection, "PATCH", place, piece, headers))
+
             while "upload-path" not in made:
-                try:
-                    offset = int(made["upload-offset"])
-                    file.seek(offset)
-                    length = min(PIECE_BYTES, size - offset)
-                    with closing(self._connect()) as connection:
-                        headers = {
-                            "Upload-Offset": str(offset), "Content-Length": str(length),
-                            "Content-Type": "application/offset+octet-stream",
-                        }  # fmt: skip
-                        piece = _Piece(file, length)
-                        answer = self._send(connection, "PATCH", place, piece, headers)  # type: ignore[arg-type]
-                        made = {k.lower(): v for k, v in answer.headers.items()}
-                        failed = 0
-                        continue
-                except (OSError, http.client.HTTPException):
-                    failed += 1
-                except CoordinatorError as error:
-                    if error.status not in (409, 423, 503):
-                        raise
-                    failed += 1
-                if failed > TRIES:
-                    raise CoordinatorError(f"{printable(path.name)}: cannot be sent", 503)
-                time.sleep(0.2 * 2**failed)
-                made = {k.lower(): v for k, v in self.call("HEAD", place).items()}
+                made = self._patiently(send, 409, 423)
         return str(made["upload-path"])
 
     def download(self, job_id: str, path: str, target: Path) -> None:
@@ -240,16 +240,15 @@ class Coordinator:
             return self._send(connection, "GET", path, None, {}).read().decode("utf-8", "replace")
 
 
-class _Piece:
-    """A part of a file, to be read once."""
+def _blocks(file: IO[bytes], length: int) -> Iterator[bytes]:
+    """So many bytes of a file, from where it stands."""
+    while length > 0 and (block := file.read(min(length, 1 << 20))):
+        length -= len(block)
+        yield block
 
-    def __init__(self, file: IO[bytes], length: int) -> None:
-        self._file, self._left = file, length
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(self._left if size < 0 else min(size, self._left))
-        self._left -= len(data)
-        return data
+def _lower(answer: http.client.HTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 def _fields(answer: http.client.HTTPResponse) -> Iterator[dict[str, str]]:

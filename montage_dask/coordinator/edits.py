@@ -7,32 +7,32 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from montage_dask.api.job import NOT_FOR_RENDERING
-from montage_dask.api.material import Material
-from montage_dask.api.timeline import Timeline
 from montage_dask.coordinator.accounts import Account
 from montage_dask.coordinator.child import OUTPUT, RUN_DIR
 from montage_dask.coordinator.jobs import Job, QueueError
 from montage_dask.coordinator.requests import inside
 from montage_dask.coordinator.transitions import digest
-from montage_dask.edit.hand import by_hand
 from montage_dask.errors import UsageError
-from montage_dask.graph.recalling import recalled
 from montage_dask.job import SELECTORS, make_job
 from montage_dask.received import TIMELINE_BYTES, parse_json, read_bytes
 from montage_dask.records import Event, Shot
 from montage_dask.store import Store, write_json
 from montage_dask.store.artefacts import flush
 
+if TYPE_CHECKING:  # what edits need takes a second and 50 MB: only who edits pays for it
+    from montage_dask.api.timeline import Timeline
+
 EDITED, SELECTED = "edited.otio", "edited.json"
 """In the folder of a job: the timeline that it renders, and what edits of it may choose from."""
 MOST_EDITS = 500
-KEPT = 64
-"""Timelines in memory: an edit more, or one less, costs one step."""
+KEPT = 24
+"""Timelines of a user in memory: an edit more, or one less, costs one step."""
+AT_ONCE = 6
+"""Requests of a user that wait for an edit; more are refused, so that nobody holds up the others."""
 
 
 class Edit(BaseModel):
@@ -64,21 +64,29 @@ _STEPS: Mapping[str, Callable[[Timeline, Edit], Timeline]] = {
 
 
 class CuttingRoom:
-    """The timelines of finished jobs, with edits."""
+    """The timelines of a user's finished jobs, with edits."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, tuple[Edit, ...]], Timeline] = {}
-        self._mutex = threading.Lock()
+        self._mutex, self._places = threading.Lock(), threading.BoundedSemaphore(AT_ONCE)
 
     def timeline(self, job: Job, account: Account, ops: Sequence[Edit] = ()) -> Timeline:
         """The timeline of a job after some edits.
 
         Raises:
-            QueueError: it has none, or its footage is no longer what it was.
+            QueueError: it has none, its footage is no longer what it was, or too many are asked for at once.
             UsageError: one of the edits cannot be.
         """
-        with self._mutex:  # one at a time: they take a core each
-            return self._after(job, account, tuple(ops))
+        known = self._known.get((job.id, tuple(ops)))
+        if known is not None:
+            return known
+        if not self._places.acquire(blocking=False):
+            raise QueueError("too many edits at once: wait for the others", 429)
+        try:
+            with self._mutex:  # one at a time: they take a core each
+                return self._after(job, account, tuple(ops))
+        finally:
+            self._places.release()
 
     def _after(self, job: Job, account: Account, ops: tuple[Edit, ...]) -> Timeline:
         made = self._known.pop((job.id, ops), None)
@@ -97,6 +105,10 @@ def opened(job: Job, account: Account) -> Timeline:
     Raises:
         QueueError: see `CuttingRoom.timeline`.
     """
+    from montage_dask.api.material import Material
+    from montage_dask.api.timeline import Timeline
+    from montage_dask.graph.recalling import recalled
+
     folder = account.job_folder(job.id)
     try:
         path = inside(folder, f"{RUN_DIR}/timeline.otio")
@@ -117,6 +129,8 @@ def opened(job: Job, account: Account) -> Timeline:
 
 def told(timeline: Timeline, made: Timeline, event: int | None) -> dict[str, Any]:
     """A timeline for the page, beside the one that was made."""
+    from montage_dask.edit.hand import by_hand
+
     record = timeline.record
     numbers = {k: n for n, k in enumerate(made.material.sources)}
     was = {(e.source, e.shot, e.in_seconds): n for n, e in reversed(list(enumerate(made.events)))}
@@ -172,6 +186,8 @@ def edited_job(
 
     The same edits under the same key are the same job.
     """
+    from montage_dask.api.job import NOT_FOR_RENDERING
+
     job_id = digest([account.name, job.id, key, [e.model_dump() for e in ops]])[:16]
     path = account.job_folder(job_id) / EDITED
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -73,8 +73,6 @@ class Candidates:
     """[S] seconds."""
     base: Ints
     """[S] first tick of the shot on the common axis."""
-    ticks: int
-    """Length of the common axis."""
     embedding: NDArray[np.float32]
     """[S, D] unit vectors."""
     group: Ints
@@ -207,7 +205,6 @@ def find_candidates(
         free=(pin_of < 0) & (shot_of < allowed),
         duration=duration,
         base=contents.base,
-        ticks=contents.ticks,
         embedding=_embeddings(table),
         group=np.array([s.duplicate_group for s in table], np.intp),
         content=contents.number,

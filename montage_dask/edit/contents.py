@@ -41,8 +41,6 @@ class Contents:
     """[S] of the content: parts of one take share it, and duplicates. (What only looks alike does not.)"""
     base: Ints
     """[S] first tick of the shot on the common axis."""
-    ticks: int
-    """Length of the common axis."""
 
 
 def find_contents(shots: Sequence[Shot]) -> Contents:
@@ -77,7 +75,7 @@ def find_contents(shots: Sequence[Shot]) -> Contents:
             number[k] = original.number
             offset = int(float(part.start_seconds - begins) * TICKS_PER_SECOND)
             base[k] = max(0, original.start + lag + offset)
-    return Contents(number, base, axis + _overhang(shots, base, axis))
+    return Contents(number, base)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,15 +86,6 @@ class _Original:
     start: int
     """Its first tick on the axis."""
     course: Floats
-
-
-def _overhang(shots: Sequence[Shot], base: Ints, axis: int) -> int:
-    """Ticks by which the longest duplicates reach beyond the axis."""
-    ends = [
-        int(b) + int(float(s.duration_seconds) * TICKS_PER_SECOND) + 3
-        for s, b in zip(shots, base, strict=True)
-    ]
-    return max(0, max(ends, default=0) - axis)
 
 
 def _course(parts: Sequence[Shot], begins: float, ends: float) -> Floats:

@@ -25,10 +25,8 @@ SHOWN_PER_VIEW = 2.5
 LEAST_LIMIT_SECONDS = 0.5
 ELSEWHERE = 100.0
 """Misfit of a slot outside the section that a pin asks for: only when that section has none."""
-
-
-LEAST_PICTURES = 5
-"""That a montage shows where there are so many: a slow style in a few seconds would show three."""
+LEAST_PICTURES, FROM_SECONDS = 5, 10.0
+"""So many different ones a montage shows that is this long: a slow style would show three in a quarter of a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,8 @@ def lay_out(
     # Half a bar of four is still two beats; of a bar of three nothing is left that dancers would count.
     if music.beats_per_bar % 2 or filled >= min(length, _fillable(durations, limit, fade)):
         limit = whole
-    limit = min(limit, _varied(shots, style, length, music))
+    if length >= FROM_SECONDS:
+        limit = min(limit, _varied(shots, style, length, music))
     plans: list[Layout] = []
     for stretch in STRETCHES:
         slots = plan_slots(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from montage_dask.edit.roles import drops_of
 from montage_dask.records import Music
 
 PHRASE_BARS = 4
+
+DROP_BARS = 2
+"""Of a drop are heard, at least, where the length reaches it."""
 
 REACH_BARS = 2
 """So far from the wish, at most."""
@@ -21,7 +25,7 @@ FEWEST_BARS = Fraction(13, 2)
 def phrase_end(music: Music, start: Fraction, length: Fraction) -> Fraction | None:
     """Music time where a phrase ends, near start + length; a bar line where no phrase does; None without bars.
 
-    Sections begin phrases, and every fourth bar from there.
+    Sections begin phrases, and every fourth bar from there. It does not end where a drop begins.
 
     Args:
         music: bars and sections.
@@ -42,7 +46,13 @@ def phrase_end(music: Music, start: Fraction, length: Fraction) -> Fraction | No
     if not near:
         return None
     phrases = phrase_starts(music)
-    return min(near, key=lambda b: (b not in phrases, abs(b - wish), b))
+    drops = [d for d in drops_of(music) if d <= wish - bar / 2]
+
+    def cut_off(end: Fraction) -> bool:
+        """Whether a drop that the wish reaches is left out, or has just begun."""
+        return any(end - d < (DROP_BARS - Fraction(1, 2)) * bar for d in drops)
+
+    return min(near, key=lambda b: (cut_off(b), b not in phrases, abs(b - wish), b))
 
 
 def phrase_starts(music: Music) -> frozenset[Fraction]:

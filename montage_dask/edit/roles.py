@@ -95,6 +95,7 @@ def lack_of(role: str, candidates: Candidates, need_seconds: float) -> Floats | 
     if role == ENDING:
         colourful = np.minimum(1, c.colour / COLOURFUL)[c.shot]
         absent = ABSENCE_COST * (1 - c.ends_seen(need_seconds)) * (1 - 0.7 * colourful)
-        nothing = NOTHING_COST * c.bare(need_seconds)
+        # A mountain at rest is an ending, an empty road is none.
+        nothing = NOTHING_COST * c.bare(need_seconds) * (1 - 0.6 * colourful)
         return 0.8 * np.asarray(c.motion) + 1.0 * (1 - c.quality) + absent + nothing
     return 0.0

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LEAST_GAIN = 1e-9
 SWAPS_TRIED = 3
+NEAR_SLOTS = 2
+"""So far the neighbours of a slot reach."""
 RUINED = 5
 """Slots that are emptied at once, at most."""
 ROUNDS_PER_SLOT = 24
@@ -65,14 +67,24 @@ def _fill(filling: Filling, slot: int, blur: Floats | None = None) -> float:
 
 
 def _settle(filling: Filling, random: np.random.Generator) -> None:
-    """Replace and swap until neither helps. Each move lowers the objective, so this ends."""
-    moved = True
-    while moved:
-        moved = False
-        for slot in random.permutation(len(filling.choice)):
-            moved |= _replace(filling, int(slot))
-        for slot in random.permutation(len(filling.choice)):
-            moved |= _swap(filling, int(slot))
+    """Replace and swap until neither helps. Each move lowers the objective, so this ends.
+
+    What nothing changed around is seldom worth another look: it gets one when all others are settled.
+    """
+    count = len(filling.choice)
+    every = np.arange(count)
+    waiting = every
+    while len(waiting):
+        before = filling.choice.copy()
+        for move in (_replace, _swap):
+            for slot in random.permutation(waiting):
+                move(filling, int(slot))
+        changed = np.flatnonzero(filling.choice != before)
+        if len(changed):
+            near = changed[:, None] + np.arange(-NEAR_SLOTS, NEAR_SLOTS + 1)
+            waiting = np.unique(np.clip(near, 0, count - 1))
+        else:
+            waiting = every if len(waiting) < count else every[:0]
 
 
 def _replace(filling: Filling, slot: int) -> bool:

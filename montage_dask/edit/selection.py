@@ -44,7 +44,7 @@ SUBJECT_COST = 0.25
 EMPTY_COST = 2.5
 """Of a part that ends when its subject has gone."""
 BARE_COST = 1.5
-"""Of a part in which there is nothing to see."""
+"""Of a part in which there is nothing to see, in a slot of the usual length: it is put where it is seen for the shortest time."""
 OVERLAP_COST = 400.0
 """Per second shown twice."""
 IMPOSSIBLE = 1e7
@@ -103,8 +103,9 @@ def make_problem(
         lack += weights[name] * (1 - term)
     # Where somebody is, the eye has something to follow: small beside what a style weighs.
     lack += SUBJECT_COST * (1 - candidates.subject)
+    bare_cost = BARE_COST / float(needs.mean())
     empty = {
-        need: EMPTY_COST * candidates.ends_empty(need) + BARE_COST * candidates.bare(need)
+        need: EMPTY_COST * candidates.ends_empty(need) + bare_cost * need * candidates.bare(need)
         for need in set(needs.tolist())
     }
     for row, need in enumerate(needs.tolist()):

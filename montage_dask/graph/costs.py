@@ -37,6 +37,9 @@ BEATS_SECONDS = 2.0
 FIT_SECONDS = 2.5
 """To fit a track of usual length to another one."""
 
+START_SECONDS = 5.0
+"""Of a job with workers of its own, before the first of them works."""
+
 STRIP_BYTES_PER_FRAME = 2_000
 """Of thumbnails and features, compressed."""
 
@@ -127,5 +130,5 @@ def expected_seconds(
     frames = round(length_seconds * fps)
     made = encode_work(frames, pixels, fps, codec, quality, 0).cpu_seconds
     made += frames * pixels * GUARD_SECONDS_PER_PIXEL
-    alone = BEATS_SECONDS + 3.0 + length_seconds / 30 + 0.5 + length_seconds / 100
+    alone = START_SECONDS + BEATS_SECONDS + 3.0 + length_seconds / 30 + 0.5 + length_seconds / 100
     return (looked + made) / threads + alone

@@ -15,8 +15,11 @@ from here import Here, serving
 
 from montage_dask.cli import cli
 from montage_dask.cluster import preflight
+from montage_dask.coordinator import app
 from montage_dask.coordinator.client import CoordinatorError
 from montage_dask.coordinator.guarding import COOKIE
+from montage_dask.coordinator.jobs import STATES
+from montage_dask.edit.choose import LABELS
 from montage_dask.errors import ClusterError, UsageError
 
 DOC = Path(__file__).parents[2] / "docs/coordinator.md"
@@ -105,6 +108,19 @@ def test_what_to_expect_before_anything_is_sent(tmp_path):
             asked(here, options={"quality": "x"})
     with serving(tmp_path / "far", cluster="tls://scheduler:8786") as here:
         assert asked(here)["seconds"] is None
+
+
+def test_the_page_has_each_word_once_and_in_both_languages():
+    page = Path(app.__file__).parent / "page"
+    texts = {p.name: p.read_text(encoding="utf-8") for p in page.iterdir()}
+    table = texts["words.js"].partition("const WORDS = {")[2].partition("\n};")[0]
+    words = re.findall(r"^  (\w+): \[", table, re.M)
+    assert len(words) == len(set(words)) == len(re.findall(r"^ +.*?\],$", table, re.M))
+    used = re.findall(r'data-[tpl]="(\w+)"', texts["index.html"])
+    for name, text in texts.items():
+        used += re.findall(r'(?:say|button)\("(\w+)"', text) if name.endswith(".js") else []
+    used += [*STATES, *(f"part_{label}" for label in LABELS)]
+    assert set(used) <= set(words)
 
 
 def test_retention_spares_what_a_waiting_job_names(here, work):

@@ -95,6 +95,20 @@ def versions(page: Any) -> None:
     assert page.is_hidden("#before")
 
 
+@pytest.mark.skipif(AXE is None, reason="needs axe-playwright-python: axe-core looks at no page")
+def test_axe_core_finds_nothing_on_the_first_page(browser, tmp_path):
+    with serving(tmp_path / "folder") as here:
+        page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+        page.goto(here.url)
+        page.wait_for_selector("#login:visible")
+        accessible(page)
+        page.evaluate(
+            "document.querySelector('#login label').replaceWith(document.querySelector('#login input[name=token]'))"
+        )
+        with pytest.raises(AssertionError):
+            accessible(page)
+
+
 def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
     for name, value in (("SIZE", "160x90"), ("QUALITY", "preview"), ("N_WORKERS", "1"), ("ALLOW", '["all"]')):  # fmt: skip
         monkeypatch.setenv(f"DASK_MONTAGE__{name}", value)
@@ -111,7 +125,6 @@ def test_from_clips_to_the_film(browser, tmp_path, monkeypatch):
         page.goto(here.url)
         page.wait_for_selector("#login:visible")
         assert page.inner_text("#login h1") == "Anmelden"
-        accessible(page)
         page.fill("input[name=token]", here.token)
         page.keyboard.press("Enter")
         page.wait_for_selector("#new:visible")

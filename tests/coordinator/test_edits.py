@@ -14,7 +14,7 @@ from here import Here, serving
 from jobs import make_clip, make_track
 
 from montage_dask.coordinator.client import CoordinatorError
-from montage_dask.coordinator.edits import CuttingRoom
+from montage_dask.coordinator.edits import AT_ONCE, CuttingRoom, Edit
 from montage_dask.coordinator.jobs import QueueError
 from montage_dask.report.otio import media_of
 
@@ -193,6 +193,18 @@ def test_who_may_edit_what(here, parent):
     assert set(after) - set(before) == {one["id"]}, "what is refused leaves nothing"
     media = media_of(account.job_folder(one["id"]) / "edited.otio")
     assert {Path(m).parent for m in media} == {here.folder.parent / "footage"}
+
+
+def test_a_user_who_asks_for_much_at_once_holds_up_nobody(here, parent):
+    room, job = CuttingRoom(), here.queue.find(parent)
+    account = here.accounts.account("local")
+    known = room.timeline(job, account)
+    for _ in range(AT_ONCE):
+        assert room._places.acquire(blocking=False)
+    assert room.timeline(job, account) is known
+    with pytest.raises(QueueError, match="too many edits") as refused:
+        room.timeline(job, account, [Edit(op="hold", event=0)])
+    assert refused.value.status == 429
 
 
 def test_changed_footage_is_said(here, parent):

@@ -13,7 +13,7 @@ from made_edit import footage, music
 from montage_dask.edit.candidates import find_candidates
 from montage_dask.edit.edit import edit
 from montage_dask.edit.pacing import plan_slots
-from montage_dask.edit.selection import Filling, make_problem
+from montage_dask.edit.selection import Filling, make_problem, select
 from montage_dask.edit.styles import load_style, style_names
 from montage_dask.records import Subject
 
@@ -102,6 +102,23 @@ def test_the_same_still_picture_costs_more_than_an_alike_one_that_moves():
     more = [filling.cost(5, rows[k]) - free[k] for k in range(3)]
     assert more[1] >= more[2] + 5
     assert np.allclose(filling.costs(5)[[rows[1], rows[2]]], [filling.cost(5, rows[k]) for k in (1, 2)])  # fmt: skip
+
+
+@pytest.mark.parametrize("short", [1, 3, 5, 6])
+def test_what_must_be_shown_and_is_empty_is_shown_for_the_shortest_time(short):
+    found, sources = footage(8, 1, seconds=(8, 9))
+    shots = [empty(s) if k == 3 else with_somebody(s) for k, s in enumerate(found)]
+    track, style = music(24, labels=("high",)), load_style("travel")
+    slots = plan_slots(
+        track, style, fps=Fraction(30), start=Fraction(0), frames=720, limit_seconds=8
+    )[:8]
+    needs = np.where(np.arange(8) == short, 1.0, 4.0)
+    problem = make_problem(
+        slots, find_candidates(shots, sources, needs), needs, style, [-1] * len(slots)
+    )
+    shown = problem.candidates.shot[select(problem, 0)]
+    assert len(set(shown.tolist())) == 8
+    assert shown[short] == 3
 
 
 def test_a_still_take_comes_less_often_than_a_lively_one():

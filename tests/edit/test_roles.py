@@ -72,6 +72,18 @@ def test_phrases_begin_with_sections_and_every_fourth_bar():
     assert max(gaps) <= 4
 
 
+def test_what_reaches_a_drop_does_not_end_where_it_begins():
+    track = music(60)
+    drop = next(s for s in track.sections if s.label == "drop").start_seconds
+    bar = track.beats_seconds[4] - track.beats_seconds[0]
+    end = phrase_end(track, Fraction(0), drop + bar * Fraction(3, 4))
+    assert end - drop >= bar
+    # Who wishes less ends with the phrase before it.
+    before = phrase_end(track, Fraction(0), drop - bar / 4)
+    assert before in phrase_starts(track)
+    assert before <= drop + bar / 2
+
+
 def test_a_few_slow_bars_end_on_the_nearest_bar_line():
     track = music(60, bpm=95)
     bars = [track.beats_seconds[k] for k in track.downbeats]

@@ -186,7 +186,7 @@ def test_a_montage_on_workers_that_share_nothing_but_a_bucket(
     told = b"".join(bucket.read(k) for k in bucket.keys("out") if not k.endswith((".mp4", ".m4a")))
     assert SECRET.encode() not in told
     # Nothing but the sound depends on where the footage lies: the same segments have the same addresses.
-    kept = {p.name for p in (tmp_path / ".montage/files/encode").rglob("*.mp4")}
+    kept = {p.name for p in (tmp_path / ".montage/files/encode").rglob("*.*")}
     assert kept == {Path(k).name for k in bucket.keys("out/.montage/files/encode")}
 
 

@@ -34,7 +34,7 @@ export async function open(id, tell) {
   while (shown === mine) {
     try {
       await look(mine);
-      return listen(mine);
+      return shown === mine ? listen(mine) : undefined;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       complain(error.status === 404 ? say("gone") : error);
@@ -51,7 +51,7 @@ async function look(mine) {
   mine.job = job;
   draw(job);
   await others(mine);
-  if (DONE.includes(job.state) && !mine.filled) await fill(mine);
+  if (shown === mine && DONE.includes(job.state) && !mine.filled) await fill(mine);
 }
 
 // A quick version and the whole one name each other.
@@ -111,7 +111,7 @@ function draw(job) {
 async function act(id, verb) {
   try {
     await post(`api/jobs/${id}/${verb}`);
-    await open(id, complain);
+    if (shown?.id === id) await open(id, complain);
   } catch (error) {
     complain(error);
   }

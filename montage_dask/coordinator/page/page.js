@@ -216,7 +216,12 @@ async function logIn(token) {
 }
 
 $("login").addEventListener("submit", (e) => { e.preventDefault(); logIn($("login").elements.token.value.trim()); });
-$("logout").onclick = () => post("api/logout").then(() => location.reload()).catch(complain);
+$("logout").onclick = () => {
+  me = null; // nothing more is asked for
+  clearTimeout(asking);
+  one.close();
+  post("api/logout").then(() => location.reload()).catch(complain);
+};
 $("language").onclick = () => {
   speak(language === "de" ? "en" : "de");
   drawFiles();

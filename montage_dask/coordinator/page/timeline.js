@@ -83,7 +83,7 @@ function thumb(one) {
 
 export function draw() {
   if (!cut?.view) return;
-  const { events, fps, frames } = cut.view, had = $("shots").contains(document.activeElement);
+  const { events, fps, frames } = cut.view, had = document.activeElement?.closest("#shots, #shot");
   const shortest = Math.min(...events.map((e) => e.frames)) / fps;
   const scale = Math.min(160, Math.max(24, 56 / shortest)); // pixels a second: a finger finds the shortest shot
   cut.at = Math.min(cut.at, events.length - 1);
@@ -129,7 +129,7 @@ function sound(seconds, scale) {
   for (const s of heard.sections) {
     const [x, width] = [s.start_seconds * scale, (s.stop_seconds - s.start_seconds) * scale];
     add("rect", { x, width: Math.max(0, width - 1), y: 0, height: high, class: "section", "fill-opacity": 0.08 + 0.2 * s.energy });
-    add("text", { x: x + 4, y: 12 }, say(s.label));
+    add("text", { x: x + 4, y: 12 }, say(`part_${s.label}`));
   }
   const wave = heard.waveform, step = seconds * scale / (wave.length || 1), middle = 30;
   if (wave.length) {
