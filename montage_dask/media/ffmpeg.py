@@ -36,7 +36,7 @@ _patience: ContextVar[float] = ContextVar("stall-seconds", default=STALL_SECONDS
 
 LAST_LINES = 20
 
-REMADE = re.compile(r"Reconfiguring filter graph because (video|hwaccel)")
+REMADE = re.compile(r"Reconfiguring filter graph because .*(video|hwaccel|display matrix)")
 """What ffmpeg prints before it makes its filters anew: what they have counted is lost, and it may hang for ever."""
 
 

@@ -215,3 +215,23 @@ def test_a_change_that_nobody_knew_of_ends_ffmpeg_at_once_and_is_rendered_all_th
         source, index, 0, 60, output, encoding=encoding("h264", "high", crf=12), size=None
     )
     assert count_frames(output) == 60
+
+
+def test_an_orientation_that_only_some_pictures_tell_hangs_nobody(tmp_path):
+    """H.264 that tells its orientation on its first picture only: ffmpeg makes its filters anew behind it, and then waits for ever."""
+    whole, path = film(tmp_path / "a.mp4", frames=50), tmp_path / "told.mp4"
+    turned = "h264_metadata=display_orientation=insert:rotate=90"
+    run_ffmpeg(["-i", str(whole), "-c", "copy", "-bsf:v", turned, str(path)], about=path)
+    source, index = probe(path)
+    assert source.rotation_degrees in (90, 270)
+    events = [Event(n * 20, n * 20 + 20, source.identity, 0, n * 25 / FPS) for n in range(2)]
+    output = tmp_path / "out.mp4"
+    render_segment(
+        Segment(tuple(events), FPS, 90, 160), {source.identity: source}, {source.identity: index}, output,
+        fit="cover", grade="none", encoding=encoding("h264", "high", crf=12), work=tmp_path,
+    )  # fmt: skip
+    expected = [
+        show_rgb(frame, source, 90, 160).astype(int)
+        for first in (0, 25) for _, frame in decode_frames(source, index, first, first + 20)
+    ]  # fmt: skip
+    assert_alike(rendered(output), expected)
