@@ -218,7 +218,7 @@ def test_a_change_that_nobody_knew_of_ends_ffmpeg_at_once_and_is_rendered_all_th
 
 
 def test_an_orientation_that_only_some_pictures_tell_hangs_nobody(tmp_path):
-    """H.264 that tells its orientation on its first picture only: ffmpeg makes its filters anew behind it, and then waits for ever."""
+    """Told on the first picture only: ffmpeg makes its filters anew behind it, and then waits for ever."""
     whole, path = film(tmp_path / "a.mp4", frames=50), tmp_path / "told.mp4"
     turned = "h264_metadata=display_orientation=insert:rotate=90"
     run_ffmpeg(["-i", str(whole), "-c", "copy", "-bsf:v", turned, str(path)], about=path)
