@@ -70,25 +70,28 @@ def _moved(cells: Cells) -> Iterator[Cells]:
         yield cv2.warpAffine(cells, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
 
 
+def cut_off(thumbnail: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which cells of a thumbnail may have colours beyond R'G'B', which it cannot tell."""
+    vivid = thumbnail.max(axis=-1).astype(np.int16) - thumbnail.min(axis=-1) > VIVID
+    found: NDArray[np.bool_] = vivid & ((thumbnail == 0) | (thumbnail == 255)).any(axis=-1)
+    return found
+
+
 def deviation(
-    expected: Cells, noise: float, bend: Cells | None = None, own: NDArray[np.uint8] | None = None
+    expected: Cells, noise: float, cut: NDArray[np.bool_], bend: Cells | None = None
 ) -> Cells:
     """The deviation that must be allowed for, of each value.
 
     Args:
         expected: Y'CbCr × 255.
         noise: in code values.
+        cut: cells whose colours may lie beyond R'G'B' in one of the two pictures.
         bend: what a grade bends; None: there is no grade between the two pictures.
-        own: the thumbnail, where colours beyond R'G'B' may be cut.
     """
     down, across = np.gradient(expected, axis=(0, 1))
-    square = noise**2 + SLIP**2 * (down**2 + across**2)
+    square = noise**2 + SLIP**2 * (down**2 + across**2) + np.square(BEYOND * cut[..., None])
     if bend is not None:
         square += np.square(BENT * bend)
-    if own is not None:
-        vivid = own.max(axis=-1).astype(np.int16) - own.min(axis=-1) > VIVID
-        cut = vivid & ((own == 0) | (own == 255)).any(axis=-1)
-        square += np.square(BEYOND * cut[..., None])
     return np.sqrt(square, dtype=np.float32)
 
 

@@ -41,7 +41,14 @@ from montage_dask.errors import Misshown, PictureMismatch, VerificationError
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Source
 from montage_dask.render.accents import left_of
-from montage_dask.render.alternatives import adjusted, deviation, steps, told_apart, with_moved
+from montage_dask.render.alternatives import (
+    adjusted,
+    cut_off,
+    deviation,
+    steps,
+    told_apart,
+    with_moved,
+)
 from montage_dask.render.expected import (
     Cells,
     Colouring,
@@ -61,7 +68,7 @@ from montage_dask.render.segments import Segment
 from montage_dask.render.tap import Pictures, read_tap
 from montage_dask.render.verdict import GAIN, LIMIT, Look, Verdict, judge
 
-VERSION = 3
+VERSION = 4
 """Raised when the same pictures are judged otherwise."""
 
 FAINT = 0.02
@@ -283,7 +290,7 @@ class _Guard:
         observed = to_ycc(np.clip(shown, 0, 1))
         if not known:
             planes = adjusted(planes, observed, seen)
-        uncertain = deviation(planes[0], NOISE, to_ycc(colouring.bend(own)), own)
+        uncertain = deviation(planes[0], NOISE, cut_off(own), to_ycc(colouring.bend(own)))
         return Look(
             frame, source_frame, observed, planes[0], seen, uncertain,
             *steps(planes, offsets), DEAD, GAIN if known else GAIN_UNKNOWN,
@@ -303,14 +310,16 @@ class _Guard:
         rest = np.full_like(shown, white)
         for part in parts:
             if part.number != number:
-                rest += part.weight * self._tapped(part.number, part.k, area)[0]
+                rest += part.weight * np.clip(self._tapped(part.number, part.k, area)[0], 0, 1)
         own = len(self._pictures[number].y)
         offsets = [s for s in (-3, -2, -1, 1, 2, 3) if 0 <= at + lead + s < own]
         cells = np.stack([self._tapped(number, at + lead + s, area)[0] for s in (0, *offsets)])
-        planes = to_ycc(weight * with_moved(cells) + rest)
+        # A filter behind the tap may work in R'G'B', where colours beyond it end.
+        planes = to_ycc(np.clip(weight * with_moved(np.clip(cells, 0, 1)) + rest, 0, 1))
+        cut = ((cells[0] < 0) | (cells[0] > 1)).any(axis=-1)
         return Look(
-            frame, source_frame, to_ycc(shown), planes[0], seen,
-            deviation(planes[0], ENCODED_NOISE), *steps(planes, offsets), ENCODED_DEAD,
+            frame, source_frame, to_ycc(np.clip(shown, 0, 1)), planes[0], seen,
+            deviation(planes[0], ENCODED_NOISE, cut), *steps(planes, offsets), ENCODED_DEAD,
         )  # fmt: skip
 
     def _tapped(self, number: int, k: int, area: Matrix) -> tuple[Cells, NDArray[np.bool_]]:

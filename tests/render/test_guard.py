@@ -188,6 +188,25 @@ def test_no_false_alarm(claims, tmp_path, grade):
     assert record["worst"] < 0.8
 
 
+def test_colours_beyond_rgb_are_no_false_alarm(tmp_path):
+    """A dip to white is laid on in R'G'B', where the colours of a bar, graded vividly, end; small pictures still have them."""
+    path = tmp_path / "bars.mp4"
+    run_ffmpeg(
+        ["-f", "lavfi", "-i", f"testsrc2=size=160x90:rate=25,trim=end_frame={FRAMES}", "-c:v", "libx264", "-preset", "ultrafast",
+         "-pix_fmt", "yuv420p", str(path)],
+        about=path,
+    )  # fmt: skip
+    one = claim(path, tmp_path / "strip")
+    claims = {one.source.identity: one}
+    events = [
+        event(0, 24, one, 5),
+        event(24, 24, one, 50, transition=Transition("dip-to-white", 8)),
+    ]
+    segment = Segment(tuple(events), FPS, 160, 90)
+    rendered = render(segment, claims, tmp_path / "s.mp4", grade="vibrant")
+    assert check(segment, rendered, claims, grade="vibrant")["worst"] < 0.8
+
+
 def test_a_cube_file_is_no_false_alarm(claims, tmp_path):
     cube = tmp_path / "grade.cube"
     rows = [f"{r} {0.8 * g} {1 - b}" for b in (0, 1) for g in (0, 1) for r in (0, 1)]
