@@ -204,10 +204,8 @@ def make_app(service: Service) -> FastAPI:
     def timeline(job_id: str, edits: Edits, user: User) -> dict[str, Any]:
         """The timeline of a job after some edits, and what an event could show instead; nothing is changed by it."""
         job = queue.find(job_id, user.name)
-        made, edited = (
-            rooms[user.name].timeline(job, user),
-            rooms[user.name].timeline(job, user, edits.ops),
-        )
+        room = rooms[user.name]
+        made, edited = room.timeline(job, user), room.timeline(job, user, edits.ops)
         return told(edited, made, edits.event)
 
     @app.post("/api/jobs/{job_id}/edit", status_code=202)
@@ -219,10 +217,8 @@ def make_app(service: Service) -> FastAPI:
     ) -> dict[str, Any]:
         """Render an edited timeline: a job of its own, of which only what changed is made."""
         job = queue.find(job_id, user.name)
-        made, edited = (
-            rooms[user.name].timeline(job, user),
-            rooms[user.name].timeline(job, user, edits.ops),
-        )
+        room = rooms[user.name]
+        made, edited = room.timeline(job, user), room.timeline(job, user, edits.ops)
         if edited == made:
             raise UsageError("nothing was changed")
         keeper.check(user)

@@ -102,23 +102,25 @@ class Candidates:
     def ends_empty(self, need_seconds: float) -> Floats:
         """[C] 1 where a shot has a subject, and it is out of view when the part has lasted `need_seconds`, wherever near its
         place the part begins; else 0."""
-        first, last = self.seen_base[self.shot], self.seen_base[self.shot + 1] - 1
         room = np.maximum(0.0, self.duration[self.shot] - need_seconds)
         place = np.minimum(self.anchor, room)
         there = np.zeros(len(self.shot))
         for shift in np.linspace(-REACH_SECONDS, REACH_SECONDS, 5):
-            end = np.clip(place + shift, 0, room) + need_seconds - STEP_SECONDS / 2
             there = np.maximum(
-                there, self.seen[np.clip(first + (end / STEP_SECONDS).astype(int), first, last)]
+                there, self._seen_before(np.clip(place + shift, 0, room) + need_seconds)
             )
         has = np.add.reduceat(self.seen, self.seen_base[:-1]) > 0
         return np.where(has[self.shot], 1 - there, 0.0)
 
     def ends_seen(self, need_seconds: float) -> Floats:
         """[C] 1 where a subject is in view when the part has lasted `need_seconds`, else 0."""
+        return self._seen_before(np.maximum(0, self.positions(need_seconds)) + need_seconds)
+
+    def _seen_before(self, ends: Floats) -> Floats:
+        """[C] 1 where a subject is in view just before a time in the shot of each part, in seconds; else 0."""
         first, last = self.seen_base[self.shot], self.seen_base[self.shot + 1] - 1
-        end = np.maximum(0, self.positions(need_seconds)) + need_seconds - STEP_SECONDS / 2
-        found: Floats = self.seen[np.clip(first + (end / STEP_SECONDS).astype(int), first, last)]
+        tick = ((ends - STEP_SECONDS / 2) / STEP_SECONDS).astype(int)
+        found: Floats = self.seen[np.clip(first + tick, first, last)]
         return found
 
     def bare(self, need_seconds: float) -> Floats:

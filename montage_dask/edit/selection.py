@@ -225,7 +225,7 @@ class Filling:
         per_shot += np.where(c.good, 0.0, BAD_COST)
         uses = self.uses[c.content]
         used = uses > 0
-        per_shot += np.where(uses > 0, REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views, 0.0)
+        per_shot += np.where(used, REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views, 0.0)
         per_shot += CLIP_COST * (self.clips[c.source] > 0)
         per_shot += (ALIKE_COST + STILL_ALIKE_COST * c.still) * (self.groups[c.group] > 0)
         total = self.lack[slot] + per_shot[c.shot] + self.joins(slot)

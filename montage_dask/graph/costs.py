@@ -103,6 +103,16 @@ def encode_seconds_per_pixel(codec: str, quality: str) -> float:
     )
 
 
+def audio_seconds(length_seconds: float) -> float:
+    """CPU seconds of the sound of a montage."""
+    return 3.0 + length_seconds / 30
+
+
+def assemble_seconds(length_seconds: float) -> float:
+    """CPU seconds of putting a montage together."""
+    return 0.5 + length_seconds / 100
+
+
 def expected_seconds(
     clips: Sequence[tuple[float, int]],
     length_seconds: float,
@@ -130,5 +140,10 @@ def expected_seconds(
     frames = round(length_seconds * fps)
     made = encode_work(frames, pixels, fps, codec, quality, 0).cpu_seconds
     made += frames * pixels * GUARD_SECONDS_PER_PIXEL
-    alone = START_SECONDS + BEATS_SECONDS + 3.0 + length_seconds / 30 + 0.5 + length_seconds / 100
+    alone = (
+        START_SECONDS
+        + BEATS_SECONDS
+        + audio_seconds(length_seconds)
+        + assemble_seconds(length_seconds)
+    )
     return (looked + made) / threads + alone

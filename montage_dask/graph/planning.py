@@ -15,6 +15,8 @@ from montage_dask.graph.costs import (
     PIXELS_1080P,
     STRIP_BYTES_PER_FRAME,
     Work,
+    assemble_seconds,
+    audio_seconds,
     encode_work,
     output_bytes,
     range_bytes,
@@ -116,8 +118,8 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         ("encode", segments, encode),
         ("guard", segments, Work(frames * width * height * GUARD_SECONDS_PER_PIXEL)),
         *([("music_fit", 1, Work(FIT_SECONDS))] if fits else ()),
-        ("audio", 1, Work(3.0 + length / 30)),
-        ("assemble", 1, Work(0.5 + length / 100)),
+        ("audio", 1, Work(audio_seconds(length))),
+        ("assemble", 1, Work(assemble_seconds(length))),
     ]
     capacity = driver.workers.capacity()
     output = output_bytes(frames * width * height, job["quality"])

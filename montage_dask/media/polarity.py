@@ -42,9 +42,7 @@ class Polarity:
         if not pairs:
             return frame
         planes = frame.to_ndarray()
-        channels = planes
-        if not frame.format.is_planar:
-            channels = planes.reshape(-1, frame.layout.nb_channels).T
+        channels = _channels(frame, planes)
         turned = [
             right
             for left, right in pairs
@@ -55,9 +53,7 @@ class Polarity:
         if not turned:
             return frame
         copy = planes.copy()
-        channels = copy
-        if not frame.format.is_planar:
-            channels = copy.reshape(-1, frame.layout.nb_channels).T
+        channels = _channels(frame, copy)
         for right in turned:
             other = channels[right]
             whole = copy.dtype.kind != "f"
@@ -85,6 +81,11 @@ class _Pair:
         if self._difference > 1e-6:
             self._opposite = self._sum < limit * self._difference
         return self._opposite
+
+
+def _channels(frame: Any, planes: Samples) -> Samples:
+    """[channels, n] the samples of a frame, as it gives them, by channel; not a copy."""
+    return planes if frame.format.is_planar else planes.reshape(-1, frame.layout.nb_channels).T
 
 
 def _pairs_of(layout: Any) -> list[tuple[int, int]]:

@@ -196,11 +196,12 @@ class _Guard:
         events, fps, claim = self._segment.events, self._segment.fps, self._claims[number]
         event = events[number]
         after = events[number + 1].transition if number + 1 < len(events) else CUT
-        lead = crossed_frames(event.transition) if number else 0
         if claim.start_frame is not None:
             begins = claim.index.time_seconds(claim.start_frame)
             event = replace(event, in_seconds=event.in_seconds + begins)
-        return shown_frames(claim.index, event, fps, lead=lead, tail=crossed_frames(after))
+        return shown_frames(
+            claim.index, event, fps, lead=self._lead(number), tail=crossed_frames(after)
+        )
 
     def _area(self, number: int, frame: int, output_frame: int) -> Matrix:
         """Where a source frame lies in an output frame of the segment."""
@@ -211,11 +212,10 @@ class _Guard:
         )
         centre = None
         if event.focus:
-            lead = crossed_frames(event.transition) if number else 0
             at = output_frame - event.start_frame
             if shown[-1] - shown[0] + 1 <= len(shown):
                 # The window was laid on before the picture was repeated.
-                at = shown.index(frame) - lead
+                at = shown.index(frame) - self._lead(number)
             centre = event.centre_at(at)
         own = shown_area(claim.source, self._size, self._fit, centre)
         return own @ steadied_area(claim.source, frame, claim.moves)
