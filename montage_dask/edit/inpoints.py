@@ -15,6 +15,8 @@ from montage_dask.edit.views import STEP_SECONDS, View, view_of
 from montage_dask.records import Shot
 
 PLACES_TRIED = 160
+MOST_MOVE = Fraction(5)
+"""Seconds by which a part of a take that comes again may move from where selection shows it, so that the take goes forward."""
 EDGE_SECONDS = 0.12
 """Distance from a cut of the source at which a frame no longer shows traces of it."""
 HIT_SECONDS = 0.1
@@ -130,7 +132,13 @@ def settle(
             free_to = None
             if number + 1 < len(parts):
                 free_to = begins[parts[number + 1].slot] - offset
-            place = best_place(use, free_from - offset, free_to, weights)
+            begin = _begin(use)
+            low = free_from - offset
+            if len(parts) > 1:
+                low = max(low, begin - MOST_MOVE)
+                most = begin + use.lead_seconds + use.length_seconds + MOST_MOVE
+                free_to = most if free_to is None else min(free_to, most)
+            place = best_place(use, low, free_to, weights)
             if place is None:
                 # Footage is short, or there is no room to choose: as selection said.
                 first = use.shot.start_seconds + use.lead_seconds

@@ -28,7 +28,7 @@ SHOWN_PER_VIEW = 2.5
 LEAST_LIMIT_SECONDS = 0.5
 ELSEWHERE = 100.0
 """Misfit of a slot outside the section that a pin asks for: only when that section has none."""
-ALIKE_COLOURFULNESS, ALIKE_COLOUR, ALIKE_SHAPE = 0.25, 0.3, 1.1
+ALIKE_COLOURFULNESS, ALIKE_COLOUR, ALIKE_SHAPE = 0.25, 0.2, 1.1
 """Differences of colourfulness and of colours (`colour_distance`), and ratio of shapes, up to which two pictures mix well."""
 COVERED = 0.25
 """How much stronger a movement under a transition may be than all that is seen in full."""

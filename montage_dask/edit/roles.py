@@ -68,7 +68,7 @@ def strength(candidates: Candidates) -> Floats:
 NOTHING_COST = 6.0
 """Of an opening or an ending with nothing to see."""
 
-ABSENCE_COST = 1.5
+ABSENCE_COST = 3.0
 """Of an ending without anybody in its last frames; less where it is colourful."""
 
 UNSEEN_COST = 0.8
@@ -81,13 +81,16 @@ REST, RESTLESS = 0.6, 0.1
 """The share of an ending behind which its subject should rest; how much it moves there at the most that counts."""
 
 
-def lack_of(role: str, candidates: Candidates, need_seconds: float) -> Floats | float:
+def lack_of(
+    role: str, candidates: Candidates, need_seconds: float, *, colours: bool = True
+) -> Floats | float:
     """[C] what each part lacks for a role, in units of the whole weight of a style.
 
     Args:
         role: of a slot.
         candidates: the parts.
         need_seconds: how much source time the slot needs.
+        colours: whether the montage shows any.
     """
     c = candidates
     if role == OPENING:
@@ -101,10 +104,10 @@ def lack_of(role: str, candidates: Candidates, need_seconds: float) -> Floats | 
     if role == SECTION:
         return 0.6 * (1 - c.quality)
     if role == ENDING:
-        colourful = np.minimum(1, c.colour / COLOURFUL)[c.shot]
+        colourful = np.minimum(1, c.colour / COLOURFUL)[c.shot] * colours
         absent = ABSENCE_COST * (1 - c.ends_seen(need_seconds)) * (1 - 0.7 * colourful)
         nothing = NOTHING_COST * c.bare(need_seconds) + UNSEEN_COST * c.begins_empty(need_seconds)
-        unrest = 1.5 * np.minimum(1, c.stir(need_seconds, REST) / RESTLESS)
+        unrest = 0.6 * np.minimum(1, c.stir(need_seconds, REST) / RESTLESS)
         face = FACE_WORTH * c.faces(need_seconds, REST)
         return unrest + 1.0 * (1 - c.quality) + absent + nothing - face
     return 0.0

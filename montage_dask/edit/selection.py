@@ -44,8 +44,8 @@ SUBJECT_COST = 0.25
 """Of a part without a subject, in units of the whole weight."""
 EMPTY_COST = 2.5
 """Of a part that ends when its subject has gone."""
-BARE_COST = 0.6
-"""Per second in which there is nothing to see: how long a picture is held depends on what happens in it."""
+BARE_COST = 1.5
+"""Of a part in which there is nothing to see, in a slot of the usual length: it is put where it is seen for the shortest time."""
 OVERLAP_COST = 400.0
 """Per second shown twice."""
 IMPOSSIBLE = 1e7
@@ -93,6 +93,7 @@ def make_problem(
     pinned: Sequence[int],
 ) -> Problem:
     """The objective for these slots in this style."""
+    colours = style.grade not in MONO_GRADES
     total = sum(style.weights.values()) or 1.0
     weights = {name: style.weights[name] / total for name in WEIGHTS}
     energy = np.array([s.energy for s in slots])[:, None]
@@ -114,14 +115,15 @@ def make_problem(
     liked = liking(candidates.shots, style.taste, 1 - candidates.still)
     disliked = LIKING_COST * (1 - liked)[candidates.shot]
     lack += disliked
+    bare_cost = BARE_COST / float(needs.mean())
     empty = {
-        need: EMPTY_COST * candidates.ends_empty(need) + BARE_COST * need * candidates.bare(need)
+        need: EMPTY_COST * candidates.ends_empty(need) + bare_cost * need * candidates.bare(need)
         for need in set(needs.tolist())
     }
     for row, need in enumerate(needs.tolist()):
         lack[row] += empty[need]
     for row, role in enumerate(roles_of(slots)):
-        lack[row] += lack_of(role, candidates, float(needs[row]))
+        lack[row] += lack_of(role, candidates, float(needs[row]), colours=colours)
         lack[row] += disliked * {OPENING: 1.0, ENDING: 0.25}.get(role, 0.0)
     pin = np.array(pinned, np.intp)
     possible = np.where(pin[:, None] < 0, candidates.free, candidates.pin == pin[:, None])
@@ -133,7 +135,7 @@ def make_problem(
         candidates.shot,
         candidates.anchor,
         candidates.usual_seconds,
-        colours=style.grade not in MONO_GRADES,
+        colours=colours,
     )
     opens = np.array([s.opens_section for s in slots])
     jump, back = (0.0, 0.0) if style.jump_cuts else (JUMP_COST, BACKWARDS_COST)
