@@ -32,6 +32,8 @@ ALIKE_COLOURFULNESS, ALIKE_COLOUR, ALIKE_SHAPE = 0.25, 0.2, 1.1
 """Differences of colourfulness and of colours (`colour_distance`), and ratio of shapes, up to which two pictures mix well."""
 COVERED = 0.25
 """How much stronger a movement under a transition may be than all that is seen in full."""
+LEAST_HALF = Fraction(1, 10)
+"""Of a crossfade that nobody asked for: a shorter one is no more than a cut that is not clean."""
 DIP_SECONDS = 1.0
 """Shots from this length on bear a dip to black or white."""
 LEAST_PICTURES, FROM_SECONDS = 5, 10.0
@@ -281,18 +283,21 @@ def place_transitions(
         most = shorter // 3
         frames = min(2 * max(1, round(want / 2)), most - most % 2)
         before, after = shots[k - 1], shots[k]
-        half = frames // 2 / fps
         if wanted != "crossfade":
             if frames >= 2 and (kind is not None or shorter / fps >= DIP_SECONDS):
                 result[k] = Transition(wanted, frames)
             continue
         left, right = moments[k - 1], moments[k]
+        frames = min(frames, 2 * math.floor(min(spare[id(before)], spare[id(after)]) * fps))
+        half = frames // 2 / fps
         if (
             frames < 2
             or (left is not None and half >= before.stop_seconds - left)
             or (right is not None and half > right - after.start_seconds)
-            or min(spare[id(before)], spare[id(after)]) < half
-            or (kind is None and not alike(before, after, sources, colours=colours))
+            or (
+                kind is None
+                and (half < LEAST_HALF or not alike(before, after, sources, colours=colours))
+            )
         ):
             continue
         spare[id(before)] -= half

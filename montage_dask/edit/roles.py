@@ -71,6 +71,9 @@ NOTHING_COST = 6.0
 ABSENCE_COST = 3.0
 """Of an ending without anybody in its last frames; less where it is colourful."""
 
+EMPTY_CALM_COST = 3.0
+"""Of the calm before a drop with nothing to see."""
+
 UNSEEN_COST = 0.8
 """Of an opening or an ending whose subject comes in only later."""
 
@@ -100,7 +103,7 @@ def lack_of(
     if role == DROP:
         return 4.0 * (1 - strength(c)) + 0.5 * (1 - c.quality)
     if role == CALM_BEFORE:
-        return 0.8 * np.asarray(c.motion)
+        return 0.8 * np.asarray(c.motion) + EMPTY_CALM_COST * c.bare(need_seconds)
     if role == SECTION:
         return 0.6 * (1 - c.quality)
     if role == ENDING:

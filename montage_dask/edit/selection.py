@@ -18,7 +18,7 @@ from montage_dask.edit.introduce import introduce
 from montage_dask.edit.joins import MONO_GRADES, Sides, find_sides
 from montage_dask.edit.looks import liking
 from montage_dask.edit.pacing import Slot
-from montage_dask.edit.roles import ENDING, OPENING, lack_of, roles_of
+from montage_dask.edit.roles import DROP, ENDING, OPENING, lack_of, roles_of
 from montage_dask.edit.search import improve
 from montage_dask.edit.styles import WEIGHTS, Style
 
@@ -53,7 +53,9 @@ BACKWARDS_COST = 15.0
 """Of a part that comes behind a later one of its take, unless a style wants jumps; of two that are near in time."""
 BACKWARDS_SECONDS = 20
 LIKING_COST = 6.0
-"""Of a shot that has nothing of the looks that a style likes, beside one that has most of them; twice where it is an opening."""
+"""Of a shot that has nothing of the looks that a style likes, beside one that has most of them."""
+LIKING_SHARES = {OPENING: 2.0, ENDING: 1.25, DROP: 0.2}
+"""Of it, in places with a part of their own: a drop wants action, whatever it looks like."""
 TASTE = 0.08
 """Spread of the random taste of a seed, in units of the whole weight."""
 WORK = 6_000_000
@@ -114,7 +116,6 @@ def make_problem(
     lack += SUBJECT_COST * (1 - candidates.subject)
     liked = liking(candidates.shots, style.taste, 1 - candidates.still)
     disliked = LIKING_COST * (1 - liked)[candidates.shot]
-    lack += disliked
     bare_cost = BARE_COST / float(needs.mean())
     empty = {
         need: EMPTY_COST * candidates.ends_empty(need) + bare_cost * need * candidates.bare(need)
@@ -124,7 +125,7 @@ def make_problem(
         lack[row] += empty[need]
     for row, role in enumerate(roles_of(slots)):
         lack[row] += lack_of(role, candidates, float(needs[row]), colours=colours)
-        lack[row] += disliked * {OPENING: 1.0, ENDING: 0.25}.get(role, 0.0)
+        lack[row] += disliked * LIKING_SHARES.get(role, 1.0)
     pin = np.array(pinned, np.intp)
     possible = np.where(pin[:, None] < 0, candidates.free, candidates.pin == pin[:, None])
     for row, need in enumerate(needs):
