@@ -46,6 +46,8 @@ EMPTY_COST = 2.5
 """Of a part that ends when its subject has gone."""
 BARE_COST = 1.5
 """Of a part in which there is nothing to see, in a slot of the usual length: it is put where it is seen for the shortest time."""
+HELD_SECONDS = 1.5
+"""So long a picture is held at least before what happens in it matters in full."""
 OVERLAP_COST = 400.0
 """Per second shown twice."""
 IMPOSSIBLE = 1e7
@@ -118,7 +120,8 @@ def make_problem(
     disliked = LIKING_COST * (1 - liked)[candidates.shot]
     bare_cost = BARE_COST / float(needs.mean())
     empty = {
-        need: EMPTY_COST * candidates.ends_empty(need) + bare_cost * need * candidates.bare(need)
+        need: EMPTY_COST * candidates.ends_empty(need)
+        + bare_cost * need * min(1.0, need / HELD_SECONDS) * candidates.bare(need)
         for need in set(needs.tolist())
     }
     for row, need in enumerate(needs.tolist()):
