@@ -378,12 +378,12 @@ def _peak_covered(use: Use, place: Place) -> tuple[bool, bool]:
     """Whether the strongest movement of what a use shows lies under the transition at its begin, and at its end."""
     view = use.view or view_of(use.shot)
     begin = np.array([float(place.in_seconds - use.shot.start_seconds)])
-    first, last = (
-        replace(use, hidden_seconds=h)
-        for h in ((use.hidden_seconds[0], Fraction(0)), (Fraction(0), use.hidden_seconds[1]))
-    )
-    pace = float(place.pace)
-    return tuple(bool(hidden(u, view, begin, pace)[0] > COVERED) for u in (first, last))
+
+    def covered(*seconds: Fraction) -> bool:
+        one = replace(use, hidden_seconds=(seconds[0], seconds[1]))
+        return bool(hidden(one, view, begin, float(place.pace))[0] > COVERED)
+
+    return covered(use.hidden_seconds[0], Fraction(0)), covered(Fraction(0), use.hidden_seconds[1])
 
 
 def _refused(shot: Shot, start: Fraction, stop: Fraction) -> bool:
