@@ -101,7 +101,7 @@ def lack_of(
         nothing -= FACE_WORTH * c.faces(need_seconds)
         return 1.2 * (1 - c.quality) + 0.6 * (1 - c.intensity) + nothing
     if role == DROP:
-        return 4.0 * (1 - strength(c)) + 0.5 * (1 - c.quality)
+        return 9.0 * (1 - strength(c)) + 0.5 * (1 - c.quality)
     if role == CALM_BEFORE:
         return 0.8 * np.asarray(c.motion) + EMPTY_CALM_COST * c.bare(need_seconds)
     if role == SECTION:

@@ -18,7 +18,7 @@ from montage_dask.edit.introduce import introduce
 from montage_dask.edit.joins import MONO_GRADES, Sides, find_sides
 from montage_dask.edit.looks import liking
 from montage_dask.edit.pacing import Slot
-from montage_dask.edit.roles import DROP, ENDING, OPENING, lack_of, roles_of
+from montage_dask.edit.roles import ENDING, OPENING, lack_of, roles_of
 from montage_dask.edit.search import improve
 from montage_dask.edit.styles import WEIGHTS, Style
 
@@ -56,8 +56,8 @@ BACKWARDS_COST = 15.0
 BACKWARDS_SECONDS = 20
 LIKING_COST = 6.0
 """Of a shot that has nothing of the looks that a style likes, beside one that has most of them."""
-LIKING_SHARES = {OPENING: 2.0, ENDING: 1.25, DROP: 0.2}
-"""Of it, in places with a part of their own: a drop wants action, whatever it looks like."""
+LIKING_SHARES = {OPENING: 2.0, ENDING: 1.25}
+"""Of it, in places with a part of their own. (Where it were less, what nobody likes would be put there.)"""
 TASTE = 0.08
 """Spread of the random taste of a seed, in units of the whole weight."""
 WORK = 6_000_000
