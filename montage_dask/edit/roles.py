@@ -62,7 +62,7 @@ def drops_of(music: Music) -> Iterator[Fraction]:
 
 def strength(candidates: Candidates) -> Floats:
     """[C] how much action a part has, as a rank among all, 0 … 1: its strongest moment, and all of it."""
-    return ranks(0.6 * candidates.action + 0.4 * candidates.motion)
+    return ranks(0.85 * candidates.action + 0.15 * candidates.motion)
 
 
 NOTHING_COST = 6.0
@@ -101,7 +101,7 @@ def lack_of(
         nothing -= FACE_WORTH * c.faces(need_seconds)
         return 1.2 * (1 - c.quality) + 0.6 * (1 - c.intensity) + nothing
     if role == DROP:
-        return 9.0 * (1 - strength(c)) + 0.5 * (1 - c.quality)
+        return 12.0 * (1 - strength(c)) + 0.5 * (1 - c.quality)
     if role == CALM_BEFORE:
         return 0.8 * np.asarray(c.motion) + EMPTY_CALM_COST * c.bare(need_seconds)
     if role == SECTION:
