@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import tomllib
@@ -87,17 +86,9 @@ def test_the_command_and_the_function_are_there():
 
 
 def test_the_package_imports_nothing_of_it():
-    """But through entry points: no import, no module named in a string."""
+    """But through entry points: it does not even say its name."""
     for path in (ROOT / "montage_dask").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            named = []
-            if isinstance(node, ast.Import):
-                named = [a.name for a in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                named = [node.module or ""]
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                named = [node.value]
-            assert not [n for n in named if n.startswith("montage_dask_training")], path
+        assert "montage_dask_training" not in path.read_text(encoding="utf-8"), path
 
 
 def test_the_old_module_forwards_for_a_release():
