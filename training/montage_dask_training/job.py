@@ -63,10 +63,12 @@ def train(driver: Driver, settings: Settings, how: Training, folder: Path) -> di
         MontageError: a part, a leg or the evaluation failed.
     """
     made = recipe_named(how.recipe)
+    targets = _towards(settings.targets, how.target)
+    # Before anything is looked at: whether there are workers that can do it.
+    place_on(driver, "synthesise", targets)
     skipped: list[Skipped] = []
     inputs = gather(driver, settings, how.data, made.reads, skipped) if how.data else ()
     parts = made.parts(how.seed, how.size, inputs)
-    targets = _towards(settings.targets, how.target)
     synthesised = _synthesise(driver, targets, how, parts, inputs)
     state, records = _legs(driver, targets, how, synthesised["training"])
     requests = {s: synthesised[s] for s in ("validation", "test")}
