@@ -116,8 +116,11 @@ def function(name: str) -> Callable[..., Any]:
     except KeyError:
         raise AttributeError(f"montage_dask has no attribute {name!r}") from None
     except UsageError as error:
-        said = str(error)
+        return _refusing(name, str(error))
 
+
+@cache
+def _refusing(name: str, said: str) -> Callable[..., Any]:
     def unavailable(*_: Any, **__: Any) -> Any:
         raise UsageError(said)
 

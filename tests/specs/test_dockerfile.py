@@ -59,8 +59,8 @@ def test_it_runs_as_nobody_in_particular_under_an_init():
 
 def test_the_context_is_what_the_image_needs(tmp_path):
     for name in ("pyproject.toml", "README.md", "cgpu-1.tgz", "montage_dask/cli.py", "montage_dask/a/b.yaml",
-                 "montage_dask/__pycache__/cli.pyc", "training/pyproject.toml", "training/montage_dask_training/api.py", "training/tests/x.py",
-                 "specs/kubernetes/job.yaml", "specs/compose.yaml", "tests/x.py",
+                 "montage_dask/__pycache__/cli.pyc", "training/pyproject.toml", "training/montage_dask_training/api.py",
+                 "training/tests/x.py", "specs/kubernetes/job.yaml", "specs/compose.yaml", "tests/x.py",
                  ".montage/store", "out.mp4", ".git/config", "secret.json"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
