@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import re
+import sys
 import tomllib
 import warnings
 from importlib import metadata
@@ -89,6 +92,22 @@ def test_the_package_imports_nothing_of_it():
     """But through entry points: it does not even say its name."""
     for path in (ROOT / "montage_dask").rglob("*.py"):
         assert "montage_dask_training" not in path.read_text(encoding="utf-8"), path
+
+
+def test_what_it_imports_the_package_brings():
+    """It declares no requirement of its own: all must be among those of the package, extras apart."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[\[<>=!~ ;]", r, maxsplit=1)[0].lower() for r in project["dependencies"]}
+    imported = set()
+    for path in (ROOT / "training/montage_dask_training").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported |= {n.partition(".")[0] for n in names}
+    imported -= {"montage_dask", "montage_dask_training", *sys.stdlib_module_names}
+    makers = metadata.packages_distributions()
+    assert imported >= {"numpy", "torch", "cv2"}
+    assert [n for n in imported if not declared & {d.lower() for d in makers[n]}] == []
 
 
 def test_the_old_module_forwards_for_a_release():
