@@ -46,7 +46,7 @@ def operations() -> dict[str, Operation]:
     from montage_dask import plugins
     from montage_dask.graph.operation import _REGISTRY, operation
 
-    for name in plugins.names(plugins.OPERATIONS):
+    for name in {*plugins.names(plugins.OPERATIONS), *plugins.LEFT[plugins.OPERATIONS]}:
         if operation(name).package not in PACKAGES:
             raise SystemExit(
                 f"{name} is of {operation(name).distribution}, which is not this project's"

@@ -16,6 +16,7 @@ from montage_dask.cli import cli, main
 from montage_dask.errors import UsageError
 from montage_dask.graph import operation as room
 from montage_dask.graph.operation import Request, operation, perform
+from montage_dask.graph.parcel import can_travel
 from montage_dask.report.html import rebuild, run_folders
 from montage_dask.store import Store
 
@@ -129,6 +130,9 @@ def test_the_function_says_what_to_install(without):
 def test_operations_and_reports_say_what_to_install(without, tmp_path):
     with pytest.raises(UsageError, match="train needs montage-dask-training"):
         _ = Request("train", {}).key
+    with pytest.raises(UsageError, match="train needs montage-dask-training"):
+        can_travel("train")
+    assert not can_travel("nothing")
     with pytest.raises(KeyError):
         operation("nothing")
     (tmp_path / "training.json").write_text("{}")

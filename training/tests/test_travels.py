@@ -21,7 +21,9 @@ import montage_dask_training
 from montage_dask.graph.operation import operation
 from montage_dask.graph.parcel import can_travel
 from montage_dask import plugins
-print(montage_dask_training.__file__, operation("train").version, can_travel("train"), plugins.version_of(plugins.TRAINING))
+from importlib import metadata
+print(montage_dask_training.__file__, metadata.distribution(plugins.TRAINING).locate_file(""))
+print(operation("train").version, can_travel("train"), plugins.version_of(plugins.TRAINING))
 """
 
 
@@ -49,6 +51,7 @@ def test_it_is_found_where_the_code_is_unpacked(tmp_path):
         [sys.executable, "-c", THERE], capture_output=True, text=True, check=True, cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path / "lib"), "PATH": ""},
     )  # fmt: skip
-    where, *said = done.stdout.split()
-    assert where.startswith(str(tmp_path / "lib"))
+    module, found, *said = done.stdout.split()
+    assert Path(module).is_relative_to(tmp_path / "lib")
+    assert Path(found) == tmp_path / "lib"
     assert said == ["2", "True", montage_dask_training.__version__]
