@@ -26,7 +26,7 @@ from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
 from montage_dask.store import Place, objects, place_of
 
-VERSION = 6
+VERSION = 7
 
 SPACES = {
     1: "bt709",
@@ -122,6 +122,9 @@ def probe(path: str | Path, *, deinterlace: str | None = "auto") -> tuple[Source
     finally:
         container.close()
     source = replace(source, warnings=(*lost, *source.warnings))
+    if source.holes:
+        # Its frames are other ones than those of all packets, which versions before took for them.
+        source = replace(source, identity=_identity(source, f"holes={source.holes}"))
     if deinterlace is not None:
         source = _interlacing(source, timing.index, deinterlace)
     return source, timing.index
@@ -140,9 +143,14 @@ def _interlacing(source: Source, index: FrameIndex, setting: str) -> Source:
         done = "deinterlaced" if setting == "on" else "not deinterlaced"
         found = said.split(":")[0] or "is progressive"
         said = f"{found}: {done}, as `deinterlace` is {setting}"
-        identity = hashlib.sha256(f"{identity} deinterlace={setting}".encode()).hexdigest()[:32]
+        identity = _identity(source, f"deinterlace={setting}")
     warnings = (*source.warnings, said) if said else source.warnings
     return replace(source, identity=identity, field_order=order, warnings=warnings)
+
+
+def _identity(source: Source, what: str) -> str:
+    """Of the pictures of a source as they are used."""
+    return hashlib.sha256(f"{source.identity} {what}".encode()).hexdigest()[:32]
 
 
 def _video_stream(container: Any, path: str) -> Any:
@@ -245,17 +253,19 @@ def _warnings(
     timing: Timing, promised: Fraction | None, stream: Any, source: Source
 ) -> tuple[str, ...]:
     """Truncation: the header promises more than the packets hold."""
+    holes = (timing.holes.warning,) if timing.holes.warning else ()
     if timing.restarted:
-        return ("joined: its clock starts again on the way, so --keep-audio leaves its sound out",)
+        said = "joined: its clock starts again on the way, so --keep-audio leaves its sound out"
+        return (said, *holes)
     there = timing.index.duration_seconds
     lost_frames = stream.frames - timing.packets
     if lost_frames > max(1, stream.frames // 100) and not _trimmed(stream, source):
-        return (f"truncated: {timing.packets} of {stream.frames} frames can be used",)
+        return (f"truncated: {timing.packets} of {stream.frames} frames can be used", *holes)
     # Only in files without a count of frames: an edit list makes the shown part shorter than the whole.
     lost = promised - there if promised and not stream.frames else Fraction(0)
     if promised and lost > max(Fraction(1, 2), promised / 50):
-        return (f"incomplete: {float(there):.1f} s of {float(promised):.1f} s can be used",)
-    return (f"damaged: {timing.error}",) if timing.error else ()
+        return (f"incomplete: {float(there):.1f} s of {float(promised):.1f} s can be used", *holes)
+    return (f"damaged: {timing.error}", *holes) if timing.error else holes
 
 
 def _trimmed(stream: Any, source: Source) -> bool:
@@ -318,6 +328,8 @@ def _source(
         x264_build=timing.x264_build,
         later_builds=_later_builds(timing),
         restarted=timing.restarted,
+        holes=timing.holes.frames,
+        spoilt=timing.holes.spoilt,
         uniform=timing.shapes.constant and not (timing.restarted or timing.later_builds),
         timecode=timecode,
         timecode_rate=timecode_rate,

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import av
+import av.logging
 import numpy as np
 
-from montage_dask.errors import FFmpegError, MediaError
-from montage_dask.media.container import open_media
-from montage_dask.media.ffmpeg import input_arguments, run_ffmpeg
+from montage_dask.errors import MediaError
 from montage_dask.media.headers import Shapes, is_whole, unit_length
+from montage_dask.media.holes import MOST_SPOILT, NO_HOLES, Holes, find_spoilt, holes_of, left_out
 from montage_dask.media.index import FrameIndex, Ticks
 from montage_dask.media.joined import OTHER_CODEC, part_is_lost
-from montage_dask.media.limits import decoder_limit
 from montage_dask.media.nal import x264_build
-from montage_dask.media.opening import told_build
+from montage_dask.media.numbered import Told, by_packets, decoded_pictures, numbered
+from montage_dask.media.opening import HARMLESS, listen
 
 NO_TIMESTAMPS = 0x80
 """FFmpeg's flag of a demuxer for bare streams, whose times are guesses."""
@@ -33,11 +30,6 @@ JUMPS = 0x200
 
 LEAP_SECONDS = 10
 """Where the clock of such a format leaps further ahead, it was set anew: ffmpeg says so, too."""
-
-UNTELLABLE = (
-    "has no time stamps that tell its frames apart; convert it first, for example: "
-    "ffmpeg -i IN -c:v libx264 -crf 16 OUT.mp4"
-)
 
 TRIED_FRAMES = 8
 """So many frames are decoded to see whether the packets told the truth: enough for a pyramid of B-frames."""
@@ -67,6 +59,8 @@ class Timing:
     """Packet, PTS, and the build of x264 that it names where it is another one."""
     restarted: bool = False
     """Whether its clock does not run on: the times of the index are made up."""
+    holes: Holes = NO_HOLES
+    """Where pictures are missing: spoilt ones are not in the index."""
 
 
 @dataclass(slots=True)
@@ -79,6 +73,8 @@ class _Packets:
     last_duration: int = 0
     """Of the packet that is shown last, which need not be the last one in the file."""
     error: str = ""
+    torn: dict[int, int] = field(default_factory=dict)
+    """PTS of those at which damage was met, and of the keyframe before each."""
     x264_build: int | None = None
     later_builds: list[tuple[int, int, int]] = field(default_factory=list)
     end_bytes: int = 0
@@ -107,7 +103,7 @@ def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Tim
     rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     shapes = Shapes(stream)
     packets = _demux(container, stream, shapes)
-    told = _Told(path, format_name, stream.index, packets.x264_build)
+    told = Told(path, format_name, stream.index, packets.x264_build)
     rest = (
         packets.total,
         packets.error,
@@ -129,47 +125,41 @@ def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Tim
         expected = [int(p) for p in index.pts[: len(tried)]]
         shown = [frame.pts for frame in tried]
         if shown == expected or failed:
-            return Timing(index, tried[0], *rest)
+            return _whole(told, Timing(index, tried[0], *rest), packets.torn)
         if all(a < b for a, b in pairwise(shown)) and set(shown) <= set(packets.pts):
             # Packets that bring no picture, though nothing is damaged: only decoding tells which.
-            brought = [f.pts for _, f in _decoded(told) if f.pts is not None]
+            brought = [f.pts for _, f, _ in decoded_pictures(told) if f.pts is not None]
             index = _index([p for p in brought if p >= index.pts[0]], packets, stream, rate)
-            return Timing(index, tried[0], *rest)
-    index, first = _by_packets(told, stream, rate)
-    return Timing(index, first, *rest)
+            return _whole(told, Timing(index, tried[0], *rest), packets.torn)
+    index, first, spoilt = by_packets(told, stream, rate)
+    index, holes = left_out(index, spoilt)
+    return Timing(index, first, *rest, holes=holes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Which stream to decode, and what its decoder is told."""
-
-    path: str
-    format_name: str
-    stream_index: int
-    x264_build: int | None
-
-    @contextmanager
-    def open(self) -> Iterator[tuple[Any, Any]]:
-        """The container and the stream, to be decoded by one thread."""
-        with open_media(self.path, self.format_name) as container:
-            stream = container.streams[self.stream_index]
-            stream.codec_context.thread_count = 1
-            stream.codec_context.options = {**decoder_limit(), **told_build(self.x264_build)}
-            yield container, stream
+def _whole(told: Told, timing: Timing, torn: Mapping[int, int]) -> Timing:
+    """The timing without the pictures that are spoilt."""
+    index = timing.index
+    with told.open() as (_, stream):
+        codec = stream.codec_context.codec.canonical_name
+    spoilt = find_spoilt(index, torn, codec, told.format_name, told.open)
+    index, holes = left_out(index, np.isin(index.pts, list(spoilt)), torn)
+    return replace(timing, index=index, holes=holes)
 
 
 def _unordered(
-    told: _Told, packets: _Packets, stream: Any, rate: Any, leap: float, rest: Any
+    told: Told, packets: _Packets, stream: Any, rate: Any, leap: float, rest: Any
 ) -> Timing:
     """The timing of a stream with times that come twice, or with a clock that starts again: by one full decode."""
     first: Any = None
     numbers: list[int] = []
     times: list[int] = []
-    for number, frame in _decoded(told):
+    spoilt: list[bool] = []
+    for number, frame, wrong in decoded_pictures(told):
         if frame.pts is not None and (numbers or frame.pts >= packets.key_pts[0]):
             first = first or frame
             numbers.append(number)
             times.append(int(frame.pts))
+            spoilt.append(wrong)
     if first is None:
         raise MediaError(told.path, "holds no video frame that can be decoded")
     if leap < inf and part_is_lost(len(numbers), packets.total):
@@ -179,18 +169,21 @@ def _unordered(
     steps = [b - a for a, b in pairwise(times) if b > a]
     if steps:
         usual = max(1, round(float(np.median(steps))))
+    gone = np.array(spoilt)
+    good = np.array(times, np.int64)[~gone]
+    steps_on = np.diff(good)
+    if 0 < gone.mean() <= MOST_SPOILT and (steps_on > 0).all() and (steps_on <= leap).all():
+        # It is what is spoilt that has wrong times.
+        kept = np.flatnonzero(~gone)
+        index = numbered(told, good, [numbers[k] for k in kept], ticks, usual)
+        holes = holes_of(index, np.diff(kept) > 1, (), gone)
+        return Timing(index, first, *rest, holes=holes)
     pts = _running_on(times, usual, leap)
     if pts == times:
         # Only packets that bring no picture have the times of others.
         return Timing(_index(times, packets, stream, rate), first, *rest)
-    keys = _restarts(_key_packets(told), numbers)
-    if not keys:
-        raise MediaError(told.path, UNTELLABLE)
-    shown = np.array(pts, np.int64)
-    index = FrameIndex(
-        shown, shown[:1], ticks, usual, np.array(numbers, np.int64), np.array(keys, np.int64)
-    )
-    return replace(Timing(index, first, *rest), restarted=True)
+    index, holes = left_out(numbered(told, np.array(pts, np.int64), numbers, ticks, usual), gone)
+    return Timing(index, first, *rest, restarted=True, holes=holes)
 
 
 def _running_on(times: list[int], usual: int, leap: float) -> list[int]:
@@ -212,8 +205,13 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
     torn = 0
     if h264:
         found.x264_build = x264_build(bytes(stream.codec_context.extradata or b""), 0)
+    listen()
+    hurt = False
     try:
-        for packet in container.demux(stream):
+        for packet in _heard(container.demux(stream)):
+            if packet is None:
+                hurt = bool(found.key_pts)
+                continue
             if not packet.size:
                 continue
             found.total += 1
@@ -239,8 +237,15 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
             # What comes before the first keyframe refers to pictures that are not there.
             if pts < found.key_pts[0] or packet.is_discard:
                 continue
+            if hurt and packet.is_keyframe and found.pts and len(found.key_pts) > 1:
+                # With it all is well again: what ends in the midst of the damage is the packet before it.
+                found.torn[found.pts[-1]] = found.key_pts[-2]
+                hurt = False
             found.pts.append(pts)
             torn = torn + 1 if packet.is_corrupt else 0
+            if hurt or packet.is_corrupt:
+                found.torn[pts] = found.key_pts[-1]
+            hurt = False
             if packet.duration and pts >= found.last_pts:
                 found.last_pts, found.last_duration = pts, packet.duration
     except av.FFmpegError as error:
@@ -254,6 +259,17 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
     if not found.key_pts:
         found.without_pts = found.total
     return found
+
+
+def _heard(packets: Iterator[Any]) -> Iterator[Any]:
+    """Packets; None before one at which the demuxer met errors."""
+    with av.logging.Capture() as said:
+        for packet in packets:
+            if any(not HARMLESS.search(message) for _, _, message in said):
+                yield None
+            said.clear()
+            yield packet
+            said.clear()
 
 
 def _note_build(found: _Packets, named: int | None, pts: int | None) -> None:
@@ -277,7 +293,7 @@ def _index(shown: list[int], packets: _Packets, stream: Any, rate: Any) -> Frame
     return FrameIndex(pts, keys, Fraction(stream.time_base), duration)
 
 
-def _tried(told: _Told, index: FrameIndex) -> tuple[list[Any], bool]:
+def _tried(told: Told, index: FrameIndex) -> tuple[list[Any], bool]:
     """The first frames, decoded, and whether errors were met on the way.
 
     A stream whose decoder gives nothing is found out here, not in mid-job.
@@ -298,107 +314,3 @@ def _tried(told: _Told, index: FrameIndex) -> tuple[list[Any], bool]:
         reason = f": {failed}" if failed else ""
         raise MediaError(told.path, f"cannot be decoded: its {name} stream gives no frame{reason}")
     return frames[:TRIED_FRAMES], bool(failed)
-
-
-def _decoded(told: _Told) -> Iterator[tuple[int, Any]]:
-    """Every frame in the order of showing, and the number of its packet; PTS are the packets' own."""
-    with told.open() as (container, stream):
-        own: list[int | None] = []
-        try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    own.append(packet.pts)
-                    packet.pts = len(own) - 1
-                try:
-                    frames = packet.decode()
-                except av.FFmpegError:
-                    continue
-                for frame in frames:
-                    number = frame.pts
-                    if number is not None:
-                        frame.pts = own[number]
-                        yield number, frame
-        except (av.FFmpegError, IndexError):
-            return
-
-
-def _by_packets(told: _Told, stream: Any, rate: Any) -> tuple[FrameIndex, Any]:
-    """The index of a stream without trustworthy time stamps.
-
-    The executable makes up its own when it reads the file from the start; taking those keeps it and PyAV in step.
-    """
-    numbers: list[int] = []
-    first = None
-    for number, frame in _decoded(told):
-        numbers.append(number)
-        first = first or frame
-    if first is None:
-        raise MediaError(
-            told.path, f"cannot be decoded: its {stream.codec_context.name} stream gives no frame"
-        )
-    pts = _executable_pts(told, Fraction(stream.time_base))
-    steady = len(pts) == len(numbers) == len(set(numbers)) and bool((np.diff(pts) > 0).all())
-    keys = _restarts(_key_packets(told), numbers)
-    if not steady or not keys:
-        raise MediaError(told.path, UNTELLABLE)
-    usual = np.median(np.diff(pts)) if len(pts) > 1 else 1 / (Fraction(rate) * stream.time_base)
-    index = FrameIndex(
-        pts,
-        pts[:1],
-        Fraction(stream.time_base),
-        max(1, round(float(usual))),
-        np.array(numbers, np.int64),
-        np.array(keys, np.int64),
-    )
-    return index, first
-
-
-def _key_packets(told: _Told) -> list[int]:
-    found: list[int] = []
-    number = 0
-    with told.open() as (container, stream):
-        length = unit_length(stream.codec_context)
-        try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    if packet.is_keyframe and (
-                        not found or is_whole(packet, stream.codec_context, length)
-                    ):
-                        found.append(number)
-                    number += 1
-        except (av.FFmpegError, IndexError):
-            pass  # the damaged tail brought no frames either
-    return found
-
-
-def _restarts(keys: list[int], numbers: list[int]) -> list[int]:
-    """The key packets that bring a frame shown behind those of all key packets before them."""
-    frames = {packet: frame for frame, packet in enumerate(numbers)}
-    found: list[int] = []
-    for packet in keys:
-        # In a packed stream the packet behind a keyframe can be marked as one, too.
-        if packet in frames and (not found or frames[packet] > frames[found[-1]]):
-            found.append(packet)
-    return found
-
-
-def _executable_pts(told: _Told, time_base: Fraction) -> Ticks:
-    """The PTS of all frames that ffmpeg shows when it reads the file from its start."""
-    with tempfile.TemporaryDirectory() as folder:
-        listing = Path(folder) / "frames"
-        try:
-            run_ffmpeg(
-                [
-                    "-copyts", "-threads", "1",
-                    *(v for k, o in told_build(told.x264_build).items() for v in (f"-{k}", o)),
-                    *input_arguments(told.path, told.format_name),
-                    "-map", f"0:{told.stream_index}", "-fps_mode", "passthrough",
-                    "-enc_time_base", f"{time_base.numerator}/{time_base.denominator}",
-                    "-c:v", "wrapped_avframe", "-f", "framecrc", str(listing),
-                ],
-                about=told.path,
-            )  # fmt: skip
-        except FFmpegError as error:
-            raise MediaError(told.path, f"cannot be decoded: {error.reason}") from error
-        lines = listing.read_text().splitlines()
-    return np.array([int(n.split(",")[2]) for n in lines if not n.startswith("#")], np.int64)
