@@ -21,6 +21,7 @@ from montage_dask.media.index import FrameIndex
 from montage_dask.media.joined import REASON, unread_file
 from montage_dask.media.limits import too_large
 from montage_dask.media.orientation import Orientation, orientation_of
+from montage_dask.media.rates import frame_rate, told_rates
 from montage_dask.media.source_timecode import find_timecode
 from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
@@ -62,12 +63,6 @@ TRANSFERS = {
 }
 RANGES = {1: "tv", 2: "pc"}
 UNSPECIFIED = "unspecified"
-
-USUAL_RATES = (
-    *(Fraction(n) for n in (24, 25, 30, 48, 50, 60, 100, 120)),
-    *(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)),
-)
-"""Rates of cameras, in frames per second."""
 
 
 def stat_key(path: str | Place) -> dict[str, Any]:
@@ -215,26 +210,6 @@ def _refuse_mixed_light(path: str, timing: Timing) -> None:
         )
 
 
-def _frame_rate(index: FrameIndex, stream: Any) -> tuple[Fraction, bool]:
-    """The average rate, and whether every frame lies on its grid (within the rounding of the ticks)."""
-    frames = len(index)
-    average = Fraction(frames) / index.duration_seconds
-    steps = np.arange(frames, dtype=np.float64)
-    offsets = (index.pts - index.pts[0]).astype(np.float64)
-    told = [r for r in (stream.guessed_rate, stream.average_rate, stream.base_rate) if r]
-    # Millisecond ticks make FFmpeg guess rates like 19001/317: a usual rate that fits as well is what was meant.
-    usual = [r for r in told if r in USUAL_RATES]
-    for named in (*usual, *USUAL_RATES, *told):
-        if not 1 <= named <= 1000:
-            continue
-        ticks = float(1 / (Fraction(named) * index.time_base))
-        # A last picture that stays much longer than the others must not lose its time.
-        stays = index.last_duration > 1.5 * ticks + 1
-        if np.abs(offsets - steps * ticks).max() <= 1.0 and not stays:
-            return Fraction(named), True
-    return average.limit_denominator(100_000), False
-
-
 def _promised_seconds(container: Any, stream: Any) -> Fraction | None:
     """How long the file says that its pictures last; None when it does not, or sound may be what lasts."""
     if stream.duration:
@@ -284,7 +259,7 @@ def _source(
     promised: Fraction | None,
 ) -> Source:
     first, index = timing.first, timing.index
-    rate, constant = _frame_rate(index, stream)
+    rate, constant = frame_rate(index, told_rates(stream))
     timecode, timecode_rate = find_timecode(path, format_name, stream, first, rate)
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if not Fraction(1, 10) <= aspect <= 10:
@@ -330,7 +305,8 @@ def _source(
         restarted=timing.restarted,
         holes=timing.holes.frames,
         spoilt=timing.holes.spoilt,
-        uniform=timing.shapes.constant and not (timing.restarted or timing.later_builds),
+        uniform=timing.shapes.constant
+        and not (timing.restarted or timing.later_builds or timing.evened),
         timecode=timecode,
         timecode_rate=timecode_rate,
     )

@@ -21,6 +21,7 @@ from montage_dask.media.joined import OTHER_CODEC, part_is_lost
 from montage_dask.media.nal import x264_build
 from montage_dask.media.numbered import Told, by_packets, decoded_pictures, numbered
 from montage_dask.media.opening import HARMLESS, listen
+from montage_dask.media.rates import evened, is_uneven, told_rates
 
 NO_TIMESTAMPS = 0x80
 """FFmpeg's flag of a demuxer for bare streams, whose times are guesses."""
@@ -33,6 +34,9 @@ LEAP_SECONDS = 10
 
 TRIED_FRAMES = 8
 """So many frames are decoded to see whether the packets told the truth: enough for a pyramid of B-frames."""
+
+EVEN_CODECS = frozenset(["mpeg1video", "mpeg2video"])
+"""Codecs whose streams have one rate."""
 
 UNTIMED_SHARE = 0.05
 """A stream with more packets without PTS than this is decoded to number its frames; fewer are left out."""
@@ -59,6 +63,8 @@ class Timing:
     """Packet, PTS, and the build of x264 that it names where it is another one."""
     restarted: bool = False
     """Whether its clock does not run on: the times of the index are made up."""
+    evened: bool = False
+    """Whether the times are those of the grid of its rate, where the file gives pictures the time of others."""
     holes: Holes = NO_HOLES
     """Where pictures are missing: spoilt ones are not in the index."""
 
@@ -118,7 +124,13 @@ def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Tim
     untimed = bare or packets.without_pts > UNTIMED_SHARE * packets.total
     if not untimed and packets.pts:
         leap = LEAP_SECONDS / stream.time_base if container.format.flags & JUMPS else inf
-        if not packets.ordered(float(leap)):
+        codec = stream.codec_context.codec.canonical_name
+        doubtful = codec in EVEN_CODECS and container.format.flags & JUMPS
+        if not packets.ordered(float(leap)) or (
+            doubtful
+            and is_uneven(np.array(packets.pts, np.int64))
+            and evened(sorted(packets.pts), told_rates(stream), stream.time_base) is not None
+        ):
             return _unordered(told, packets, stream, rate, float(leap), rest)
         index = _index(packets.pts, packets, stream, rate)
         tried, failed = _tried(told, index)
@@ -162,6 +174,12 @@ def _unordered(
             spoilt.append(wrong)
     if first is None:
         raise MediaError(told.path, "holds no video frame that can be decoded")
+    even = evened(sorted(times), told_rates(stream), Fraction(stream.time_base))
+    codec = stream.codec_context.codec.canonical_name
+    if codec in EVEN_CODECS and even is not None and not any(spoilt):
+        step = max(1, int(even[1] - even[0]))
+        index = numbered(told, even, numbers, Fraction(stream.time_base), step)
+        return Timing(index, first, *rest, evened=True)
     if leap < inf and part_is_lost(len(numbers), packets.total):
         raise MediaError(told.path, OTHER_CODEC)
     ticks = Fraction(stream.time_base)

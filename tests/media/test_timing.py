@@ -220,5 +220,5 @@ def test_a_clip_whose_packets_tell_the_truth_is_not_decoded_whole(folder, monkey
     def refused(*_arguments):
         raise AssertionError("decoded whole")
 
-    monkeypatch.setattr(timing, "_decoded", refused)
+    monkeypatch.setattr(timing, "decoded_pictures", refused)
     assert probe(path)[0].frames == FRAMES
