@@ -26,7 +26,7 @@ import numpy.typing as npt
 from montage_dask.errors import MediaError
 from montage_dask.media.container import open_media
 from montage_dask.media.joined import REASON, unread_file
-from montage_dask.media.limits import within_length
+from montage_dask.media.limits import too_long, within_length
 from montage_dask.media.ogg_chain import Link, links
 from montage_dask.media.polarity import Polarity
 from montage_dask.media.probe import fingerprint
@@ -50,6 +50,12 @@ LOUDEST = 16.0
 
 STEPS = 1 << 19
 """Samples are multiples of 1 / STEPS (-114 dBFS): ±LOUDEST is 24 bit, so that they travel as FLAC without loss."""
+
+
+STATING = frozenset(
+    ["flac", "wav", "w64", "aiff", "caf", "au", "mov", "matroska", "ogg", "asf", "tta", "ape", "wv"]
+)
+"""Formats that say how long they are; of others FFmpeg guesses it from bytes and a bit rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,33 @@ def probe_audio(path: str | Path) -> AudioInfo:
             channels=int(stream.codec_context.layout.nb_channels),
             duration_seconds=max(Fraction(0), duration),
         )
+
+
+def check_track(path: str | Path) -> Fraction:
+    """Whether the audio of a file can be decoded at all, as far as that is known without decoding it.
+
+    Returns:
+        Seconds, as its header says them; 0 where it does not, or they are an estimate.
+
+    Raises:
+        MediaError: as `probe_audio`; it is too long, or holds several files of which one is read.
+    """
+    full = os.path.abspath(path)
+    with _opened(full) as (container, stream):
+        return _checked(full, container, stream)
+
+
+def _checked(path: str, container: Any, stream: Any) -> Fraction:
+    format_name = container.format.name.split(",")[0]
+    if unread_file(path, format_name, b"", os.path.getsize(path)):
+        raise MediaError(path, REASON)
+    if format_name not in STATING or stream.duration is None:
+        return Fraction(0)
+    seconds = Fraction(stream.duration * stream.time_base)
+    unfit = too_long(seconds)
+    if unfit:
+        raise MediaError(path, unfit)
+    return max(Fraction(0), seconds)
 
 
 def has_audio(path: str | Path) -> bool:
@@ -204,9 +237,7 @@ class _Decoder:
 
     def __iter__(self) -> Iterator[Any]:
         with _opened(self._path) as (container, stream):
-            format_name = container.format.name.split(",")[0]
-            if unread_file(self._path, format_name, b"", os.path.getsize(self._path)):
-                raise MediaError(self._path, REASON)
+            _checked(self._path, container, stream)
             parts = links(self._path) if container.format.name == "ogg" else []
             if len(parts) < 2:
                 yield from self._frames(container, stream)

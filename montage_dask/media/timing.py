@@ -35,6 +35,9 @@ LEAP_SECONDS = 10
 TRIED_FRAMES = 8
 """So many frames are decoded to see whether the packets told the truth: enough for a pyramid of B-frames."""
 
+WRAP_TICKS = 1 << 30
+"""A span of times in an FLV file that is none: they are milliseconds in 31 bits, and what lies before 0 ends up behind all."""
+
 EVEN_CODECS = frozenset(["mpeg1video", "mpeg2video"])
 """Codecs whose streams have one rate."""
 
@@ -79,6 +82,8 @@ class _Packets:
     last_duration: int = 0
     """Of the packet that is shown last, which need not be the last one in the file."""
     error: str = ""
+    headless: bool = False
+    """Whether the first keyframe has no time."""
     torn: dict[int, int] = field(default_factory=dict)
     """PTS of those at which damage was met, and of the keyframe before each."""
     x264_build: int | None = None
@@ -121,11 +126,18 @@ def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Tim
     if not packets.total:
         damage = f": {packets.error}" if packets.error else ""
         raise MediaError(path, f"holds no video frame that can be decoded{damage}")
+    if format_name == "matroska" and packets.headless:
+        before = _before_zero(told, rate, Fraction(stream.time_base), rest)
+        if before is not None:
+            return before
     untimed = bare or packets.without_pts > UNTIMED_SHARE * packets.total
     if not untimed and packets.pts:
         leap = LEAP_SECONDS / stream.time_base if container.format.flags & JUMPS else inf
+        wrapped = format_name == "flv" and np.ptp(packets.pts) > WRAP_TICKS
         codec = stream.codec_context.codec.canonical_name
         doubtful = codec in EVEN_CODECS and container.format.flags & JUMPS
+        if wrapped:
+            leap = LEAP_SECONDS / stream.time_base
         if not packets.ordered(float(leap)) or (
             doubtful
             and is_uneven(np.array(packets.pts, np.int64))
@@ -204,6 +216,37 @@ def _unordered(
     return Timing(index, first, *rest, restarted=True, holes=holes)
 
 
+def _before_zero(told: Told, rate: Any, time_base: Fraction, rest: Any) -> Timing | None:
+    """The timing of a stream that begins before time 0: such times are legal in Matroska, but its demuxer drops them.
+
+    None where other times are missing, too.
+    """
+    times: list[int | None] = []
+    numbers: list[int] = []
+    spoilt: list[bool] = []
+    first: Any = None
+    for number, frame, wrong in decoded_pictures(told):
+        first = first or frame
+        numbers.append(number)
+        times.append(frame.pts)
+        spoilt.append(wrong)
+    begin = next((k for k, t in enumerate(times) if t is not None), 0)
+    known = np.array([t for t in times[begin:] if t is not None], np.int64)
+    if begin == 0 or len(known) < len(times) - begin or (np.diff(known) <= 0).any():
+        return None
+    usual = float(np.median(np.diff(known))) if len(known) > 1 else 0.0
+    step = 1 / (Fraction(rate) * time_base)
+    if usual and abs(float(step) - usual) > 1:
+        step = Fraction(usual)
+    ahead = [int(known[0]) - round((begin - k) * step) for k in range(begin)]
+    pts = np.array([*ahead, *known.tolist()], np.int64)
+    if (np.diff(pts) <= 0).any():
+        return None
+    index = numbered(told, pts, numbers, time_base, max(1, round(step)))
+    index, holes = left_out(index, spoilt)
+    return Timing(index, first, *rest, evened=True, holes=holes)
+
+
 def _running_on(times: list[int], usual: int, leap: float) -> list[int]:
     """Times that increase: where the clock goes back, or leaps ahead, it runs on with the frame before."""
     pts, offset = [times[0]], 0
@@ -241,6 +284,7 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
                 shapes.look(packet)
             if h264 and (packet.is_keyframe or found.total < 10):
                 _note_build(found, x264_build(bytes(packet), length), pts)
+            found.headless |= pts is None and packet.is_keyframe and not found.key_pts
             if (
                 pts is not None
                 and packet.is_keyframe
