@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from montage_dask.errors import MediaError
+from montage_dask.media import matroska_chain, ogg_chain
 from montage_dask.media.container import open_media
 from montage_dask.media.joined import REASON, unread_file
 from montage_dask.media.limits import too_long, within_length
-from montage_dask.media.ogg_chain import Link, links
 from montage_dask.media.polarity import Polarity
 from montage_dask.media.probe import fingerprint
 
@@ -56,6 +56,10 @@ STATING = frozenset(
     ["flac", "wav", "w64", "aiff", "caf", "au", "mov", "matroska", "ogg", "asf", "tta", "ape", "wv"]
 )
 """Formats that say how long they are; of others FFmpeg guesses it from bytes and a bit rate."""
+
+
+CHAINS = {"ogg": ogg_chain.links, "matroska": matroska_chain.links}
+"""What finds the parts of joined files, each with its own codec, rate and priming, in formats that are joined so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,14 +242,16 @@ class _Decoder:
     def __iter__(self) -> Iterator[Any]:
         with _opened(self._path) as (container, stream):
             _checked(self._path, container, stream)
-            parts = links(self._path) if container.format.name == "ogg" else []
+            format_name = container.format.name.split(",")[0]
+            find = CHAINS.get(format_name)
+            parts = find(self._path) if find else []
             if len(parts) < 2:
                 yield from self._frames(container, stream)
                 return
         for part in parts:
-            file = Link(self._path, *part)
+            file = ogg_chain.Link(self._path, *part)
             try:
-                with av.open(file, format="ogg", metadata_errors="replace") as container:
+                with av.open(file, format=format_name, metadata_errors="replace") as container:
                     stream = container.streams.best("audio")
                     if stream is not None and stream.codec_context.sample_rate:
                         yield from self._frames(container, stream)
