@@ -193,12 +193,12 @@ def holes_of(index: FrameIndex, behind: Any, torn: Collection[int], gone: Any) -
     stands = (steps * float(index.time_base) >= STANDS_SECONDS) & (steps > STANDS_TIMES * usual)
     told = []
     if lost.any():
-        told.append(f"damaged: pictures are missing {_places(index, lost)}")
+        told.append(f"damaged: pictures are missing at {_places(index, lost)}")
     elif gone[-1]:
         told.append("damaged: its last pictures are spoilt, and left out")
     if (stands & ~lost).any():
         long = _places(index, stands & ~lost)
-        told.append(f"one picture stands {long}: the rest is lost, or was never recorded")
+        told.append(f"one picture stands at {long}: the rest is lost, or was never recorded")
     frames = tuple(int(f) for f in np.flatnonzero(np.append(lost | stands, gone[-1])))
     return Holes(frames, "; ".join(told), bool(gone.any()))
 
@@ -213,4 +213,4 @@ def _places(index: FrameIndex, flags: Any) -> str:
         spans.append((start, stop))
     named = [f"{start:.1f}–{stop:.1f} s" for start, stop in spans[:TOLD]]
     more = f" and {len(spans) - TOLD} times more" if len(spans) > TOLD else ""
-    return f"at {', '.join(named)}{more}"
+    return f"{', '.join(named)}{more}"

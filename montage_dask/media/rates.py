@@ -68,7 +68,7 @@ def _near(index: FrameIndex) -> Iterable[Fraction]:
 
 def is_uneven(pts: Ticks) -> bool:
     """Whether frames come in steps so unlike that some of them may have the time of others."""
-    steps = np.diff(np.sort(pts))
+    steps = np.diff(np.sort(pts)).astype(np.float64)
     usual = float(np.median(steps)) if len(steps) else 0.0
     return bool(((steps < 0.6 * usual) | (steps > 1.4 * usual)).any())
 

@@ -157,7 +157,7 @@ def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Tim
             return _whole(told, Timing(index, tried[0], *rest), packets.torn)
     index, first, spoilt = by_packets(told, stream, rate)
     index, holes = left_out(index, spoilt)
-    return Timing(index, first, *rest, holes=holes)
+    return replace(Timing(index, first, *rest), holes=holes)
 
 
 def _whole(told: Told, timing: Timing, torn: Mapping[int, int]) -> Timing:
@@ -191,7 +191,7 @@ def _unordered(
     if codec in EVEN_CODECS and even is not None and not any(spoilt):
         step = max(1, int(even[1] - even[0]))
         index = numbered(told, even, numbers, Fraction(stream.time_base), step)
-        return Timing(index, first, *rest, evened=True)
+        return replace(Timing(index, first, *rest), evened=True)
     if leap < inf and part_is_lost(len(numbers), packets.total):
         raise MediaError(told.path, OTHER_CODEC)
     ticks = Fraction(stream.time_base)
@@ -207,13 +207,13 @@ def _unordered(
         kept = np.flatnonzero(~gone)
         index = numbered(told, good, [numbers[k] for k in kept], ticks, usual)
         holes = holes_of(index, np.diff(kept) > 1, (), gone)
-        return Timing(index, first, *rest, holes=holes)
+        return replace(Timing(index, first, *rest), holes=holes)
     pts = _running_on(times, usual, leap)
     if pts == times:
         # Only packets that bring no picture have the times of others.
         return Timing(_index(times, packets, stream, rate), first, *rest)
     index, holes = left_out(numbered(told, np.array(pts, np.int64), numbers, ticks, usual), gone)
-    return Timing(index, first, *rest, restarted=True, holes=holes)
+    return replace(Timing(index, first, *rest), restarted=True, holes=holes)
 
 
 def _before_zero(told: Told, rate: Any, time_base: Fraction, rest: Any) -> Timing | None:
@@ -244,7 +244,7 @@ def _before_zero(told: Told, rate: Any, time_base: Fraction, rest: Any) -> Timin
         return None
     index = numbered(told, pts, numbers, time_base, max(1, round(step)))
     index, holes = left_out(index, spoilt)
-    return Timing(index, first, *rest, evened=True, holes=holes)
+    return replace(Timing(index, first, *rest), evened=True, holes=holes)
 
 
 def _running_on(times: list[int], usual: int, leap: float) -> list[int]:
