@@ -99,6 +99,10 @@ class Source:
     read it; what reads frames by number (`media.decode`) gets them as this record says in any case."""
     restarted: bool = False
     """Whether the file's clock starts again or leaps: the times of its frames are made up, its sound cannot be placed by them."""
+    holes: tuple[int, ...] = ()
+    """Frames behind which pictures are missing, or that stand for long: nothing that is shown spans the time behind them."""
+    spoilt: bool = False
+    """Whether the stream holds pictures at its holes that are no frames: what ffmpeg's filters choose may not reach there."""
     timecode: str | None = None
     """Of frame 0, HH:MM:SS:FF (";" before the frames: drop-frame); None when the file carries none."""
     timecode_rate: Fraction | None = None
@@ -111,6 +115,11 @@ class Source:
         """Width and height of what the decoder gives, before the container's crop."""
         left, top, right, bottom = self.crop
         return self.coded_width + left + right, self.coded_height + top + bottom
+
+    def is_plain(self, start_frame: int, stop_frame: int) -> bool:
+        """Whether ffmpeg's filters alone can choose and show frames [start_frame, stop_frame), and what is around them."""
+        near = range(start_frame - 2, stop_frame + 2)
+        return self.uniform and not (self.spoilt and any(h in near for h in self.holes))
 
     @property
     def hdr(self) -> bool:

@@ -405,7 +405,12 @@ def local_folder(output: str | Path) -> Path:
 
 def _written(written: converting.Written, driver: Driver, name: str) -> dict[str, Any]:
     skipped = [{"path": s.path, "reason": s.reason} for s in written.survey.skipped]
-    return {name: written.outputs, "skipped": skipped, **driver.told()}
+    warnings = [
+        {"path": f.source.path, "warnings": list(f.source.warnings)}
+        for f in written.survey.files
+        if f.source.warnings
+    ]
+    return {name: written.outputs, "warnings": warnings, "skipped": skipped, **driver.told()}
 
 
 def output_folder(output: str | Place) -> Place:

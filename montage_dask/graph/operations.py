@@ -102,7 +102,7 @@ def _scores(request: Request, context: Context) -> dict[str, Any]:
 
 
 def _shots(request: Request, context: Context) -> dict[str, Any]:
-    from montage_dask.analysis.scenes import detect_boundaries
+    from montage_dask.analysis.scenes import detect_boundaries, with_holes
     from montage_dask.analysis.shots import describe_shots
     from montage_dask.analysis.strip import Strip, strip_folder
     from montage_dask.media.index import FrameIndex
@@ -122,7 +122,7 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
         source,
         index,
         strip,
-        boundaries,
+        with_holes(boundaries, source),
         kind=p["embedding"],
         model=request.paths["embedding_model"],
         device=context.device,
