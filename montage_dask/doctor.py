@@ -51,7 +51,7 @@ def _row(
 def _python() -> Iterator[dict[str, Any]]:
     import dask
 
-    from montage_dask import __version__
+    from montage_dask._version import __version__
 
     detail = (
         f"montage-dask {__version__}, Python {platform.python_version()}, dask {dask.__version__}"

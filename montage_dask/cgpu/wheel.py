@@ -11,12 +11,13 @@ from importlib import metadata
 from pathlib import Path
 
 import montage_dask
+from montage_dask._version import __version__
 from montage_dask.store.artefacts import writing
 from montage_dask.store.cache import default_folder
 
 DISTRIBUTION = "montage-dask"
-NAME = f"montage_dask-{montage_dask.__version__}-py3-none-any.whl"
-INFO = f"montage_dask-{montage_dask.__version__}.dist-info"
+NAME = f"montage_dask-{__version__}-py3-none-any.whl"
+INFO = f"montage_dask-{__version__}.dist-info"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Of every member: the same files make the same wheel."""
 
@@ -79,7 +80,7 @@ def _members() -> list[tuple[str, bytes]]:
     lines = [
         "Metadata-Version: 2.1",
         f"Name: {DISTRIBUTION}",
-        f"Version: {montage_dask.__version__}",
+        f"Version: {__version__}",
     ]
     lines += ["Requires-Python: >=3.11"]
     lines += [f"Requires-Dist: {requirement}" for requirement in requirements().values()]

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from montage_dask import __version__
+from montage_dask._version import __version__
 from montage_dask.errors import TargetFailed, TransferCorrupt, UsageError, printable
 from montage_dask.graph.operation import Request, operation, perform
 from montage_dask.graph.parcel import BUNDLE, STORE, Parcel, can_travel, results_of

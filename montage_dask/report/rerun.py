@@ -106,7 +106,7 @@ def versions() -> dict[str, str]:
     """Of this package and what it stands on, where the job was started."""
     import dask
 
-    from montage_dask import __version__
+    from montage_dask._version import __version__
     from montage_dask.media.ffmpeg import version
 
     try:
