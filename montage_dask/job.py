@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from montage_dask.config import KINDS, Setting, resolve
+from montage_dask.config import DEFINITIONS, KINDS, Setting, Trust, resolve
 from montage_dask.errors import UsageError, printable
 from montage_dask.named_files import anchored, for_footage, for_music
 from montage_dask.received import read_yaml
@@ -22,8 +22,8 @@ SELECTORS = ("include", "exclude", "pin", "first", "last", "focus")
 LISTS = ("footage", *SELECTORS)
 PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
-PATH_SETTINGS = ("grade", "style", "beats-file", "upscale-model")
-"""Settings that may name a file."""
+PATH_SETTINGS = tuple(d.name for d in DEFINITIONS.values() if d.file and d.trust is Trust.MONTAGE)
+"""Settings of job files that may name a file."""
 FILE_SUFFIXES = (".cube", ".yaml", ".yml", ".pth")
 """What tells a file from a name there."""
 
@@ -184,7 +184,11 @@ def _inside(key: str, value: str, base: Path, roots: Sequence[Place] | None, job
     """A path of a job file made absolute, or a name that is no path."""
     if key in SELECTORS:
         return value  # selectors only compare names
-    if key in PATH_SETTINGS and key != "beats-file" and not value.lower().endswith(FILE_SUFFIXES):
+    if (
+        key in PATH_SETTINGS
+        and DEFINITIONS[key].file == "or a name"
+        and not value.lower().endswith(FILE_SUFFIXES)
+    ):
         return value
     place = place_of(os.path.normpath(base / value) if not is_url(value) else value)
     if roots is not None and not lies_in(place, roots):

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from montage_dask.config import Setting
+from montage_dask.config import DEFINITIONS, Setting
 from montage_dask.store.places import local_only, place_of
 
-FILES = ("beats-file", "scenes-weights", "beats-weights", "beat-this-checkpoint")
+FILES = tuple(d.name for d in DEFINITIONS.values() if d.file == "always")
 
 
 def anchored(settings: Mapping[str, Setting], base: Path | None = None) -> dict[str, Setting]:

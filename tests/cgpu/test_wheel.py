@@ -46,7 +46,7 @@ def test_record_and_contents():
                 made = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=")
                 assert (digest, size) == (f"sha256={made.decode()}", str(len(content)))
         names = set(archive.namelist())
-        assert {"montage_dask/cgpu/remote.sh", "montage_dask/montage.yaml"} <= names
+        assert {"montage_dask/cgpu/remote.sh", "montage_dask/styles/noir.yaml"} <= names
         assert any(name.startswith("montage_dask/styles/") for name in names)
         assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
         source = archive.read("montage_dask/cgpu/wheel.py")
