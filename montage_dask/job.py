@@ -14,6 +14,7 @@ from montage_dask.config import DEFINITIONS, KINDS, Setting, Trust, resolve
 from montage_dask.errors import UsageError, printable
 from montage_dask.named_files import anchored, for_footage, for_music
 from montage_dask.received import read_yaml
+from montage_dask.schema_versions import KEY, read_version
 from montage_dask.store import Place, Url, is_url, place_of
 from montage_dask.store.cache import default_folder
 from montage_dask.store.places import lies_in, local_only
@@ -137,6 +138,8 @@ def read_job(path: Path, options: Mapping[str, Any]) -> JobSpec:
         raise UsageError(f"{name}: not a YAML file: {printable(str(error))[:200]}") from error
     if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
+    read_version("job file", data, name)
+    data.pop(KEY, None)
     base = path.resolve().parent
     trusted = bool(options.get("trust-job"))
     if not trusted:

@@ -80,7 +80,17 @@ def test_every_setting_is_whole(definition):
 def test_the_options_of_the_table_are_those_of_the_commands():
     """No option of a setting is written by hand, but those that set several."""
     of_the_table = {d.flag for d in DEFINITIONS.values() if d.option}
-    given = ["music", "output", "run-dir", "from-timeline", "json", "quiet", "verbose", "demo", "trust-job"]
+    given = [
+        "music",
+        "output",
+        "run-dir",
+        "from-timeline",
+        "json",
+        "quiet",
+        "verbose",
+        "demo",
+        "trust-job",
+    ]
     given += [name for name in LISTS if name != "footage"]
     every = of_the_table | {f"--{name}" for name in given}
     for cmd in (run, plan):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from montage_dask.commands.options import grouped, setting_option
+from montage_dask.commands.shared import print_json
 from montage_dask.errors import ClusterError, UsageError
 
 _where = (setting_option("kubernetes-namespace"),)
@@ -54,7 +53,7 @@ def status(name: str | None, as_json: bool, **given: Any) -> int:
 
     found = examine(_settings(given), name)
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        print_json(found)
         return 0
     if not found["clusters"]:
         click.echo(f"no clusters in namespace {found['namespace']}", err=True)

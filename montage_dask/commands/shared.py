@@ -16,6 +16,7 @@ import click
 from montage_dask.commands.options import Function, grouped, setting_option, setting_options
 from montage_dask.config import KINDS
 from montage_dask.errors import UsageError, printable
+from montage_dask.schema_versions import with_version
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -129,7 +130,9 @@ def set_verbosity(verbose: bool) -> None:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=True, allow_nan=False, indent=1) + "\n")
+    """What `--json` prints: one object with its version, in ASCII."""
+    told = with_version("output", value)
+    sys.stdout.write(json.dumps(told, ensure_ascii=True, allow_nan=False, indent=1) + "\n")
 
 
 def tell_skipped(result: Mapping[str, Any]) -> int:

@@ -30,6 +30,7 @@ from montage_dask.records import (
 )
 from montage_dask.report._otio_effects import check_flashes, effects_kept
 from montage_dask.report._otio_write import NAMESPACE
+from montage_dask.schema_versions import read_version
 from montage_dask.store import place_of
 from montage_dask.store.places import PROTOCOLS
 
@@ -62,6 +63,9 @@ def _load(path: Path) -> Any:
         raise UsageError(f"{name}: not an OpenTimelineIO file: {str(error)[:200]}") from error
     if not isinstance(document, otio.schema.Timeline):
         raise UsageError(f"{name}: holds no timeline")
+    own = document.metadata.get(NAMESPACE)
+    if hasattr(own, "items"):
+        read_version("timeline", own, name)
     return document
 
 

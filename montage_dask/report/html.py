@@ -21,6 +21,7 @@ from montage_dask.received import parse_json, read_bytes
 from montage_dask.report import seen, training_page
 from montage_dask.report.chart import chart
 from montage_dask.report.layout import embedded, rendered, there, write_page
+from montage_dask.schema_versions import read_version
 from montage_dask.store import Url, place_of
 
 PICTURE_BYTES = {"timeline": 700_000, "contact_sheet": 900_000, "frames": 300_000}
@@ -82,6 +83,7 @@ def rebuild(folder: Path) -> Path:
     progress = read_progress(folder) or {}
     try:
         summary = parse_json(read_bytes(path, SUMMARY_BYTES).decode("utf-8"))
+        read_version("summary", summary, str(path))
         written = path.stat().st_mtime
         # A run that began after this summary was written, and did not get as far.
         later = progress if progress.get("started_at", 0) > written else None
