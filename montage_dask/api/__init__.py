@@ -5,7 +5,8 @@ a function as well. Both stand on the same few modules: `montages` (one job), `b
 progress, log).
 """
 
-from montage_dask.api.batch import analyse, frames, grade, stabilise, transcode, upscale
+from montage_dask.api.analysis import analyse
+from montage_dask.api.batch import frames, grade, stabilise, transcode, upscale
 from montage_dask.api.cluster import Cluster
 from montage_dask.api.footage import Clip, Footage
 from montage_dask.api.gallery import styles

@@ -65,7 +65,7 @@ def _summary_of(place: Path) -> Mapping[str, Any] | None:
 
 
 def _of_file(path: Path, progress: Progress | None, options: Mapping[str, Any]) -> Figures:
-    from montage_dask.api.batch import survey_files
+    from montage_dask.api.analysis import survey_files
 
     given = {"output": path.parent, "progress": progress, **options}
     survey = survey_files([path], **given).survey

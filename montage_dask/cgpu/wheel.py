@@ -10,12 +10,12 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-import montage_dask
 from montage_dask._version import __version__
 from montage_dask.store.artefacts import writing
 from montage_dask.store.cache import default_folder
 
 DISTRIBUTION = "montage-dask"
+PACKAGE = Path(__file__).parents[1]
 NAME = f"montage_dask-{__version__}-py3-none-any.whl"
 INFO = f"montage_dask-{__version__}.dist-info"
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -56,7 +56,7 @@ def requirements() -> dict[str, str]:
 
 def _requires() -> list[str]:
     # A source tree knows better than what was installed at some time.
-    project = Path(montage_dask.__file__).parents[1] / "pyproject.toml"
+    project = PACKAGE.parent / "pyproject.toml"
     try:
         declared = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
         if declared["name"] == DISTRIBUTION:
@@ -71,7 +71,7 @@ def _requires() -> list[str]:
 
 def _members() -> list[tuple[str, bytes]]:
     """All files of the wheel but RECORD, by name."""
-    root = Path(montage_dask.__file__).parent
+    root = PACKAGE
     members = [
         (f"{root.name}/{path.relative_to(root).as_posix()}", path.read_bytes())
         for path in sorted(root.rglob("*"))
