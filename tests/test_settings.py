@@ -24,6 +24,7 @@ from montage_dask.commands.options import setting_options
 from montage_dask.config import DEFINITIONS, KINDS, Definition, Trust
 from montage_dask.config.schema import job_schema
 from montage_dask.config.settings import SECTIONS
+from montage_dask.config.values import brief
 from montage_dask.errors import UsageError
 from montage_dask.job import FILE_SUFFIXES, LISTS, PATH_SETTINGS, PATHS, make_job, read_job
 from montage_dask.records import to_json
@@ -157,10 +158,9 @@ def test_a_job_file_holds_what_its_trust_says(definition, tmp_path):
 
 
 def test_what_a_received_file_names_stays_in_its_folder(tmp_path):
-    """A setting that anybody may set and that takes a path is declared a file, or is words alone."""
-    words = {"director"}
+    """A setting that anybody may set and that takes a path is declared a file, or is words alone: a `brief`."""
     for definition in DEFINITIONS.values():
-        if definition.trust is not Trust.MONTAGE or definition.name in words:
+        if definition.trust is not Trust.MONTAGE or brief.form in definition.kind.form:
             continue
         for path in (
             "/etc/passwd",

@@ -20,6 +20,7 @@ from montage_dask.progress_file import read_progress
 from montage_dask.received import parse_json, read_bytes
 from montage_dask.report import seen, training_page
 from montage_dask.report.chart import chart
+from montage_dask.report.exports import EXPORTS
 from montage_dask.report.layout import embedded, rendered, there, write_page
 from montage_dask.schema_versions import read_version
 from montage_dask.store import Url, place_of
@@ -34,8 +35,7 @@ MAY_LACK = (
 )  # fmt: skip
 """Keys that a run that failed, or an older version, has not written."""
 LINKED = (
-    "timeline.otio", "timeline.edl", "timeline.fcpxml", "timeline.xml", "timeline.otioz", "summary.json", "montage.log",
-    "dask.html", "contact_sheet.jpg", "timeline.png",
+    *EXPORTS, "timeline.otioz", "summary.json", "montage.log", "dask.html", "contact_sheet.jpg", "timeline.png",
 )  # fmt: skip
 """Other files of a run."""
 GOLDEN_DEGREES = 137.508
