@@ -19,11 +19,8 @@ OWN_ROOMS = ("coordinator/client",)
 
 KNOWN_CIRCLES = {
     # An operation that is asked for by its name registers all.
-    ("graph.effect_operations", "graph.music_operations", "graph.operation", "graph.operations", "graph.training_operations"),
-    ("training.beat_card", "training.beats"),
-    ("training.graphics", "training.graphics_card"),
-    ("training.scene_card", "training.scenes"),
-}  # fmt: skip
+    ("graph.effect_operations", "graph.music_operations", "graph.operation", "graph.operations"),
+}
 """Of modules, by imports inside functions. One that goes is taken from here; none comes."""
 
 
