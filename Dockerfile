@@ -70,7 +70,7 @@ COPY --from=node /opt/cgpu /opt/cgpu
 # hadolint ignore=DL3006
 FROM variant-${VARIANT} AS montage
 ARG VARIANT
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 LABEL org.opencontainers.image.title="montage-dask" \
       org.opencontainers.image.description="Beat-synced video montage on Dask: client, scheduler and workers ($VARIANT)" \
       org.opencontainers.image.version="$VERSION" \

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from montage_dask import __version__, plugins
+from montage_dask import plugins
+from montage_dask._version import __version__
 from montage_dask.commands.cgpu import cgpu
 from montage_dask.commands.cluster import cluster
 from montage_dask.commands.converting import grade, stabilise, transcode, upscale

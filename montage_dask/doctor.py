@@ -51,7 +51,8 @@ def _row(
 def _python() -> Iterator[dict[str, Any]]:
     import dask
 
-    from montage_dask import __version__, plugins
+    from montage_dask import plugins
+    from montage_dask._version import __version__
 
     others = [f"{d.name} {d.version}" for d in plugins.distributions(plugins.OPERATIONS)]
     told = [f"montage-dask {__version__}", *others, f"Python {platform.python_version()}"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from montage_dask.config import Setting
+from montage_dask.config import DEFINITIONS, Setting
 from montage_dask.errors import UsageError, printable
 from montage_dask.store.places import local_only, place_of
 from montage_dask.weights_file import read_weights
@@ -17,7 +17,7 @@ from montage_dask.weights_file import read_weights
 NETWORKS = ("scenes", "beats", "graphics")
 """What weights may be of: the networks that the analysis runs."""
 
-FILES = ("beats-file", "scenes-weights", "beats-weights", "beat-this-checkpoint")
+FILES = tuple(d.name for d in DEFINITIONS.values() if d.file == "always")
 
 
 def anchored(settings: Mapping[str, Setting], base: Path | None = None) -> dict[str, Setting]:

@@ -75,7 +75,7 @@ def load(group: str, name: str) -> Any:
         UsageError: its distribution is not installed, of another version than this package, or broken; says what to do.
         KeyError: no distribution is known to have it.
     """
-    from montage_dask import __version__
+    from montage_dask._version import __version__
 
     found = entry(group, name)
     if found is None:

@@ -8,7 +8,8 @@ progress, log).
 from typing import Any
 
 from montage_dask import plugins
-from montage_dask.api.batch import analyse, frames, grade, stabilise, transcode, upscale
+from montage_dask.api.analysis import analyse
+from montage_dask.api.batch import frames, grade, stabilise, transcode, upscale
 from montage_dask.api.cluster import Cluster
 from montage_dask.api.footage import Clip, Footage
 from montage_dask.api.gallery import styles

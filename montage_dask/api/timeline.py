@@ -32,6 +32,14 @@ if TYPE_CHECKING:
     from montage_dask.api.footage import Footage
 
 
+_JOBS: dict[str, Any] = {}
+
+
+def timelines_by(**makers: Any) -> None:
+    """What loads and renders timelines. `api.job` says it: jobs are made of timelines, and not the other way round."""
+    _JOBS.update(makers)
+
+
 class Timeline(Sequence[Event]):
     """A montage, ready to render: a sequence of events, each of which shows a part of a clip from one cut to the next.
 
@@ -83,9 +91,7 @@ class Timeline(Sequence[Event]):
         Raises:
             UsageError: it holds what cannot be rendered; says what and where.
         """
-        from montage_dask.api.job import load_timeline
-
-        return load_timeline(Path(path), footage, progress, cluster, options)
+        return _JOBS["load"](Path(path), footage, progress, cluster, options)
 
     @classmethod
     async def load_async(cls, path: str | Path, footage: Any = (), **options: Any) -> Timeline:
@@ -383,9 +389,7 @@ class Timeline(Sequence[Event]):
         return Run(self._rendering(output, cluster, options), Path(output).name, progress)
 
     def _rendering(self, output: str | Path, cluster: Any, options: Mapping[str, Any]) -> Any:
-        from montage_dask.api.job import rendering
-
-        return rendering(self, output, cluster, self._options, options)
+        return _JOBS["render"](self, output, cluster, self._options, options)
 
     # -- how it looks ----------------------------------------------------------------------------------------------------
 

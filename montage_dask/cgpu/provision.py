@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from montage_dask import __version__
+from montage_dask._version import __version__
 from montage_dask.cgpu.runner import Finished
 from montage_dask.cgpu.wheel import code, requirements
 from montage_dask.errors import RemoteCommandFailed, RemoteError, TransferCorrupt

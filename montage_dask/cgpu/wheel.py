@@ -11,14 +11,15 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-import montage_dask
 from montage_dask import plugins
+from montage_dask._version import __version__
 from montage_dask.store.artefacts import writing
 from montage_dask.store.cache import default_folder
 
 DISTRIBUTION = plugins.OWN
-NAME = f"montage_dask-{montage_dask.__version__}-py3-none-any.whl"
-INFO = f"montage_dask-{montage_dask.__version__}.dist-info"
+PACKAGE = Path(__file__).parents[1]
+NAME = f"montage_dask-{__version__}-py3-none-any.whl"
+INFO = f"montage_dask-{__version__}.dist-info"
 CODE = "code.zip"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Of every member: the same files make the same wheel."""
@@ -83,7 +84,7 @@ def requirements() -> dict[str, str]:
 
 def _requires() -> list[str]:
     # A source tree knows better than what was installed at some time.
-    project = Path(montage_dask.__file__).parents[1] / "pyproject.toml"
+    project = PACKAGE.parent / "pyproject.toml"
     try:
         declared = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
         if declared["name"] == DISTRIBUTION:
@@ -134,11 +135,11 @@ def _members_of(other: metadata.Distribution, info: str) -> Members:
 
 def _members() -> Members:
     """All files of the wheel but RECORD, by name."""
-    members = _files(Path(montage_dask.__file__).parent)
+    members = _files(PACKAGE)
     lines = [
         "Metadata-Version: 2.1",
         f"Name: {DISTRIBUTION}",
-        f"Version: {montage_dask.__version__}",
+        f"Version: {__version__}",
     ]
     lines += ["Requires-Python: >=3.11"]
     lines += [f"Requires-Dist: {requirement}" for requirement in requirements().values()]

@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from starlette.responses import FileResponse, JSONResponse, StreamingResponse
 
-from montage_dask import __version__
+from montage_dask._version import __version__
 from montage_dask.coordinator.accounts import SESSION_SECONDS, Account, Accounts
 from montage_dask.coordinator.child import LOG, RUN_DIR
 from montage_dask.coordinator.edits import CuttingRoom, Edits, edited_job, picture, told

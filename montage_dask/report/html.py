@@ -21,7 +21,9 @@ from montage_dask.progress_file import read_progress
 from montage_dask.received import parse_json, read_bytes
 from montage_dask.report import seen
 from montage_dask.report.chart import chart
+from montage_dask.report.exports import EXPORTS
 from montage_dask.report.layout import embedded, rendered, there, write_page
+from montage_dask.schema_versions import read_version
 from montage_dask.store import Url, place_of
 
 PICTURE_BYTES = {"timeline": 700_000, "contact_sheet": 900_000, "frames": 300_000}
@@ -35,8 +37,7 @@ MAY_LACK = (
 )  # fmt: skip
 """Keys that a run that failed, or an older version, has not written."""
 LINKED = (
-    "timeline.otio", "timeline.edl", "timeline.fcpxml", "timeline.xml", "timeline.otioz", "summary.json", "montage.log",
-    "dask.html", "contact_sheet.jpg", "timeline.png",
+    *EXPORTS, "timeline.otioz", "summary.json", "montage.log", "dask.html", "contact_sheet.jpg", "timeline.png",
 )  # fmt: skip
 """Other files of a run."""
 GOLDEN_DEGREES = 137.508
@@ -84,6 +85,7 @@ def rebuild(folder: Path) -> Path:
     progress = read_progress(folder) or {}
     try:
         summary = parse_json(read_bytes(path, SUMMARY_BYTES).decode("utf-8"))
+        read_version("summary", summary, str(path))
         written = path.stat().st_mtime
         # A run that began after this summary was written, and did not get as far.
         later = progress if progress.get("started_at", 0) > written else None

@@ -10,10 +10,11 @@ from distributed import Client, LocalCluster
 from distributed.comm import CommClosedError
 
 from montage_dask.errors import ClusterError, MediaError, StoreError
-from montage_dask.graph import drive, workers
 from montage_dask.graph import operation as room
-from montage_dask.graph.drive import Driver, Feed
+from montage_dask.graph import waiting, workers
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Operation, Request, register
+from montage_dask.graph.outcome import Feed
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.telling import Silent
 from montage_dask.graph.workers import capacity_of
@@ -189,7 +190,7 @@ def test_a_result_that_is_lost_on_the_way_is_fetched_again(driver, client, monke
         return await fetch(self, direct, local_worker)
 
     monkeypatch.setattr(Client, "_gather_remote", breaking)
-    monkeypatch.setattr(drive, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.2)
     done = list(driver.run(requests(8), HERE))
     assert sorted(o.record["n"] for o in done) == list(range(8))
     broken[0] = 2

@@ -22,13 +22,13 @@ from makers import film
 
 from montage_dask.analysis.strip import Strip, strip_folder
 from montage_dask.analysis.transnet import read_scores
+from montage_dask.cgpu.answers import most_answer_bytes
 from montage_dask.config import size
 from montage_dask.errors import NoCapacity, RuntimeLost, TargetFailed, TransferCorrupt
 from montage_dask.graph import converting, remote
 from montage_dask.graph.bundle import (
     FUNCTIONS,
     Question,
-    most_answer_bytes,
     read_answers,
     run_bundle,
     unpack,

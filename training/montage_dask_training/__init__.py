@@ -4,4 +4,4 @@ A distribution of its own, which plugs into montage-dask by entry points: its op
 the report of a training. The weights and what reads them belong to montage-dask, which needs none of this.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -55,11 +55,9 @@ def test_what_is_stored_stays_valid(name, tmp_path):
 
 def test_both_have_one_version():
     """They are installed together; another version is refused."""
-    declared = [
-        tomllib.loads((ROOT / path).read_text(encoding="utf-8"))["project"]["version"]
-        for path in ("pyproject.toml", "training/pyproject.toml")
-    ]
-    assert {*declared, montage_dask_training.__version__} == {montage_dask.__version__}
+    project = tomllib.loads((ROOT / "training/pyproject.toml").read_text(encoding="utf-8"))
+    declared = {project["project"]["version"], montage_dask_training.__version__}
+    assert declared == {montage_dask.__version__}
     assert metadata.version(plugins.TRAINING) == montage_dask.__version__
 
 
