@@ -127,6 +127,7 @@ KINDS: Mapping[str, Kind[Any]] = {
     "memory-limit": byte_size,
     "worker-type": one_of("cpu", "gpu", "cgpu"),
     "in-flight-per-slot": whole(1, 100),
+    "priority": whole(-1000, 1000),
     "retries": whole(0, 20),
     "store": optional(text),
     "cache-folder": optional(absolute_folder),

@@ -44,6 +44,8 @@ TOLD = ("stage", "done", "total", "unit", "speed", "eta_seconds", "stages", "not
 """What of a progress file stands in the queue."""
 FOR_LATER = ("ClusterError", "InUse")
 """What is wrong with the machines of the moment, and not with the job."""
+BAND = 100
+"""Between the priorities of two bands: more than between those within a job."""
 SKIPPED, INTERRUPTED = 3, 130
 """Exit codes of commands."""
 
@@ -109,6 +111,7 @@ class Child:
         own = ["--json", "--store", str(account.store), *options]
         command = [sys.executable, "-P", "-m", "montage_dask", said[0], *own, *said[1:]]
         environment = {k: v for k, v in os.environ.items() if k not in HIDDEN}
+        environment["DASK_MONTAGE__PRIORITY"] = str(BAND * job.priority)
         environment["DASK_MONTAGE__ROOTS"] = repr([str(p) for p in account.roots])
         environment[ENDING_VARIABLE] = str(self.folder / ENDING)
         with (self.folder / LOG).open("ab") as log, (self.folder / RESULT).open("wb") as result:
