@@ -243,6 +243,31 @@ def test_submit_says_what_it_does_not_take(here, work, monkeypatch):
     assert here.client.call("GET", "/api/jobs")["jobs"][0]["id"] == job["id"]
 
 
+def test_other_verbs_and_webhooks_from_the_command_line(here, work, monkeypatch):
+    monkeypatch.setenv("COORDINATOR_TOKEN", here.token)
+    words = ["submit", "footage", "--url", here.url, "--verb", "transcode", "--codec", "hevc"]
+    words += ["--set", "container=.mov", "--webhook", "https://example.org/told"]
+    monkeypatch.delenv("MONTAGE_WEBHOOK_SECRET", raising=False)
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert "set MONTAGE_WEBHOOK_SECRET" in str(done.exception)
+    monkeypatch.setenv("MONTAGE_WEBHOOK_SECRET", "0123456789abcdef")
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert done.exception is None, done.exception
+    shown = here.client.call("GET", f"/api/jobs/{done.stdout.strip()}")
+    assert shown["request"] == {
+        "verb": "transcode", "codec": "hevc", "container": ".mov", "footage": [str(Path.cwd() / "footage")],
+    }  # fmt: skip
+    assert "0123456789abcdef" not in json.dumps(shown), "it is told to nobody"
+    assert here.queue.find(shown["id"]).webhook["url"] == "https://example.org/told"
+    schema = here.client.call("GET", "/api/options?verb=transcode")["properties"]
+    assert "container" in schema
+    for wrong in ({"webhook": {"url": "file:///etc/passwd", "secret": "0" * 16}},
+                  {"webhook": {"url": "https://x.org", "secret": "short"}}, {"verb": "worker"}):  # fmt: skip
+        with pytest.raises(CoordinatorError) as refused:
+            here.client.submit({**work, **wrong})
+        assert refused.value.status == 422
+
+
 def test_workers_ask_a_coordinator_for_its_scheduler(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.delenv("COORDINATOR_TOKEN", raising=False)

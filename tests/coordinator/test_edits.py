@@ -207,6 +207,14 @@ def test_a_user_who_asks_for_much_at_once_holds_up_nobody(here, parent):
     assert refused.value.status == 429
 
 
+def test_another_verb_is_a_job_too(here):
+    asked = {"verb": "frames", "footage": [str(here.folder.parent / "footage/a.mp4")],
+             "options": {"width": 64, "contact-sheet": True}}  # fmt: skip
+    job = done(here, here.client.submit(asked))
+    files = [f["path"] for f in here.client.call("GET", f"/api/jobs/{job}/files")]
+    assert any(p.startswith("made/") and p.endswith(".jpg") for p in files), files
+
+
 def test_changed_footage_is_said(here, parent):
     """The analysis is of files as they were: what was written since must not be shown under its name."""
     clip = here.folder.parent / "footage/a.mp4"
