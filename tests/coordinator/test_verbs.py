@@ -14,7 +14,8 @@ from montage_dask.coordinator.verbs import FLAGS, OWN, VERBS, kinds, words
 from montage_dask.errors import UsageError
 
 VALUES = {
-    "deinterlace": "auto", "codec": "hevc", "quality": "preview", "crf": 20, "audio": "none", "container": ".mov", "size": "64x36",
+    "deinterlace": "auto", "codec": "hevc", "quality": "preview", "crf": 20, "audio": "none", "container": ".mov",
+    "size": "64x36",
     "detector": "fast", "scale": 4, "upscale-model": "fidelity", "grade": "warm", "faces": False, "threshold": 3.5,
     "tracker": "flux", "bpm": 120, "beats-file": "beats.txt", "beats-per-bar": 4, "every": "2.5", "per-shot": 2,
     "contact-sheet": True, "format": "png", "width": 320, "duration": "0:10", "start": "auto", "fit": "cover", "seed": 3,
