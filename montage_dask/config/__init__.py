@@ -4,13 +4,21 @@ Order: command line > job file > environment > file > default. `values` says wha
 settings there are, `resolution` which value counts.
 """
 
-from montage_dask.config.definitions import ENVIRONMENT, KINDS, defaults, descriptions, sections
+from montage_dask.config.definitions import (
+    ENVIRONMENT,
+    KINDS,
+    REPLACED,
+    defaults,
+    descriptions,
+    sections,
+)
 from montage_dask.config.resolution import Setting, checked, cluster_of, resolve
 from montage_dask.config.values import rate, seconds, size
 
 __all__ = [
     "ENVIRONMENT",
     "KINDS",
+    "REPLACED",
     "Setting",
     "checked",
     "cluster_of",

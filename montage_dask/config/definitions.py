@@ -56,6 +56,13 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 """Environment variables that work without the DASK_MONTAGE__ prefix, and the setting that each one sets."""
 
+REPLACED: Mapping[str, str] = {
+    "WORKER_MODE": "`worker` starts a worker, and WORKER_TYPE says which kind",
+    "TASK_TYPE": "the scheduler tells a worker what to do, and its type (WORKER_TYPE) what it is fit for",
+    "TASK_ID": "the scheduler tells a worker what to do; `jobs follow JOB` watches a job",
+}
+"""Environment variables of older set-ups that do nothing, and what took their place."""
+
 PLACEMENT_VARIABLE = "DASK_MONTAGE__PLACEMENT"
 """Read here, as YAML: Dask reads Python, and drops without a word what is no mapping then."""
 
