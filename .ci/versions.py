@@ -86,10 +86,17 @@ def reached(module: str) -> frozenset[str]:
         if name == PACKAGE or not path.is_file():
             continue
         found.add(name)
-        waiting += _imported(ast.parse(path.read_text(encoding="utf-8")), name)
+        waiting += _beside(name)
     return frozenset(found)
 
 
+@cache
+def _beside(module: str) -> tuple[str, ...]:
+    """What one module imports of the package."""
+    return tuple(_imported(ast.parse(_path(module).read_text(encoding="utf-8")), module))
+
+
+@cache
 def bare(source: str) -> str:
     """Code without what cannot change a result: comments, docstrings, blank lines, indentation of continued lines."""
     lines = source.splitlines()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,8 @@ def main() -> None:
                     command(asked["arguments"])
             except SystemExit as end:
                 code = int(end.code or 0)
+            except Exception:  # a fault of the command; the rounds go on
+                traceback.print_exc()
             _say(code)
 
 

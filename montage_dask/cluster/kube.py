@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import ClusterError
+from montage_dask.errors import ClusterError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +59,11 @@ class Kube:
         """Find the API server.
 
         Raises:
+            UsageError: its client is not installed.
             ClusterError: there is no configuration, or it is refused.
         """
+        if importlib.util.find_spec("dask_kubernetes") is None:
+            raise UsageError("Kubernetes needs its clients: pip install 'montage-dask[kubernetes]'")
         import kr8s
 
         try:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import ipaddress
 import json
 import os
-import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
-
-import httpx
 
 from montage_dask.errors import MontageError, UsageError, printable
 
@@ -26,6 +24,9 @@ TRIES = 8
 """Of a request that may be sent again, over about a minute."""
 PIECE_BYTES = 16 << 20
 """An upload goes in requests of so much, each of which is kept."""
+
+AWAY = (OSError, http.client.HTTPException)
+"""Nobody answers, or no more."""
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class Coordinator:
         self, url: str | None = None, token: str | None = None, folder: Path | None = None
     ) -> None:
         self.url = (url or DEFAULT_URL).rstrip("/")
-        parts = urlsplit(self.url)
+        self._parts = parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"{printable(self.url)}: a coordinator's address is http://host:port")
         self.is_here = is_loopback(parts.hostname)
@@ -77,30 +78,33 @@ class Coordinator:
         if token is None and self.is_here:
             with suppress(OSError):
                 token = ((folder or default_folder()) / "local.token").read_text().strip()
-        # A connection for each request: the server may be another one by the next.
-        self._client = httpx.Client(
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=ANSWER_SECONDS,
-            limits=httpx.Limits(max_keepalive_connections=0),
-            verify=ssl.create_default_context() if parts.scheme == "https" else False,
-            trust_env=False,
-        )
+        self._own = {"Authorization": f"Bearer {token}"} if token else {}
 
     @contextmanager
-    def _answer(self, method: str, path: str, **how: Any) -> Iterator[httpx.Response]:
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[http.client.HTTPResponse]:
         """The answer to one request, whose body is still to be read.
 
         Raises:
             CoordinatorError: it refuses.
-            httpx.TransportError: nobody answers.
+            OSError, http.client.HTTPException: nobody answers.
         """
-        with self._client.stream(method, self.url + path, **how) as answer:
-            if answer.status_code >= 400:
-                words: Any = answer.read().decode("utf-8", "replace")
+        where, secure = self._parts, self._parts.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        with closing(kind(where.hostname or "", where.port, timeout=ANSWER_SECONDS)) as line:
+            line.request(method, where.path + path, body, {**self._own, **(headers or {})})
+            answer = line.getresponse()
+            if answer.status >= 400:
+                words: Any = answer.read(1 << 16).decode("utf-8", "replace")
                 with suppress(ValueError, KeyError, TypeError):
                     words = json.loads(words)["detail"]
                 text = words if isinstance(words, str) else json.dumps(words)
-                raise CoordinatorError(printable(text)[:500], answer.status_code)
+                raise CoordinatorError(printable(text)[:500], answer.status)
             yield answer
 
     def call(
@@ -114,23 +118,27 @@ class Coordinator:
         Raises:
             CoordinatorError: it refuses, or nobody answers.
         """
-        return self._patiently(lambda: self._once(method, path, json=body, headers=headers))
+        data = None if body is None else json.dumps(body).encode()
+        kind = {} if data is None else {"Content-Type": "application/json"}
+        named = {**kind, **(headers or {})}
+        return self._patiently(lambda: self._once(method, path, data, named))
 
-    def _once(self, method: str, path: str, **how: Any) -> Any:
-        with self._answer(method, path, **how) as answer:
-            return json.loads(text) if (text := answer.read()) else dict(answer.headers)
+    def _once(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]) -> Any:
+        with self._answer(method, path, data, headers) as answer:
+            text = answer.read()
+            return json.loads(text) if text else {k.lower(): v for k, v in answer.headers.items()}
 
     def _patiently(self, work: Callable[[], T], *again: int) -> T:
         """What comes of some work; tried again when nobody answers, or with 503 or one of `again`."""
         failure: Exception | None = None
         for attempt in range(TRIES):
-            if attempt > 3 and isinstance(failure, httpx.ConnectError):
+            if attempt > 3 and isinstance(failure, ConnectionRefusedError):
                 break
             if attempt:
                 time.sleep(min(0.1 * 2**attempt, 15))
             try:
                 return work()
-            except (httpx.TransportError, ValueError) as error:
+            except (*AWAY, ValueError) as error:
                 failure = error
             except CoordinatorError as error:
                 failure = error
@@ -158,15 +166,15 @@ class Coordinator:
             try:
                 path = f"/api/jobs/{quote(job_id, safe='')}/events"
                 with self._answer("GET", path, headers={"Last-Event-ID": last}) as answer:
-                    if answer.status_code == 204:
+                    if answer.status == 204:
                         return
-                    for fields in _fields(answer.iter_lines()):
+                    for fields in _fields(answer):
                         failed = 0
                         if fields["event"] == "end":
                             return
                         last = fields.get("id", last)
                         yield fields["event"], json.loads(fields["data"])
-            except httpx.TransportError:
+            except AWAY:
                 failed += 1
             except CoordinatorError as error:
                 if error.status != 503:
@@ -204,7 +212,7 @@ class Coordinator:
                     "Upload-Offset": there["upload-offset"],
                     "Content-Type": "application/offset+octet-stream",
                 }
-                return self._once("PATCH", place, content=file.read(PIECE_BYTES), headers=headers)
+                return self._once("PATCH", place, file.read(PIECE_BYTES), headers)
 
             while "upload-path" not in made:
                 made = self._patiently(send, 409, 423)
@@ -220,10 +228,12 @@ class Coordinator:
         where = f"/api/jobs/{quote(job_id, safe='')}/files/{quote(path)}"
         try:
             with self._answer("GET", where) as answer, part.open("xb") as file:
-                for block in answer.iter_raw():
+                while block := answer.read(1 << 20):
                     file.write(block)
+                if answer.length:  # http.client says nothing of what is missing
+                    raise http.client.IncompleteRead(b"", answer.length)
             os.replace(part, target)
-        except httpx.TransportError as error:
+        except http.client.HTTPException as error:
             raise CoordinatorError(
                 f"{printable(path)}: the line was cut: try again", 503
             ) from error
@@ -236,10 +246,11 @@ class Coordinator:
             return answer.read().decode("utf-8", "replace")
 
 
-def _fields(lines: Iterator[str]) -> Iterator[dict[str, str]]:
+def _fields(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
     """The fields of server-sent events."""
     found: dict[str, str] = {}
-    for line in lines:
+    for data in lines:
+        line = data.decode("utf-8").rstrip("\r\n")
         if not line:
             if "event" in found:
                 yield found

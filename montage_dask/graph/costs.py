@@ -20,8 +20,8 @@ class Work:
     """Of video; None: nobody counted."""
 
 
-GUARD_SECONDS_PER_PIXEL = 0.003 / (1920 * 1080)
-"""To look at a few frames of each event: every other frame of the result is decoded, without the source."""
+GUARD_SECONDS_PER_SECOND = 0.02
+"""Of the montage: some 30 ms for each event whatever its size, and two events in three seconds."""
 
 CPU_SECONDS_PER_FRAME: Mapping[str, float] = {
     "strip": 0.0068, "scores": 0.021, "shots": 0.0002, "encode": 0.06, "motion": 0.016,
@@ -139,7 +139,7 @@ def expected_seconds(
     )
     frames = round(length_seconds * fps)
     made = encode_work(frames, pixels, fps, codec, quality, 0).cpu_seconds
-    made += frames * pixels * GUARD_SECONDS_PER_PIXEL
+    made += length_seconds * GUARD_SECONDS_PER_SECOND
     alone = (
         START_SECONDS
         + BEATS_SECONDS

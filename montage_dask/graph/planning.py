@@ -11,7 +11,7 @@ from montage_dask.graph.analysing import OPERATIONS, analysis_todo, recall
 from montage_dask.graph.costs import (
     CPU_SECONDS_PER_FRAME,
     FIT_SECONDS,
-    GUARD_SECONDS_PER_PIXEL,
+    GUARD_SECONDS_PER_SECOND,
     PIXELS_1080P,
     STRIP_BYTES_PER_FRAME,
     Work,
@@ -116,7 +116,7 @@ def plan(job: JobSpec, driver: Driver) -> dict[str, Any]:
         *_effects(job, survey, length),
         *_upscales(job, driver, survey, length),
         ("encode", segments, encode),
-        ("guard", segments, Work(frames * width * height * GUARD_SECONDS_PER_PIXEL)),
+        ("guard", segments, Work(length * GUARD_SECONDS_PER_SECOND)),
         *([("music_fit", 1, Work(FIT_SECONDS))] if fits else ()),
         ("audio", 1, Work(audio_seconds(length))),
         ("assemble", 1, Work(assemble_seconds(length))),

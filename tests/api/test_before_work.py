@@ -16,7 +16,7 @@ import montage_dask
 from montage_dask.api import working
 from montage_dask.api.job import Job
 from montage_dask.errors import ClusterError, NothingToDoError, UsageError
-from montage_dask.graph import analysing, planning
+from montage_dask.graph import analysing, checking, planning
 from montage_dask.graph.telling import Silent
 
 SMALL = {"size": "96x54", "fps": "25", "quality": "preview", "performance_report": False}
@@ -51,6 +51,18 @@ def nothing_starts(monkeypatch):
         raise AssertionError("a cluster was asked for")
 
     monkeypatch.setattr(working, "connect", refuse)
+
+
+@pytest.mark.parametrize(
+    "options", [{"tracker": "librosa"}, {"tracker": "beat-this"}, {"detector": "accurate"}]
+)
+def test_what_is_not_installed_is_missed_before_any_work(
+    media, nothing_starts, monkeypatch, options
+):
+    monkeypatch.setattr(checking, "_importable", lambda module: False)
+    job = Job(media.folder, media.music, output=media.folder / "out.mp4", **SMALL, **options)
+    with pytest.raises(UsageError, match=rf"montage-dask\[{next(iter(options.values()))}\]"):
+        job.run()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import pytest
 from made_small import SMALL
 
 from montage_dask import Footage, Job
+from montage_dask.errors import StoreError
 from montage_dask.graph import operation as room
+from montage_dask.graph import rendering
 from montage_dask.graph.operation import Request
 from montage_dask.store import Store
 
@@ -166,3 +168,26 @@ def test_files_stand_on_the_disk_before_their_record(tmp_path, monkeypatch):
     record = next(n for n, f in enumerate(flushed) if "/records/" in f)
     assert flushed.index(file) < flushed.index(str(Path(file).parent)) < record
     assert flushed[-1].endswith(f"records/write/{request.key[:2]}")
+
+
+def test_a_store_that_is_gone_when_the_client_reads_it_is_named(
+    whole, small, monkeypatch, tmp_path
+):
+    """What the client reads itself: the index of a clip whose strips are missing."""
+    job, digest = whole
+    store, output = tmp_path / "store", tmp_path / "out.mp4"
+    shutil.copytree(job.output.parent / ".montage", store)
+    again = Job(small.footage, small.music, output=output, store=store, **SMALL)
+    make = rendering._make_strips
+
+    def removed(*arguments: object) -> None:
+        shutil.rmtree(store)
+        make(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rendering, "_make_strips", removed)
+        with pytest.raises(StoreError, match=r"\.npz: No such file"):
+            again.run()
+    assert not output.exists()
+    again.run()
+    assert all_of(output) == digest
