@@ -160,7 +160,7 @@ class Runner:
         if outcome.state is not None:
             self._queue.end(job, outcome.state, outcome.reason)
         else:
-            wait = _wait_seconds(job) if outcome.later else 0.0
+            wait = self.wait_seconds(job) if outcome.later else 0.0
             self._queue.release(job, outcome.reason, wait, outcome.crashed)
         log.info("job %s: %s %s", job.id, outcome.state or "goes on later", outcome.reason)
 
@@ -188,7 +188,7 @@ class Runner:
             self._queue.release(job, "its former process still works in its folder", 5.0)
         except OSError as error:
             said = f"its process cannot be begun: {error}"
-            self._queue.release(job, said, _wait_seconds(job))
+            self._queue.release(job, said, self.wait_seconds(job))
         return True
 
     def _wind_up(self) -> None:
@@ -205,7 +205,7 @@ class Runner:
             with suppress(QueueUnavailable):
                 self._queue.release(work.job, "its coordinator was stopped")
 
-
-def _wait_seconds(job: Job) -> float:
-    """Until a job is tried again that could not begin: longer each time."""
-    return float(min(LONGEST_WAIT_SECONDS, 5.0 * 2 ** min(job.tries, 10)))
+    @staticmethod
+    def wait_seconds(job: Job) -> float:
+        """Until a job is tried again that could not begin: longer each time."""
+        return float(min(LONGEST_WAIT_SECONDS, 5.0 * 2 ** min(job.tries, 10)))
