@@ -40,10 +40,10 @@ class Edit(BaseModel):
     """One operation. It names nothing but numbers of what the job itself has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    op: Literal["veto", "choose", "hold", "slide", "move"]
+    op: Literal["veto", "choose", "hold", "slide", "trim", "move"]
     event: int = Field(ge=0, le=1_000_000)
     value: int = Field(0, ge=-1_000_000, le=1_000_000)
-    """The number of the alternative; frames to slide; the number of the event to move to."""
+    """The number of the alternative; frames to slide, or by which its end comes later; the number of the event to move to."""
 
 
 class Edits(BaseModel):
@@ -60,6 +60,7 @@ _STEPS: Mapping[str, Callable[[Timeline, Edit], Timeline]] = {
     "choose": lambda t, e: t.choose(e.event, e.value),
     "hold": lambda t, e: t.hold(e.event),
     "slide": lambda t, e: t.slide(e.event, e.value),
+    "trim": lambda t, e: t.trim(e.event, e.value),
     "move": lambda t, e: t.move(e.event, e.value),
 }
 
