@@ -165,7 +165,7 @@ def test_a_trimmed_cut_moves_alone_and_both_shots_stay_in_step(timeline, number,
         edited = hand.trim(timeline, number, frames, KNOWN, SOURCES)
     except UsageError as error:
         said = str(error)
-        assert any(w in said for w in ("no more room", "would be left", "choose a"))  # noqa: PT017
+        assert any(w in said for w in ("no more room", "would be left", "choose a"))
         return
     event, after = edited.events[number : number + 2]
     was, was_after = timeline.events[number : number + 2]
