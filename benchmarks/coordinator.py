@@ -56,8 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rows", default=",".join(COUNTS))
     parser.add_argument("--rounds", type=int, help="of each row; default: the full counts")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after")
-    default = Path(tempfile.gettempdir()) / "montage-coordinator"
-    parser.add_argument("--folder", type=Path, default=default)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "montage-coordinator"))  # fmt: skip
     options = parser.parse_args(arguments)
     end = time.monotonic() + options.minutes * 60
     options.folder.mkdir(parents=True, exist_ok=True)
