@@ -117,9 +117,10 @@ def find(account: Account, upload_id: str) -> Upload:
         QueueError: there is none.
     """
     part = _home(account) / f"{upload_id}.part"
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, KeyError):
         if _ID.fullmatch(upload_id):
-            return Upload(part, **json.loads(read_bytes(part.with_suffix(".json"), 1 << 16)))
+            said = json.loads(read_bytes(part.with_suffix(".json"), 1 << 16))
+            return Upload(part, said["length"], said["name"], said["path"])
     raise QueueError("there is no such upload", 404)
 
 

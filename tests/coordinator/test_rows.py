@@ -245,6 +245,17 @@ def test_an_upload_that_is_cut_twenty_times_is_the_same(tmp_path):
         assert Path(upload.path).name == ("a.mp4", "a-2.mp4", "a-3.mp4")[seed]
 
 
+def test_an_upload_of_a_version_before_goes_on(tmp_path):
+    account = Account("a", tmp_path)
+    upload = uploads.create(account, 10, {"filename": "a.mp4"})
+    old = {"length": 10, "name": "a.mp4", "offset": 4, "path": None}
+    upload.part.with_suffix(".json").write_text(json.dumps(old))
+    upload.part.write_bytes(b"0123")
+    chance = random.Random(0)
+    found = receive(account, upload.id, b"0123456789", 10, chance)
+    assert (account.root / found.path).read_bytes() == b"0123456789"
+
+
 # -- 12: what is B's --------------------------------------------------------------------------------------------------------
 
 
