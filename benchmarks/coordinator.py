@@ -362,8 +362,7 @@ def load(r: Round) -> dict[str, Any]:
 @contextmanager
 def busy(r: Round, there: Coordinator, jobs: Sequence[str]) -> Iterator[None]:
     """50 pages look at jobs, and 20 files come."""
-    ending = threading.Event()
-    source = r.folder / "file.bin"
+    ending, source = threading.Event(), r.folder / "file.bin"
     source.write_bytes(secrets.token_bytes(8 << 20))
 
     def look(job: str) -> None:
@@ -373,8 +372,9 @@ def busy(r: Round, there: Coordinator, jobs: Sequence[str]) -> Iterator[None]:
                     return
 
     def send() -> None:
-        while not ending.is_set():
-            there.upload(source, "load")
+        with suppress(CoordinatorError):
+            while not ending.is_set():
+                there.upload(source, "load")
 
     threads = [threading.Thread(target=look, args=(j,), daemon=True) for j in jobs[:50]]
     threads += [threading.Thread(target=send, daemon=True) for _ in range(20)]
