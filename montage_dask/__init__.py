@@ -63,7 +63,6 @@ if TYPE_CHECKING:
         stabilise,
         start_all,
         styles,
-        train,
         transcode,
         upscale,
     )

@@ -33,7 +33,7 @@ def grouped(*decorators: Function) -> Function:
 
 def _weights(context: click.Context, _: click.Parameter, files: tuple[str, ...]) -> None:
     """Weights say themselves which network they are of."""
-    from montage_dask.training import recipe_of_weights
+    from montage_dask.named_files import recipe_of_weights
 
     for file in files:
         name = recipe_of_weights(file)

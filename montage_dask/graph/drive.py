@@ -266,6 +266,7 @@ class Driver:
                 self.workers.reconnected(failure)
                 continue
             if outcome is None:
+                self.workers.look_again()
                 attempts[request.key, placement.target] += 1
                 tries = attempts[request.key, placement.target]
                 if tries > self._retries and not self._moved(
@@ -355,7 +356,7 @@ class Driver:
         back = []
         for future, (request, placement) in list(waiting.items()):
             if placement.fallbacks and self.workers.lacking(placement):
-                why = self.workers.capacity().lacks.get(
+                why = self.workers.capacity_for(request.operation).lacks.get(
                     TAGS[placement.target], f"no {TAGS[placement.target]} worker is left"
                 )
                 routes.gone(placement, why)
@@ -432,7 +433,12 @@ class Driver:
         with _SUBMITTING, dask.config.set(unfused):
             threads = operation(request.operation).threads
             resources = {t: threads if t == "CPU" else n for t, n in placement.resources.items()}
-            wanted = {"resources": resources} if self.workers.capacity().tagged else {}
+            wanted: dict[str, Any] = {}
+            if self.workers.capacity().tagged:
+                wanted["resources"] = resources
+            able = self.workers.able(request.operation)
+            if able is not None:
+                wanted["workers"] = able
             about = self.progress.about(request)
             priority += self._priority
             with (

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import montage_dask.graph.effect_operations
-import montage_dask.graph.music_operations
-import montage_dask.graph.training_operations  # noqa: F401 - all register their own
+import montage_dask.graph.music_operations  # noqa: F401 - all register their own
 from montage_dask.graph.operation import Context, Operation, Request, register, source_of
 from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
 from montage_dask.store import Store, objects, writing

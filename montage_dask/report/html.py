@@ -10,21 +10,23 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
+from montage_dask import plugins
 from montage_dask.errors import UsageError, printable
 from montage_dask.evaluation.words import figure_lines
 from montage_dask.job import OUTPUT_FORMATS
 from montage_dask.progress_file import read_progress
 from montage_dask.received import parse_json, read_bytes
-from montage_dask.report import seen, training_page
+from montage_dask.report import seen
 from montage_dask.report.chart import chart
 from montage_dask.report.layout import embedded, rendered, there, write_page
 from montage_dask.store import Url, place_of
 
 PICTURE_BYTES = {"timeline": 700_000, "contact_sheet": 900_000, "frames": 300_000}
 """What a picture may take of the file; larger ones are made smaller."""
+SUMMARY = "summary.json"
 SUMMARY_BYTES = 256 << 20
 """The largest summary that is read: that of 100,000 cuts has half of it."""
 MAY_LACK = (
@@ -48,7 +50,7 @@ def run_folders(what: Path) -> list[Path]:
         UsageError: no run is there; says what was looked for.
     """
     name = printable(str(what))
-    if what.name in SUMMARIES and what.is_file():
+    if what.name in summaries() and what.is_file():
         return [what.parent]
     folder = what
     if what.suffix.lower() in OUTPUT_FORMATS and not what.is_dir():
@@ -61,7 +63,7 @@ def run_folders(what: Path) -> list[Path]:
             f"{name}: no run there; name a run folder (NAME.montage), its summary.json, or the output beside it"
         )
     variants = [p.parent for p in folder.glob("variant-*/summary.json")]
-    found = [folder] if there(folder, SUMMARIES) else []
+    found = [folder] if there(folder, summaries()) else []
     found += sorted(variants, key=lambda p: (len(p.name), p.name))
     if found or read_progress(folder) is not None:
         return found or [folder]
@@ -77,7 +79,7 @@ def rebuild(folder: Path) -> Path:
     """
     from jinja2 import TemplateError
 
-    name = next(iter(there(folder, SUMMARIES)), "summary.json")
+    name = next(iter(there(folder, summaries())), SUMMARY)
     path = folder / name
     progress = read_progress(folder) or {}
     try:
@@ -85,7 +87,8 @@ def rebuild(folder: Path) -> Path:
         written = path.stat().st_mtime
         # A run that began after this summary was written, and did not get as far.
         later = progress if progress.get("started_at", 0) > written else None
-        return SUMMARIES[name](summary, folder, later)
+        write = write_report if name == SUMMARY else plugins.load(plugins.REPORTS, name)
+        return cast(Path, write(summary, folder, later))
     except FileNotFoundError as error:
         if progress.get("state") in (None, "running", "finished"):
             raise UsageError(
@@ -181,5 +184,7 @@ def _events(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-SUMMARIES = {"summary.json": write_report, training_page.SUMMARY: training_page.write_report}
-"""What tells of a run or a training that is done, and writes the report of it."""
+def summaries() -> tuple[str, ...]:
+    """Names of the files that tell of a job that is done: of a run, or of what others plug in."""
+    others = {*plugins.names(plugins.REPORTS), *plugins.LEFT[plugins.REPORTS]}
+    return (SUMMARY, *sorted(others - {SUMMARY}))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import montage_dask
+from montage_dask import plugins
 from montage_dask.cgpu import wheel as wheels
 
 
@@ -86,3 +87,8 @@ def test_requirements_have_no_extras():
     assert found["zarr"].startswith("zarr>=")
     assert found["dask"].startswith("dask[distributed]==")
     assert not {"pytest", "dask-cuda"} & found.keys()
+
+
+def test_without_others_the_wheel_is_all_that_travels(monkeypatch):
+    monkeypatch.setattr(plugins, "distributions", lambda group: [])
+    assert wheels.code() == wheels.wheel()
