@@ -14,7 +14,7 @@ RUN apt-get update \
 
 FROM python AS build
 ARG VARIANT
-ARG EXTRAS=accurate,kubernetes,librosa,upscale,director,s3,gcs
+ARG EXTRAS=accurate,kubernetes,librosa,redis,upscale,director,s3,gcs
 # PyPI's torch brings 4 GB of CUDA, and its torchaudio cannot be imported beside a torch without it: a CPU image takes both from here.
 ARG CPU_TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PATH=/opt/montage/bin:$PATH \

@@ -26,6 +26,7 @@ from montage_dask.commands.report import report, status
 from montage_dask.commands.shared import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from montage_dask.commands.token import token
 from montage_dask.commands.worker import op, worker
+from montage_dask.config import REPLACED
 from montage_dask.errors import MontageError, UsageError
 from montage_dask.store import write_json
 
@@ -69,8 +70,12 @@ def _unavailable(name: str, error: UsageError) -> click.Command:
 
 @click.group(name="montage", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="montage-dask")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Automatic, beat-synced video montage on one Dask graph, from a laptop to a cluster."""
+    if context.invoked_subcommand in ("run", "worker", "coordinator"):
+        for name in sorted(REPLACED.keys() & os.environ.keys()):
+            click.echo(f"note: {name} does nothing here: {REPLACED[name]}", err=True)
 
 
 for _command in (

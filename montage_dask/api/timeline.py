@@ -262,6 +262,10 @@ class Timeline(Sequence[Event]):
         """
         return self._edited(hand.slide(self.record, event, frames, self._shots(), self.material.sources))  # fmt: skip
 
+    def trim(self, event: int, frames: int) -> Timeline:
+        """The cut behind one event comes so many output frames later, off its beat; below 0: earlier. It raises as `slide`."""
+        return self._edited(hand.trim(self.record, event, frames, self._shots(), self.material.sources))  # fmt: skip
+
     def hold(self, event: int) -> Timeline:
         """One event is as it is wanted: later edits leave it alone.
 
@@ -279,18 +283,11 @@ class Timeline(Sequence[Event]):
         return self._edited(hand.move(self.record, event, to, self._shots(), self.material.sources))
 
     def swap(self, first: int, second: int) -> Timeline:
-        """What two events show changes places.
-
-        Raises:
-            UsageError: as `move`.
-        """
+        """What two events show changes places. It raises as `move`."""
         return self._edited(hand.swap(self.record, first, second, self._shots(), self.material.sources))  # fmt: skip
 
     def graded(self, grade: str) -> Timeline:
-        """The same cuts in other colours.
-
-        Args:
-            grade: a preset or a .cube file.
+        """The same cuts in other colours: a preset, or a .cube file.
 
         Raises:
             UsageError: there is no such grade.

@@ -128,6 +128,7 @@ def driving(
             Store(store),
             progress,
             in_flight_per_slot=settings["in-flight-per-slot"].value,
+            priority=settings["priority"].value,
             retries=settings["retries"].value,
             gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
             stall_seconds=settings["stall-seconds"].value,

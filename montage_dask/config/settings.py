@@ -207,6 +207,8 @@ SECTIONS: tuple[Section, ...] = (
             "which kind of worker `worker` starts",
             alias="WORKER_TYPE"),
         Definition("in-flight-per-slot", 2, whole(1, 100), OWNER, "tasks submitted per free slot"),
+        Definition("priority", 0, whole(-1000, 1000), OWNER,
+            "of this job's tasks on a cluster that others use, too: higher first; a coordinator sets it"),
         Definition("retries", 2, whole(0, 20), OWNER, "tries again of an operation after a transient failure"),
         Definition("store", None, optional(text), OWNER,
             "folder (or URL) of artefacts, shared by all jobs that name it; null: beside the output",

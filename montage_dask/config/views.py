@@ -22,6 +22,13 @@ KINDS: Mapping[str, Kind[Any]] = {
 ENVIRONMENT: Mapping[str, str] = {d.alias: d.name for d in DEFINITIONS.values() if d.alias}
 """Environment variables that work without the DASK_MONTAGE__ prefix, and the setting that each one sets."""
 
+REPLACED: Mapping[str, str] = {
+    "WORKER_MODE": "`worker` starts a worker, and WORKER_TYPE says which kind",
+    "TASK_TYPE": "the scheduler tells a worker what to do, and its type (WORKER_TYPE) what it is fit for",
+    "TASK_ID": "the scheduler tells a worker what to do; `jobs follow JOB` watches a job",
+}
+"""Environment variables of older set-ups that do nothing, and what took their place."""
+
 
 def defaults() -> dict[str, Any]:
     """The defaults, by name, as a file would hold them."""

@@ -64,6 +64,7 @@ class Driver:
         store: where artefacts stand; the workers must see the same folder.
         progress: told about every finished request; `driver.progress` tells it, and the dashboard more.
         in_flight_per_slot: tasks submitted per slot of the cluster.
+        priority: of all tasks, among those of other jobs.
         retries: of a task that failed in an unforeseen way.
         gpu_memory_limit_mb: what a GPU worker may take of its GPU.
         stall_seconds: an ffmpeg without progress for this long is killed.
@@ -77,6 +78,7 @@ class Driver:
         progress: Progress,
         *,
         in_flight_per_slot: int = 2,
+        priority: int = 0,
         retries: int = 2,
         gpu_memory_limit_mb: int = DEFAULT_LIMIT_MB,
         stall_seconds: float = STALL_SECONDS,
@@ -90,6 +92,7 @@ class Driver:
         self.workers = Workers(client, self.progress.note)
         self.breaker = Breaker()
         self._in_flight_per_slot = in_flight_per_slot
+        self._priority = priority
         self._retries = retries
         self._gpu_memory_limit_mb = gpu_memory_limit_mb
         self._stall_seconds = stall_seconds
@@ -367,6 +370,7 @@ class Driver:
             if able is not None:
                 wanted["workers"] = able
             about = self.progress.about(request)
+            priority += self._priority
             with (
                 span(request.operation),
                 dask.annotate(**wanted, priority=priority, **{ANNOTATION: about}),
