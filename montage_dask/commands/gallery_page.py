@@ -45,6 +45,7 @@ TAIL = """\
 | `speed_change` | how much a shot may speed up or slow down to meet a beat, 1 (never) … 2; only where frames come evenly |
 | `jump_cuts` | whether two parts of one take may follow each other |
 | `order` | `free`, or `chronological`: as it was filmed |
+| `taste` | looks that it likes to show, 0 … 10 each: {looks}; only the ratios count; may be missing |
 | `punch` `flash` `shake` `ramp` | on beats: `none`, or `{{at: WHERE, strength: 0 … 1}}`, where: {beats}; may be missing |
 
 **Beats in the picture.** On a beat, `punch` brings the picture nearer at once (12 % at strength 1) and lets it go in 0.4 s;
@@ -65,6 +66,7 @@ A key that is missing, unknown or wrong is named. `python -m montage_dask plan �
 def gallery_page() -> str:
     """The page, in Markdown; its pictures are styles/NAME.jpg beside it."""
     from montage_dask.edit.beat_effects import BEATS
+    from montage_dask.edit.looks import LOOKS
     from montage_dask.edit.story import ARCS
     from montage_dask.edit.styles import GRADES, PLACES, TRANSITIONS
 
@@ -79,6 +81,7 @@ def gallery_page() -> str:
         "places": PLACES,
         "grades": GRADES,
         "beats": BEATS,
+        "looks": LOOKS,
     }
     listed = {k: " ".join(f"`{v}`" for v in values) for k, values in named.items()}
     return "\n".join([*parts, TAIL.format(**listed)])
@@ -94,7 +97,7 @@ def _facts(style: Style) -> list[str]:
         f"**transitions**: {_transitions(style)}; fades out in {style.fade_out_seconds:g} s",
         f"**colours**: grade `{style.grade}`"
         + ("" if style.match == "off" else "; scenes brought to one look"),
-        f"**looks for** {', '.join(wants)}",
+        f"**looks for** {', '.join(wants)}; likes {', '.join(_liked(style))}",
     ]
     if style.order == "chronological":
         lines[-1] += "; in the order it was filmed"
@@ -108,12 +111,17 @@ def _facts(style: Style) -> list[str]:
     return lines
 
 
+def _liked(style: Style) -> list[str]:
+    """The looks of its taste, the most liked first."""
+    return sorted(style.taste, key=lambda look: -style.taste[look])
+
+
 def _transitions(style: Style) -> str:
     if style.transition == "cut" or (style.transition_at == "none" and not style.transition_chance):
         return "hard cuts"
     length = f"{style.transition_beats:g} beat" + ("" if style.transition_beats == 1 else "s")
     if style.transition_at == "all":
-        return f"`{style.transition}` of {length} at every cut"
+        return f"`{style.transition}` of {length} at every cut between pictures that are alike"
     where = "where the song changes" if style.transition_at == "sections" else "now and then"
     chance = (
         f", and at {style.transition_chance:.0%} of the other cuts"

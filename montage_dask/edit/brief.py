@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 
 from montage_dask.edit import vocabulary as words
+from montage_dask.edit.beat_effects import EFFECTS
 from montage_dask.edit.choose import FIRST, LAST
 from montage_dask.edit.director import (
     LEAST_PACE,
@@ -42,6 +43,7 @@ def read_brief(brief: str, catalogue: Catalogue) -> tuple[Decision, tuple[str, .
     fade = _fade(reading)
     duration = _duration(reading)
     junk = _flag(reading, words.JUNK)
+    effects = _beat_effects(reading)
     read_ends(reading)
     read_sections(reading)
     read_left_out(reading)
@@ -58,6 +60,7 @@ def read_brief(brief: str, catalogue: Catalogue) -> tuple[Decision, tuple[str, .
         transition=_transition(text),
         grade=voted(text, words.GRADES) or voted(text, words.MOODS),
         order=_order(text),
+        **effects,
         slow_motion=None if slow is None else (0.5 if slow else 1.0),
         fade_out_seconds=fade,
         duration_seconds=duration,
@@ -166,6 +169,23 @@ def _flag(reading: Reading, pattern: str) -> bool | None:
     wanted = not negated(reading.text, match.start())
     reading.take(match)
     return wanted
+
+
+def _beat_effects(reading: Reading) -> dict[str, str]:
+    """Where effects on beats come, by name, where the brief speaks of them; they are taken."""
+    where = "|".join(words.WHERE_BEATS)
+    place = rf"(?: (?:on|at|auf|bei|zum|zur|zu|im|in)(?: \w+){{0,2}}? ({where}))?"
+    found: dict[str, str] = {}
+    if _flag(reading, rf"(?:without|no|keine|ohne) (?:any )?{words.ALL_BEAT_EFFECTS}") is not None:
+        found = dict.fromkeys(EFFECTS, "none")
+    for pattern, effect in words.BEAT_EFFECTS.items():
+        match = compiled(f"(?:{pattern}){place}").search(reading.text)
+        if match is None:
+            continue
+        at = next((b for p, b in words.WHERE_BEATS.items() if re.fullmatch(p, match[1] or "")), "downbeats")  # fmt: skip
+        found[effect] = "none" if negated(reading.text, match.start()) else at
+        reading.take(match)
+    return found
 
 
 def _fade(reading: Reading) -> float | None:

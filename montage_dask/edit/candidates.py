@@ -7,7 +7,7 @@ one axis of ticks, so that "do these two parts show the same" is a comparison of
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypeAlias
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask.edit.choose import Pin
-from montage_dask.edit.contents import TICKS_PER_SECOND, find_contents
-from montage_dask.edit.views import STEP_SECONDS, nothing, sample
+from montage_dask.edit.contents import TICKS_PER_SECOND, Contents, find_contents
+from montage_dask.edit.views import STEP_SECONDS, faces, standing, view_of
 from montage_dask.records import Shot, Source
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -60,9 +60,15 @@ class Candidates:
     seen_base: Ints
     """[S + 1] where in `seen` each shot begins, and the last one ends."""
     bare_sums: Floats
-    """[T + 1] sums of the ticks, as those of `seen`, in which there is nothing to see, up to each."""
+    """[T + 1] sums over the ticks, as those of `seen`, of how little there is to see, up to each."""
+    face_sums: Floats
+    """[T + 1] the same of whether a face is seen."""
+    stir_sums: Floats
+    """[T + 1] the same of how much subjects move."""
+    stands: Flags
+    """[S] whether the camera does not go anywhere."""
     still: Floats
-    """[S] share of a shot in which there is nothing to see, 0 … 1."""
+    """[S] how little there is to see in a shot, 0 … 1."""
     colour: Floats
     """[S] how colourful a shot is, 0 … 1."""
     pin: Ints
@@ -77,6 +83,8 @@ class Candidates:
     """[S, D] unit vectors."""
     group: Ints
     """[S] duplicate group, −1 for none."""
+    span: Ints
+    """[S, 2] the ticks [start, stop) of all that shows the content of the shot."""
     content: Ints
     """[S] number of what the shot shows: parts of one take share it, and duplicates."""
     source: Ints
@@ -101,7 +109,7 @@ class Candidates:
 
     def ends_empty(self, need_seconds: float) -> Floats:
         """[C] 1 where a shot has a subject, and it is out of view when the part has lasted `need_seconds`, wherever near its
-        place the part begins; else 0."""
+        place the part begins; else 0, as where the camera goes somewhere: then there is the place to see."""
         room = np.maximum(0.0, self.duration[self.shot] - need_seconds)
         place = np.minimum(self.anchor, room)
         there = np.zeros(len(self.shot))
@@ -109,12 +117,21 @@ class Candidates:
             there = np.maximum(
                 there, self._seen_before(np.clip(place + shift, 0, room) + need_seconds)
             )
-        has = np.add.reduceat(self.seen, self.seen_base[:-1]) > 0
-        return np.where(has[self.shot], 1 - there, 0.0)
+        return np.where(self._has_subject() & self.stands[self.shot], 1 - there, 0.0)
 
     def ends_seen(self, need_seconds: float) -> Floats:
         """[C] 1 where a subject is in view when the part has lasted `need_seconds`, else 0."""
         return self._seen_before(np.maximum(0, self.positions(need_seconds)) + need_seconds)
+
+    def begins_empty(self, need_seconds: float) -> Floats:
+        """[C] 1 where a shot has a subject, and it is not yet in view when a part that lasts `need_seconds` begins; else 0."""
+        begins = np.maximum(0, self.positions(need_seconds)) + 2 * STEP_SECONDS
+        return np.where(self._has_subject(), 1 - self._seen_before(begins), 0.0)
+
+    def _has_subject(self) -> Flags:
+        """[C] whether somebody is in view in the shot of each part at any time."""
+        has: Flags = np.add.reduceat(self.seen, self.seen_base[:-1]) > 0
+        return has[self.shot]
 
     def _seen_before(self, ends: Floats) -> Floats:
         """[C] 1 where a subject is in view just before a time in the shot of each part, in seconds; else 0."""
@@ -124,13 +141,26 @@ class Candidates:
         return found
 
     def bare(self, need_seconds: float) -> Floats:
-        """[C] share of a part that lasts `need_seconds` in which there is nothing to see, 0 … 1."""
+        """[C] how little there is to see in a part that lasts `need_seconds`, 0 … 1."""
+        return self._mean(self.bare_sums, need_seconds)
+
+    def faces(self, need_seconds: float, since: float = 0.0) -> Floats:
+        """[C] share of a part that lasts `need_seconds`, or of it behind a share of it, in which a face is seen."""
+        return self._mean(self.face_sums, need_seconds, since)
+
+    def stir(self, need_seconds: float, since: float = 0.0) -> Floats:
+        """[C] how much subjects move in such a part, 0 … 1."""
+        return self._mean(self.stir_sums, need_seconds, since)
+
+    def _mean(self, sums: Floats, need_seconds: float, since: float = 0.0) -> Floats:
+        """[C] mean of what `sums` add up over a part that lasts `need_seconds`, behind a share of it."""
         first, last = self.seen_base[self.shot], self.seen_base[self.shot + 1]
-        begin = np.maximum(0, self.positions(need_seconds)) / STEP_SECONDS
-        start = np.clip(first + np.rint(begin).astype(int), first, last - 1)
-        stop = np.clip(start + max(1, round(need_seconds / STEP_SECONDS)), start + 1, last)
-        share: Floats = (self.bare_sums[stop] - self.bare_sums[start]) / (stop - start)
-        return share
+        begin = np.maximum(0, self.positions(need_seconds)) + since * need_seconds
+        start = np.clip(first + np.rint(begin / STEP_SECONDS).astype(int), first, last - 1)
+        ticks = max(1, round((1 - since) * need_seconds / STEP_SECONDS))
+        stop = np.clip(start + ticks, start + 1, last)
+        mean: Floats = (sums[stop] - sums[start]) / (stop - start)
+        return mean
 
     def interval(
         self, positions: Floats, need_seconds: float, rows: Ints | slice = ALL
@@ -161,9 +191,9 @@ def find_candidates(
     table = list(dict.fromkeys([*table, *(s for pin in pins for s in pin.shots)]))
     number = {shot: k for k, shot in enumerate(table)}
     usual = float(np.quantile(needs_seconds, 0.6))
-    seen = [sample(shot) for shot in table]
-    bare = [nothing(shot, one) for shot, one in zip(table, seen, strict=True)]
-    still = np.array([one.mean() for one in bare])
+    views = [view_of(shot) for shot in table]
+    seen = [view.seen for view in views]
+    still = np.array([view.nothing.mean() for view in views])
     rows: list[tuple[int, float, int]] = []
     for k, shot in enumerate(table):
         parts = _anchors(float(shot.duration_seconds), usual, seen[k])
@@ -200,7 +230,10 @@ def find_candidates(
         subject=_subjects(seen, shot_of, anchor, usual),
         seen=np.concatenate(seen),
         seen_base=np.cumsum([0, *(len(one) for one in seen)]),
-        bare_sums=np.concatenate([[0.0], np.cumsum(np.concatenate(bare))]),
+        bare_sums=_summed(view.nothing for view in views),
+        face_sums=_summed(faces(shot).astype(np.float64) for shot in table),
+        stir_sums=_summed(view.ticks() for view in views),
+        stands=np.array([standing(shot) for shot in table]),
         still=still,
         colour=np.array([s.colourfulness for s in table]),
         pin=pin_of,
@@ -209,12 +242,29 @@ def find_candidates(
         base=contents.base,
         embedding=_embeddings(table),
         group=np.array([s.duplicate_group for s in table], np.intp),
+        span=_spans(contents, duration),
         content=contents.number,
         source=np.array([source_number[s.source] for s in table], np.intp),
         good=good_shots(table) & (np.arange(len(table)) < allowed),
         views=_views(contents.number, table, still),
         order=order,
     )
+
+
+def _summed(ticks: Iterable[Floats]) -> Floats:
+    """[T + 1] sums of the values of all shots, one behind the other, up to each."""
+    sums: Floats = np.concatenate([[0.0], np.cumsum(np.concatenate(list(ticks)))])
+    return sums
+
+
+def _spans(contents: Contents, duration: Floats) -> Ints:
+    """[S, 2] the ticks of the content of each shot."""
+    count = int(contents.number.max(initial=-1)) + 1
+    first, last = np.full(count, np.iinfo(np.intp).max), np.zeros(count, np.intp)
+    np.minimum.at(first, contents.number, contents.base)
+    stop = contents.base + np.ceil(duration * TICKS_PER_SECOND).astype(np.intp)
+    np.maximum.at(last, contents.number, stop)
+    return np.stack([first, last], axis=1)[contents.number]
 
 
 def good_shots(shots: Sequence[Shot]) -> Flags:

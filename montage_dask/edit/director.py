@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any
 
+from montage_dask.edit.beat_effects import BEATS, EFFECTS
 from montage_dask.edit.choose import FIRST, LABELS, LAST, PIN_PLACES, Pin
 from montage_dask.edit.closed import Choice, Line, Many, Number, Record, RefusedError
 from montage_dask.edit.looks import LOOKS, most
@@ -20,7 +21,7 @@ from montage_dask.edit.styles import GRADES, ORDERS, PLACES, TRANSITIONS, WEIGHT
 from montage_dask.errors import printable
 from montage_dask.records import Shot, to_json
 
-VERSION = 1
+VERSION = 2
 """Rises when the same brief and catalogue may be decided otherwise."""
 MAXIMUM_PINS = 8
 LONGEST_REASON = 200
@@ -93,6 +94,11 @@ class Decision:
     transition_at: str | None = None
     grade: str | None = None
     order: str | None = None
+    punch: str | None = None
+    """Where an effect comes, one of `BEATS`; the same for those that follow."""
+    flash: str | None = None
+    shake: str | None = None
+    ramp: str | None = None
     slow_motion: float | None = None
     """Speed of calm shots, 1/4 … 1."""
     fade_out_seconds: float | None = None
@@ -152,6 +158,7 @@ def form_of(catalogue: Catalogue) -> Record:
             "transition_at": Choice(PLACES),
             "grade": Choice(GRADES),
             "order": Choice(ORDERS),
+            **dict.fromkeys(EFFECTS, Choice(BEATS)),
             "slow_motion": Number(0.25, 1),
             "fade_out_seconds": Number(0, 20),
             "duration_seconds": Number(1, MAXIMUM_SECONDS, whole=True),

@@ -35,7 +35,7 @@ from montage_dask.edit.views import view_of
 from montage_dask.errors import NothingToDoError, UsageError
 from montage_dask.records import CUT, Event, Music, Shot, Source, Timeline, Transition
 
-VERSION = 7
+VERSION = 8
 """Rises when equal arguments give another timeline."""
 
 
@@ -107,18 +107,12 @@ def edit(
     layout = lay_out(music, style, free or usable, fps=fps, start=start, frames=frames)
     slots, fixed = make_places(layout.slots, pins, music, start, fps)
     slots = make_room(slots, pins, fps, fixed)
-    candidates = find_candidates(free, sources, needs_of(slots, [CUT] * len(slots), fps), pins)
+    needs = needs_of(slots, [CUT] * len(slots), fps)
+    candidates = find_candidates(free, sources, needs, pins)
     in_order = style.order == "chronological"
     pinned = place_pins(slots, candidates, fps, pins, in_order, fixed)
     notes += misplaced(slots, pinned, pins)
-    longest_free = max(s.duration_seconds for s in usable)
-    longest = [
-        max(s.duration_seconds for s in pins[p].shots) if p >= 0 else longest_free for p in pinned
-    ]
-    anywhere = (max(s.duration_seconds for s in usable),) * 2
-    room = [_room(pins[p], anywhere) if p >= 0 else anywhere for p in pinned]
-    transitions = place_transitions(slots, style, transition, fps, longest, room, random)
-    problem = make_problem(slots, candidates, needs_of(slots, transitions, fps), style, pinned)
+    problem = make_problem(slots, candidates, needs, style, pinned)
     own = [k for k, p in enumerate(pinned) if p in fixed]
     choice = select_around(problem, own, seed) if in_order else None
     if in_order and choice is None:
@@ -127,6 +121,8 @@ def edit(
         choice = select(problem, seed)
 
     moments = [pins[p].at_seconds if p >= 0 else None for p in pinned]
+    shown = [candidates.shots[k] for k in candidates.shot[choice]]
+    transitions = place_transitions(slots, shown, style, transition, fps, moments, random, sources)
     filled = [
         use_of(problem, slots, transitions, choice, k, sources, style, fps, at_seconds=moments[k])
         for k in range(len(slots))
@@ -181,10 +177,14 @@ def edit(
         notes=tuple(notes),
         music_fit=music.fit,
     )
-    # Half of the last shot is seen in full light.
-    fade = min(round(Fraction(style.fade_out_seconds) * fps), events[-1].frames // 2)
+    fade = fade_frames(style, fps, events[-1].frames)
     timeline = replace(timeline, fade_out_frames=fade)
     return accented(timeline, music, effects, sources)
+
+
+def fade_frames(style: Style, fps: Fraction, frames: int) -> int:
+    """Output frames that fade out at the end of a last shot of `frames`: two thirds of it are seen in full light."""
+    return min(round(Fraction(style.fade_out_seconds) * fps), frames // 3)
 
 
 def use_of(
@@ -218,6 +218,8 @@ def use_of(
     speed = slow_speed(slot, source, style)
     lead, tail = handles(transitions, number)
     need = problem.needs[number]
+    last = number + 1 == len(slots)
+    after = fade_frames(style, fps, slot.frames) if last else transitions[number + 1].frames // 2
     use = Use(
         slot=number,
         shot=shot,
@@ -225,18 +227,14 @@ def use_of(
         lead_seconds=lead / fps * speed,
         length_seconds=(slot.frames + tail) / fps * speed,
         shown_seconds=slot.frames / fps * speed,
+        hidden_seconds=(transitions[number].frames // 2 / fps * speed, after / fps * speed),
+        opens=number == 0,
         beat_seconds=slot.beat_period_seconds * float(speed),
         at_seconds=at_seconds,
         paces=paces_of(source, fps, speed, style.speed_change),
         view=view_of(shot),
     )
     return use, speed
-
-
-def _room(pin: Pin, anywhere: tuple[Fraction, Fraction]) -> tuple[Fraction, Fraction]:
-    """Seconds of the pinned shot before and after the pinned moment."""
-    at, shot = pin.at_seconds, pin.shots[0]
-    return anywhere if at is None else (at - shot.start_seconds, shot.stop_seconds - at)
 
 
 def length_of(

@@ -15,6 +15,8 @@ from montage_dask.edit.views import STEP_SECONDS, View, view_of
 from montage_dask.records import Shot
 
 PLACES_TRIED = 160
+MOST_MOVE = Fraction(5)
+"""Seconds by which a part of a take that comes again may move from where selection shows it, so that the take goes forward."""
 EDGE_SECONDS = 0.12
 """Distance from a cut of the source at which a frame no longer shows traces of it."""
 HIT_SECONDS = 0.1
@@ -25,6 +27,12 @@ SUBJECT_WEIGHT = 0.6
 """Of a subject that is in view all the time, where the shot has one."""
 END_WEIGHT = 2.0
 """Of one that still is in the last frames: more than any movement before it leaves, or a better picture without it."""
+OPEN_WEIGHT = 1.0
+"""Of one that is there in the first frames of a montage."""
+HIDDEN_WEIGHT = 1.5
+"""Of a movement that is stronger than all others, under a transition or a fade."""
+LEAST_STIR = 0.06
+"""Of a movement that is one."""
 BARE_WEIGHT = 0.5
 """Of a part in which there is something to see all the time, where the shot has no subject."""
 SPEED_COST = 0.35
@@ -50,6 +58,10 @@ class Use:
     """Source time that must be on screen in the slot."""
     shown_seconds: Fraction = Fraction(0)
     """From the cut to the next cut."""
+    hidden_seconds: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
+    """Of what is shown, at its begin and at its end, that a transition or a fade covers."""
+    opens: bool = False
+    """Whether the montage begins with it."""
     paces: tuple[Fraction, ...] = (FULL,)
     """By what its speed may be multiplied, and its lengths with it."""
     view: View | None = None
@@ -120,7 +132,13 @@ def settle(
             free_to = None
             if number + 1 < len(parts):
                 free_to = begins[parts[number + 1].slot] - offset
-            place = best_place(use, free_from - offset, free_to, weights)
+            begin = _begin(use)
+            low = free_from - offset
+            if len(parts) > 1:
+                low = max(low, begin - MOST_MOVE)
+                most = begin + use.lead_seconds + use.length_seconds + MOST_MOVE
+                free_to = most if free_to is None else min(free_to, most)
+            place = best_place(use, low, free_to, weights)
             if place is None:
                 # Footage is short, or there is no room to choose: as selection said.
                 first = use.shot.start_seconds + use.lead_seconds
@@ -212,10 +230,33 @@ def _scores(use: Use, begin: Floats, pace: float, weights: Mapping[str, float]) 
     )
     usual = np.interp(begin[:, None] + np.linspace(0, 1, 9) * length, times, motion).mean(axis=1)
     score = score + (0.1 + weights["action"]) * 1.6 * (hit / 3 - usual)
-    score = score + _in_view(view.seen, begin, length)
-    score = score - BARE_WEIGHT * _mean(view.nothing, STEP_SECONDS, begin, begin + length)
+    score = score - HIDDEN_WEIGHT * hidden(use, view, begin, pace)
+    score = score + _in_view(view.seen, begin, length, opens=use.opens)
+    nobody = view.nothing * (1 - view.seen)
+    score = score - BARE_WEIGHT * _mean(nobody, STEP_SECONDS, begin, begin + length)
     near = np.minimum(begin - float(use.lead_seconds) * pace, duration - begin - length)
     return score - 0.2 * np.clip(1 - near / EDGE_SECONDS, 0, 1)
+
+
+def hidden(use: Use, view: View, begin: Floats, pace: float) -> Floats:
+    """How much stronger the strongest movement under transitions and a fade is than any seen in full, 0 … 1, for each begin."""
+    lead, length = float(use.lead_seconds) * pace, float(use.length_seconds) * pace
+    first, last = (float(h) * pace for h in use.hidden_seconds)
+    shown = float(use.shown_seconds) * pace
+    if not first and not last:
+        return np.zeros(len(begin))
+
+    def strongest(start: float, stop: float) -> Floats:
+        at = begin[:, None] + np.linspace(start, stop, 13)
+        found: Floats = np.interp(at, view.times, view.motion).max(axis=1)
+        return found
+
+    clear = strongest(first, max(first, shown - last))
+    covered = np.maximum(
+        strongest(-lead, first) if first else 0.0, strongest(shown - last, length) if last else 0.0
+    )
+    more: Floats = np.maximum(0.0, covered - clear) / np.maximum(covered, LEAST_STIR)
+    return more
 
 
 def peak_seconds(shown: float, beat: float) -> float:
@@ -231,16 +272,16 @@ def peak_seconds(shown: float, beat: float) -> float:
     return max(1, min(beats - 1, round(beats * PEAK_SHARE))) * beat
 
 
-def _in_view(seen: Floats, begin: Floats, length: float) -> Floats:
-    """What it is worth that a subject is in view in each part [begin, begin + length), above all at its end; 0 where a shot
-    has none."""
+def _in_view(seen: Floats, begin: Floats, length: float, *, opens: bool) -> Floats:
+    """What it is worth that a subject is in view in each part [begin, begin + length), above all at its end, and at its begin
+    where it opens the montage; 0 where a shot has none."""
     if not seen.any():
         return np.zeros(len(begin))
     places = begin[:, None] + np.array([0.1, 0.35, 0.6, 0.8, 1.0]) * length
     places[:, -1] -= STEP_SECONDS / 2
     there = seen[np.clip((places / STEP_SECONDS).astype(int), 0, len(seen) - 1)]
     worth: Floats = SUBJECT_WEIGHT * there[:, :4].mean(axis=1) + END_WEIGHT * there[:, 4]
-    return worth
+    return worth + OPEN_WEIGHT * there[:, 0] * opens
 
 
 def _step(shot: Shot, profile: Floats) -> float:

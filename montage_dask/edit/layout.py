@@ -11,12 +11,15 @@ import numpy as np
 
 from montage_dask.edit.candidates import VIEW_SECONDS, Candidates, Floats
 from montage_dask.edit.choose import LABELS, Pin
-from montage_dask.edit.inpoints import Place, Use
+from montage_dask.edit.inpoints import Place, Use, hidden
+from montage_dask.edit.joins import GREY, MONO_GRADES
+from montage_dask.edit.match import colour_distance
 from montage_dask.edit.pacing import Slot, plan_slots
 from montage_dask.edit.placing import frames_of
 from montage_dask.edit.styles import Style
+from montage_dask.edit.views import view_of
 from montage_dask.errors import UsageError
-from montage_dask.records import CUT, Music, Shot, Transition
+from montage_dask.records import CUT, Music, Shot, Source, Transition
 
 STRETCHES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0)
 """How much slower cuts may come. In small steps: a fast style with little footage must not become slower than a calm one."""
@@ -25,6 +28,14 @@ SHOWN_PER_VIEW = 2.5
 LEAST_LIMIT_SECONDS = 0.5
 ELSEWHERE = 100.0
 """Misfit of a slot outside the section that a pin asks for: only when that section has none."""
+ALIKE_COLOURFULNESS, ALIKE_COLOUR, ALIKE_SHAPE = 0.25, 0.2, 1.1
+"""Differences of colourfulness and of colours (`colour_distance`), and ratio of shapes, up to which two pictures mix well."""
+COVERED = 0.25
+"""How much stronger a movement under a transition may be than all that is seen in full."""
+LEAST_HALF = Fraction(1, 10)
+"""Of a crossfade that nobody asked for: a shorter one is no more than a cut that is not clean."""
+DIP_SECONDS = 1.0
+"""Shots from this length on bear a dip to black or white."""
 LEAST_PICTURES, FROM_SECONDS = 5, 10.0
 """So many different ones a montage shows that is this long: a slow style would show three in a quarter of a minute."""
 
@@ -51,13 +62,12 @@ def lay_out(
     durations = np.array([float(s.duration_seconds) for s in shots])
     views = float(np.maximum(1.0, durations / VIEW_SECONDS).sum())
     longest = max(s.duration_seconds for s in shots)
-    fade = _fade_seconds(style, music)
     length = float(frames / fps)
-    limit = min(float(longest), _limit(durations, style, length, fade))
+    limit = min(float(longest), _limit(durations, style, length))
     whole = _in_bars(limit, music)
-    filled = _fillable(durations, whole, fade)
+    filled = _fillable(durations, whole)
     # Half a bar of four is still two beats; of a bar of three nothing is left that dancers would count.
-    if music.beats_per_bar % 2 or filled >= min(length, _fillable(durations, limit, fade)):
+    if music.beats_per_bar % 2 or filled >= min(length, _fillable(durations, limit)):
         limit = whole
     if length >= FROM_SECONDS:
         limit = min(limit, _varied(shots, style, length, music))
@@ -98,9 +108,9 @@ def _varied(shots: Sequence[Shot], style: Style, length: float, music: Music) ->
     return bars * bar * 1.02
 
 
-def _fillable(durations: Floats, limit: float, spent: float) -> float:
+def _fillable(durations: Floats, limit: float) -> float:
     """Seconds of montage that shots of these lengths fill without repeating, in slots of one length."""
-    return float(np.floor(durations / (limit + spent) + 1e-9).sum() * limit)
+    return float(np.floor(durations / limit + 1e-9).sum() * limit)
 
 
 def _in_bars(limit: float, music: Music) -> float:
@@ -118,25 +128,12 @@ def _in_bars(limit: float, music: Music) -> float:
     return limit
 
 
-def _fade_seconds(style: Style, music: Music) -> float:
-    """What crossfades take from a shot on top of its slot."""
-    if style.transition != "crossfade" or style.transition_at != "all":
-        return 0.0
-    beats = music.beats_seconds
-    period = float(beats[-1] - beats[0]) / (len(beats) - 1) if len(beats) > 1 else 0.5
-    return style.transition_beats * period
-
-
-def _limit(durations: Floats, style: Style, length: float, fade: float) -> float:
+def _limit(durations: Floats, style: Style, length: float) -> float:
     """The longest slot for which there is footage enough to fill the montage without repeating."""
     most = style.maximum_shot_seconds * STRETCHES[-1]
-    # Rather shorter slots than repeats because of the fades, unless the style wants longer ones.
-    for spent in (fade, 0.0):
-        for limit in sorted({min(most, float(d) - spent) for d in durations}, reverse=True):
-            if spent and limit < style.minimum_shot_seconds:
-                break
-            if _fillable(durations, limit, spent) >= length:
-                return max(limit, LEAST_LIMIT_SECONDS)
+    for limit in sorted({min(most, float(d)) for d in durations}, reverse=True):
+        if _fillable(durations, limit) >= length:
+            return max(limit, LEAST_LIMIT_SECONDS)
     # Short footage: leave room to begin elsewhere when a shot comes again.
     upper = float(np.quantile(durations, 0.75))
     return max(LEAST_LIMIT_SECONDS, 0.7 * upper)
@@ -243,24 +240,29 @@ def place_pins(
 
 def place_transitions(
     slots: Sequence[Slot],
+    shots: Sequence[Shot],
     style: Style,
     kind: str | None,
     fps: Fraction,
-    longest: Sequence[Fraction],
-    room: Sequence[tuple[Fraction, Fraction]],
+    moments: Sequence[Fraction | None],
     random: np.random.Generator,
+    sources: Mapping[str, Source],
 ) -> tuple[Transition, ...]:
     """How each slot begins. The first begins with a cut.
 
+    Crossfades come where both shots have room for them and, unless the user asked for them, are alike; dips between shots that
+    are long enough to bear them.
+
     Args:
         slots: the slots.
+        shots: [S] what each shows.
         style: which transitions, where, and how long.
         kind: what the user asked for in place of the style's kind.
         fps: output frames per second.
-        longest: [S] the longest shot that each slot can have; with the handles it must suffice.
-        room: [S] seconds of the shot before and after the moment that a pin wants in full view; a
-            crossfade that needs more would show it only while it fades.
+        moments: [S] source time that a pin wants in full view, None for none; a crossfade that needs more of the shot on that
+            side would show it only while it fades.
         random: for the transitions that come by chance.
+        sources: by identity.
     """
     wanted = kind or style.transition
     places = style.transition_at
@@ -269,22 +271,49 @@ def place_transitions(
     result = [CUT] * len(slots)
     if wanted == "cut":
         return tuple(result)
+    colours = style.grade not in MONO_GRADES
+    spare = _spare_seconds(slots, shots, fps)
     for k in range(1, len(slots)):
         chance = random.random() < style.transition_chance
         here = places == "all" or (places == "sections" and slots[k].opens_section)
         if not (here or chance):
             continue
+        shorter = min(slots[k - 1].frames, slots[k].frames)
         want = style.transition_beats * slots[k].beat_period_seconds * float(fps)
-        most = min(slots[k - 1].frames, slots[k].frames) // 3
+        most = shorter // 3
         frames = min(2 * max(1, round(want / 2)), most - most % 2)
-        result[k] = Transition(wanted, frames) if frames >= 2 else CUT
+        before, after = shots[k - 1], shots[k]
+        if wanted != "crossfade":
+            if frames >= 2 and (kind is not None or shorter / fps >= DIP_SECONDS):
+                result[k] = Transition(wanted, frames)
+            continue
+        left, right = moments[k - 1], moments[k]
+        frames = min(frames, 2 * math.floor(min(spare[id(before)], spare[id(after)]) * fps))
         half = frames // 2 / fps
-        if wanted == "crossfade" and (half >= room[k - 1][1] or half > room[k][0]):
-            result[k] = CUT
-        for side in (k - 1, k):
-            if slots[side].frames / fps + sum(handles(result, side)) / fps > longest[side]:
-                result[k] = CUT
+        if (
+            frames < 2
+            or (left is not None and half >= before.stop_seconds - left)
+            or (right is not None and half > right - after.start_seconds)
+            or (
+                kind is None
+                and (half < LEAST_HALF or not alike(before, after, sources, colours=colours))
+            )
+        ):
+            continue
+        spare[id(before)] -= half
+        spare[id(after)] -= half
+        result[k] = Transition(wanted, frames)
     return tuple(result)
+
+
+def _spare_seconds(
+    slots: Sequence[Slot], shots: Sequence[Shot], fps: Fraction
+) -> dict[int, Fraction]:
+    """What each shot, by identity, has left when its slots are filled."""
+    spare = {id(shot): shot.duration_seconds for shot in shots}
+    for slot, shot in zip(slots, shots, strict=True):
+        spare[id(shot)] -= slot.frames / fps
+    return spare
 
 
 def handles(transitions: Sequence[Transition], slot: int) -> tuple[int, int]:
@@ -298,15 +327,19 @@ def handles(transitions: Sequence[Transition], slot: int) -> tuple[int, int]:
 
 
 def bearable(
-    transitions: Sequence[Transition], uses: Sequence[Use], places: Mapping[int, Place]
+    transitions: Sequence[Transition],
+    uses: Sequence[Use],
+    places: Mapping[int, Place],
 ) -> tuple[Transition, ...]:
-    """The transitions that both shots bear; a cut where a picture that is shown meanwhile is no footage.
+    """The transitions that both shots bear; a cut where a picture that is shown meanwhile is no footage, or the strongest
+    movement of a shot would be covered.
 
     Args:
         transitions: how each slot begins.
         uses: what each slot shows, in order.
         places: where it begins, by slot.
     """
+    covered = [_peak_covered(use, places[k]) for k, use in enumerate(uses)]
     result = list(transitions)
     for k in range(1, len(result)):
         if not result[k].frames:
@@ -317,11 +350,40 @@ def bearable(
         end = left.in_seconds + before.length_seconds * left.pace
         # As long before the cut as behind it: a transition's middle is its cut.
         lead = right.in_seconds - after.lead_seconds * right.pace
-        if _refused(before.shot, 2 * out - end, end) or _refused(
-            after.shot, lead, 2 * right.in_seconds - lead
+        if (
+            _refused(before.shot, 2 * out - end, end)
+            or _refused(after.shot, lead, 2 * right.in_seconds - lead)
+            or covered[k - 1][1]
+            or covered[k][0]
         ):
             result[k] = CUT
     return tuple(result)
+
+
+def alike(a: Shot, b: Shot, sources: Mapping[str, Source], *, colours: bool) -> bool:
+    """Whether two pictures may lie over each other: of one shape and light, and of one kind of colours where there are any."""
+    shapes = [sources[s.source].width / sources[s.source].height for s in (a, b)]
+    if max(shapes) > ALIKE_SHAPE * min(shapes):
+        return False
+    if colours and abs(a.colourfulness - b.colourfulness) > ALIKE_COLOURFULNESS:
+        return False
+    if colours and (a.colourfulness < GREY) != (b.colourfulness < GREY):
+        return False
+    if not a.colour or not b.colour:
+        return abs(a.exposure - b.exposure) <= ALIKE_COLOUR
+    return colour_distance(a, b) <= ALIKE_COLOUR
+
+
+def _peak_covered(use: Use, place: Place) -> tuple[bool, bool]:
+    """Whether the strongest movement of what a use shows lies under the transition at its begin, and at its end."""
+    view = use.view or view_of(use.shot)
+    begin = np.array([float(place.in_seconds - use.shot.start_seconds)])
+
+    def covered(*seconds: Fraction) -> bool:
+        one = replace(use, hidden_seconds=(seconds[0], seconds[1]))
+        return bool(hidden(one, view, begin, float(place.pace))[0] > COVERED)
+
+    return covered(use.hidden_seconds[0], Fraction(0)), covered(Fraction(0), use.hidden_seconds[1])
 
 
 def _refused(shot: Shot, start: Fraction, stop: Fraction) -> bool:

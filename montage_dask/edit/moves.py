@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from montage_dask.edit.inpoints import Axes, Place, Use, best_place
+from montage_dask.edit.inpoints import MOST_MOVE, Axes, Place, Use, best_place
 from montage_dask.edit.pacing import DOWNBEAT_COST, Slot
 from montage_dask.edit.styles import Style
 from montage_dask.records import Music, Transition
@@ -142,6 +142,9 @@ def _room(
     content, offset = axes.content[use.slot], axes.offset[use.slot]
     at = places[use.slot].in_seconds + offset
     low, high = use.shot.start_seconds, None
+    if sum(c == content for c in axes.content.values()) > 1:
+        low = max(low, at - offset - MOST_MOVE)
+        high = at - offset + use.length_seconds + MOST_MOVE
     for other in uses:
         if other.slot == use.slot or axes.content[other.slot] != content:
             continue

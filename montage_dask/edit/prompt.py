@@ -24,6 +24,7 @@ What the keys mean:
 style: a style of the catalogue. pace: how often it cuts relative to the style, 2 is twice as often. arc: tension over the montage.
 energy_response: what pace and motion follow, 0 the arc alone to 1 the energy of the music alone. emphasis: what selection looks for most.
 transition, transition_at: kind, and where. grade: colours. order: free, or chronological as it was filmed. slow_motion: speed of calm shots.
+punch, flash, shake, ramp: where the picture jumps nearer, gets brighter, shakes, or speeds up to the next beat: none, drops, downbeats or beats.
 fade_out_seconds: at the end. duration_seconds: of the montage, only when the brief names it. leave_out: numbers of clips that must not be used.
 pins: shots that must be shown. place: first, last, a section of the music, or anywhere. clip: number of a clip. look: the shot that has most of it, of that clip or (clip null) of all.
 Clips have a file name and, when known, how much of each look they have, 0 to 1; "ends on the sea" may be a clip named so, or a blue and bright one.

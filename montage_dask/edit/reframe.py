@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from montage_dask.edit.choose import Selector, holds, parse_selector, resolve_named
 from montage_dask.edit.layout import handles
+from montage_dask.edit.views import EDGE
 from montage_dask.errors import UsageError, printable
 from montage_dask.records import Event, Focus, Shot, Source, Subject, Timeline
 
@@ -39,6 +40,9 @@ FACE = (0.6, 0.6, 1.0)
 
 MARGIN = 0.06
 """Of the window, that stays free beside a subject where there is room."""
+
+PART, PART_SECONDS = 0.6, 10.0
+"""Share of a box that was seen before, up to which one that lies upon it is a part of it, and for how long."""
 
 SPEED = 1.25
 """Windows a second, at most."""
@@ -166,8 +170,10 @@ def _path(
     window: tuple[float, float],
     handles_frames: tuple[int, int],
 ) -> tuple[Focus, ...]:
-    subjects = sorted({s for part in parts for s in part.subjects}, key=lambda s: s.frame)
     shot = parts[0]
+    subjects = _whole(
+        sorted({s for part in parts for s in part.subjects}, key=lambda s: s.frame), shot
+    )
     lead, tail = handles_frames
     step = max(1, round(float(fps) * STEP_SECONDS))
     frames = np.arange(-lead, event.frames + tail + step, step)
@@ -184,6 +190,35 @@ def _path(
     ]
     points = [_point(int(f), x, y) for f, x, y in zip(frames, centres[0], centres[1], strict=True)]
     return _thinned(points)
+
+
+def _whole(subjects: Sequence[Subject], shot: Shot) -> list[Subject]:
+    """Subjects, each with what stood still of it: where only a hand moves, all of who was seen there before is the subject."""
+    found: list[Subject] = []
+    seen: Subject | None = None
+    for one in subjects:
+        if seen is None or not _part_of(
+            one, seen, seconds_of(shot, one.frame) - seconds_of(shot, seen.frame)
+        ):
+            seen = one
+            found.append(one)
+            continue
+        x, y = min(one.x, seen.x), min(one.y, seen.y)
+        right = max(one.x + one.width, seen.x + seen.width)
+        low = max(one.y + one.height, seen.y + seen.height)
+        found.append(replace(one, x=x, y=y, width=right - x, height=low - y))
+    return found
+
+
+def _part_of(one: Subject, seen: Subject, seconds: float) -> bool:
+    """Whether a box is a part of one that was seen so long before: small, within its reach, and not on its way out."""
+    if "face" in (one.kind, seen.kind):
+        return False
+    small = one.width * one.height < PART * seen.width * seen.height
+    beside = max(one.x - seen.x - seen.width, seen.x - one.x - one.width)
+    above = max(one.y - seen.y - seen.height, seen.y - one.y - one.height)
+    out = one.x <= EDGE or one.x + one.width >= 1 - EDGE
+    return small and max(beside, above) < 0 and not out and seconds <= PART_SECONDS
 
 
 def _point(frame: int, x: float, y: float) -> Focus:

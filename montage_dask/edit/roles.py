@@ -1,8 +1,8 @@
 """Places of a montage with a part of their own: what opens it, what a drop lands on, what begins a section, what it ends on.
 
 What they ask of a shot is added to what every slot asks for: an opening is strong and readable, a drop's shot has the action and
-the one before it the calm, an ending is calm and clear, with somebody in view until the end, or at least wide and colourful: an
-empty road is calm, too.
+the one before it the calm. An ending is clear and comes to rest: a face, a gesture that is completed, somebody in view until the
+end, or at least a wide and colourful picture; an empty road and a back that does not move are calm, too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from montage_dask.edit.candidates import Candidates, Floats, ranks
+from montage_dask.edit.views import COLOURFUL
 from montage_dask.records import Music
 
 if TYPE_CHECKING:
@@ -64,38 +65,52 @@ def strength(candidates: Candidates) -> Floats:
     return ranks(0.6 * candidates.action + 0.4 * candidates.motion)
 
 
-NOTHING_COST = 2.0
+NOTHING_COST = 6.0
 """Of an opening or an ending with nothing to see."""
 
-ABSENCE_COST = 1.5
+ABSENCE_COST = 3.0
 """Of an ending without anybody in its last frames; less where it is colourful."""
 
-COLOURFUL = 0.5
-"""Colourfulness from which on a picture without a subject is worth looking at."""
+EMPTY_CALM_COST = 3.0
+"""Of the calm before a drop with nothing to see."""
+
+UNSEEN_COST = 0.8
+"""Of an opening or an ending whose subject comes in only later."""
+
+FACE_WORTH = 0.8
+"""Of an opening or an ending with a face."""
+
+REST, RESTLESS = 0.6, 0.1
+"""The share of an ending behind which its subject should rest; how much it moves there at the most that counts."""
 
 
-def lack_of(role: str, candidates: Candidates, need_seconds: float) -> Floats | float:
+def lack_of(
+    role: str, candidates: Candidates, need_seconds: float, *, colours: bool = True
+) -> Floats | float:
     """[C] what each part lacks for a role, in units of the whole weight of a style.
 
     Args:
         role: of a slot.
         candidates: the parts.
         need_seconds: how much source time the slot needs.
+        colours: whether the montage shows any.
     """
     c = candidates
     if role == OPENING:
-        nothing = NOTHING_COST * c.bare(need_seconds)
+        nothing = NOTHING_COST * c.bare(need_seconds) + UNSEEN_COST * c.begins_empty(need_seconds)
+        nothing -= FACE_WORTH * c.faces(need_seconds)
         return 1.2 * (1 - c.quality) + 0.6 * (1 - c.intensity) + nothing
     if role == DROP:
-        return 4.0 * (1 - strength(c)) + 0.5 * (1 - c.quality)
+        return 9.0 * (1 - strength(c)) + 0.5 * (1 - c.quality)
     if role == CALM_BEFORE:
-        return 0.8 * np.asarray(c.motion)
+        return 0.8 * np.asarray(c.motion) + EMPTY_CALM_COST * c.bare(need_seconds)
     if role == SECTION:
         return 0.6 * (1 - c.quality)
     if role == ENDING:
-        colourful = np.minimum(1, c.colour / COLOURFUL)[c.shot]
+        colourful = np.minimum(1, c.colour / COLOURFUL)[c.shot] * colours
         absent = ABSENCE_COST * (1 - c.ends_seen(need_seconds)) * (1 - 0.7 * colourful)
-        # A mountain at rest is an ending, an empty road is none.
-        nothing = NOTHING_COST * c.bare(need_seconds) * (1 - 0.6 * colourful)
-        return 0.8 * np.asarray(c.motion) + 1.0 * (1 - c.quality) + absent + nothing
+        nothing = NOTHING_COST * c.bare(need_seconds) + UNSEEN_COST * c.begins_empty(need_seconds)
+        unrest = 0.6 * np.minimum(1, c.stir(need_seconds, REST) / RESTLESS)
+        face = FACE_WORTH * c.faces(need_seconds, REST)
+        return unrest + 1.0 * (1 - c.quality) + absent + nothing - face
     return 0.0

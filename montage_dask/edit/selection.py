@@ -16,8 +16,9 @@ from montage_dask.edit.candidates import Candidates, Flags, Floats, Ints
 from montage_dask.edit.contents import TICKS_PER_SECOND
 from montage_dask.edit.introduce import introduce
 from montage_dask.edit.joins import MONO_GRADES, Sides, find_sides
+from montage_dask.edit.looks import liking
 from montage_dask.edit.pacing import Slot
-from montage_dask.edit.roles import lack_of, roles_of
+from montage_dask.edit.roles import ENDING, OPENING, lack_of, roles_of
 from montage_dask.edit.search import improve
 from montage_dask.edit.styles import WEIGHTS, Style
 
@@ -37,7 +38,7 @@ ALIKE_COST = 2.0
 """Of a shot that looks like one that is shown elsewhere."""
 STILL_ALIKE_COST = 8.0
 """On top, where neither moves: it is the same picture again."""
-CLIP_COST = 3.0
+CLIP_COST = 0.7
 """Of a clip that was shown when another one was not: every clip is wanted once."""
 SUBJECT_COST = 0.25
 """Of a part without a subject, in units of the whole weight."""
@@ -45,9 +46,18 @@ EMPTY_COST = 2.5
 """Of a part that ends when its subject has gone."""
 BARE_COST = 1.5
 """Of a part in which there is nothing to see, in a slot of the usual length: it is put where it is seen for the shortest time."""
+HELD_SECONDS = 1.5
+"""So long a picture is held at least before what happens in it matters in full."""
 OVERLAP_COST = 400.0
 """Per second shown twice."""
 IMPOSSIBLE = 1e7
+BACKWARDS_COST = 15.0
+"""Of a part that comes behind a later one of its take, unless a style wants jumps; of two that are near in time."""
+BACKWARDS_SECONDS = 20
+LIKING_COST = 6.0
+"""Of a shot that has nothing of the looks that a style likes, beside one that has most of them."""
+LIKING_SHARES = {OPENING: 2.0, ENDING: 1.25}
+"""Of it, in places with a part of their own. (Where it were less, what nobody likes would be put there.)"""
 TASTE = 0.08
 """Spread of the random taste of a seed, in units of the whole weight."""
 WORK = 6_000_000
@@ -75,6 +85,8 @@ class Problem:
     """[S] whether a section begins with the slot."""
     jump_cost: float
     """Of two parts of one take side by side."""
+    backwards_cost: float
+    """Of a part that comes behind a later one of its take."""
 
 
 def make_problem(
@@ -85,6 +97,7 @@ def make_problem(
     pinned: Sequence[int],
 ) -> Problem:
     """The objective for these slots in this style."""
+    colours = style.grade not in MONO_GRADES
     total = sum(style.weights.values()) or 1.0
     weights = {name: style.weights[name] / total for name in WEIGHTS}
     energy = np.array([s.energy for s in slots])[:, None]
@@ -103,15 +116,19 @@ def make_problem(
         lack += weights[name] * (1 - term)
     # Where somebody is, the eye has something to follow: small beside what a style weighs.
     lack += SUBJECT_COST * (1 - candidates.subject)
+    liked = liking(candidates.shots, style.taste, 1 - candidates.still)
+    disliked = LIKING_COST * (1 - liked)[candidates.shot]
     bare_cost = BARE_COST / float(needs.mean())
     empty = {
-        need: EMPTY_COST * candidates.ends_empty(need) + bare_cost * need * candidates.bare(need)
+        need: EMPTY_COST * candidates.ends_empty(need)
+        + bare_cost * need * min(1.0, need / HELD_SECONDS) * candidates.bare(need)
         for need in set(needs.tolist())
     }
     for row, need in enumerate(needs.tolist()):
         lack[row] += empty[need]
     for row, role in enumerate(roles_of(slots)):
-        lack[row] += lack_of(role, candidates, float(needs[row]))
+        lack[row] += lack_of(role, candidates, float(needs[row]), colours=colours)
+        lack[row] += disliked * LIKING_SHARES.get(role, 1.0)
     pin = np.array(pinned, np.intp)
     possible = np.where(pin[:, None] < 0, candidates.free, candidates.pin == pin[:, None])
     for row, need in enumerate(needs):
@@ -122,11 +139,11 @@ def make_problem(
         candidates.shot,
         candidates.anchor,
         candidates.usual_seconds,
-        colours=style.grade not in MONO_GRADES,
+        colours=colours,
     )
     opens = np.array([s.opens_section for s in slots])
-    jump = 0.0 if style.jump_cuts else JUMP_COST
-    return Problem(candidates, needs, terms, weights, lack, pin, sides, opens, jump)
+    jump, back = (0.0, 0.0) if style.jump_cuts else (JUMP_COST, BACKWARDS_COST)
+    return Problem(candidates, needs, terms, weights, lack, pin, sides, opens, jump, back)
 
 
 class Filling:
@@ -236,7 +253,29 @@ class Filling:
             total[rows] += (
                 OVERLAP_COST / TICKS_PER_SECOND * (self._shown(stop) - self._shown(start))
             )
+            back = self._backwards(slot, start, c.shot[rows])
+            total[rows] += self.problem.backwards_cost * back
         return total
+
+    def _backwards(self, slot: int, start: Ints, shot: Ints) -> Ints:
+        """[rows] how many parts of the take of each come before it although they are later in the take, or the other way round.
+
+        Args:
+            slot: where the parts would come.
+            start: [rows] first tick of each.
+            shot: [rows] of each.
+        """
+        near = BACKWARDS_SECONDS * TICKS_PER_SECOND
+        span = self.problem.candidates.span[shot]
+        filled = self.choice >= 0
+        before = np.sort(self.begin[:slot][filled[:slot]])
+        behind = np.sort(self.begin[slot + 1 :][filled[slot + 1 :]])
+        later = np.searchsorted(before, np.minimum(span[:, 1], start + near))
+        later -= np.searchsorted(before, start, "right")
+        earlier = np.searchsorted(behind, start)
+        earlier -= np.searchsorted(behind, np.maximum(span[:, 0], start - near))
+        found: Ints = np.maximum(0, later) + np.maximum(0, earlier)
+        return found
 
     def _shown(self, ticks: Ints) -> Ints:
         """How many ticks are shown before each of some ticks, those that are shown twice counted twice."""
@@ -273,6 +312,8 @@ class Filling:
             both = np.minimum(self.end, stop) - np.maximum(self.begin, start)
             twice = np.maximum(0, both)[self.choice >= 0].sum()
             total += OVERLAP_COST / TICKS_PER_SECOND * float(twice)
+            back = self._backwards(slot, np.array([start]), np.array([shot]))
+            total += self.problem.backwards_cost * float(back[0])
         return float(total)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from montage_dask.edit.beat_effects import BEATS, EFFECTS, NO_EFFECT, BeatEffect
 from montage_dask.edit.choose import LABELS
+from montage_dask.edit.looks import LOOKS
 from montage_dask.edit.match import MATCHES
 from montage_dask.edit.story import ARCS
 from montage_dask.errors import UsageError, printable
@@ -26,12 +27,14 @@ GRADES = (
     *("none", "vibrant", "warm", "cool", "teal-orange", "noir", "filmic-warm"),
     *("high-contrast", "desaturated", "bleach", "vintage", "faded", "moonlight"),
 )
+OPTIONAL = ("taste", *EFFECTS)
+"""Keys that a file may leave out."""
 FOLDER = Path(__file__).resolve().parent.parent / "styles"
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a montage is made. Every field but `name` is a key of the YAML file, and required but for the effects on beats."""
+    """How a montage is made. Every field but `name` is a key of the YAML file; all are required but for `OPTIONAL`."""
 
     name: str
     description: str
@@ -68,6 +71,8 @@ class Style:
     """Whether two parts of one take may follow each other."""
     order: str
     """free, or chronological (as the footage was shot: by file name, then time)."""
+    taste: Mapping[str, float] = field(default_factory=dict)
+    """Which looks it likes to show, and how much; only the ratios count."""
     punch: BeatEffect = NO_EFFECT
     """The picture jumps nearer on a beat, and back."""
     flash: BeatEffect = NO_EFFECT
@@ -131,7 +136,7 @@ def parse_style(data: Any, name: str, where: str) -> Style:
     data = _check_keys(data, where)
     values = {}
     for key, read in _READERS.items():
-        if key in EFFECTS and key not in data:
+        if key in OPTIONAL and key not in data:
             continue
         try:
             values[key] = read(data[key])
@@ -165,7 +170,7 @@ def _check_keys(data: Any, where: str) -> dict[str, Any]:
         raise UsageError(f"style {printable(where)}: expected a mapping of keys; {_known()}")
     first = read_version("style", data, f"style {where}") == 1
     data = {**(LATER if first else {}), **{k: v for k, v in data.items() if k != KEY}}
-    required = set(_READERS) - set(EFFECTS)
+    required = set(_READERS) - set(OPTIONAL)
     for problem, keys in (
         ("unknown", set(data) - set(_READERS)),
         ("missing", required - set(data)),
@@ -254,6 +259,15 @@ def _each(names: tuple[str, ...], read: Callable[[Any], Any]) -> Callable[[Any],
     return read_all
 
 
+def _some(names: Collection[str], read: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
+    def read_some(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict) or not set(value) <= set(names):
+            raise _WrongError(f"expected keys of {', '.join(names)}, got {value!r}")
+        return _each(tuple(value), read)(value)
+
+    return read_some
+
+
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "description": _text,
     "beats_per_cut": _each(LABELS, _beats),
@@ -274,6 +288,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "speed_change": _number(1, 2),
     "jump_cuts": _flag,
     "order": _one_of(*ORDERS),
+    "taste": _some(LOOKS, _number(0, 10)),
     **dict.fromkeys(EFFECTS, _effect),
 }
 assert set(_READERS) == {f.name for f in dataclasses.fields(Style)} - {"name"}

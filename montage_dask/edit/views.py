@@ -2,7 +2,8 @@
 
 Boxes come about twice a second. Who walks out leaves boxes behind that touch an edge of the picture and shrink towards it, first
 of himself, then of his shadow: from the first of these on he counts as gone. Who stands still and is no longer found, away from
-the edges, is there a little longer. Where nobody is, nothing moves and the camera stands, there is nothing to see.
+the edges, is there a little longer. Where nobody is, nothing moves and the camera stands, there is nothing to see; a back that
+does not move is little more.
 """
 
 from __future__ import annotations
@@ -55,6 +56,15 @@ STILL_MOTION = 0.08
 
 STANDING = ("static", "handheld")
 """Kinds of camera that do not go anywhere."""
+
+STANDS = 0.7
+"""Of nothing to see, where somebody is in view who does not move and whose face is not seen."""
+
+COLOURFUL, PLACE_WORTH = 0.5, 0.4
+"""Colourfulness from which on a place without anybody is worth a look, and how much: a mountain at rest, not an empty road."""
+
+FACE_SECONDS = 0.6
+"""To both sides of a look with a face, in which it is seen."""
 
 CALMEST = 0.25
 """Quantile of a shot's motion that its camera and its background make all the time."""
@@ -161,18 +171,38 @@ def sample(shot: Shot) -> Floats:
 
 
 def nothing(shot: Shot, seen: Floats) -> Floats:
-    """1 where there is nothing to see: nobody is in view, nothing moves and the camera stands; else 0. Every tenth of a second.
+    """How little there is to see, every tenth of a second: 1 where nobody is in view, nothing moves and the camera stands, less
+    where it is a colourful place that nobody ever enters, or somebody stands whose face is not seen; else 0.
 
     Args:
         shot: the shot.
         seen: of it, see `sample`.
     """
-    if shot.camera is not None and shot.camera.kind not in STANDING:
+    if not standing(shot):
         return np.zeros(len(seen))
     times, motion = _motion(shot)
     middles = (np.arange(len(seen)) + 0.5) * STEP_SECONDS
     still = np.interp(middles, times, motion) < STILL_MOTION
-    return np.where(still, 1 - seen, 0.0)
+    place = 0.0 if seen.any() else PLACE_WORTH * min(1.0, shot.colourfulness / COLOURFUL)
+    there = np.where(faces(shot), 1.0, STANDS)
+    return np.where(still, 1 - place - there * seen, 0.0)
+
+
+def standing(shot: Shot) -> bool:
+    """Whether the camera does not go anywhere, as far as is known."""
+    return shot.camera is None or shot.camera.kind in STANDING
+
+
+def faces(shot: Shot) -> NDArray[np.bool_]:
+    """Whether a face is seen, at the middle of every tenth of a second: [n]."""
+    each = float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
+    count = max(1, math.ceil(float(shot.duration_seconds) / STEP_SECONDS))
+    middles = (np.arange(count) + 0.5) * STEP_SECONDS
+    found = np.zeros(count, np.bool_)
+    for subject in shot.subjects:
+        if subject.kind == "face":
+            found |= np.abs(middles - (subject.frame - shot.start_frame) * each) <= FACE_SECONDS
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,11 +212,16 @@ class View:
     seen: Floats
     """[n] 1 where the subject is in view, else 0; see `sample`."""
     nothing: Floats
-    """[n] 1 where there is nothing to see, else 0; see `nothing`."""
+    """[n] how little there is to see, 0 … 1; see `nothing`."""
     times: Floats
     """[m] seconds from the start of the shot."""
     motion: Floats
     """[m] how much the subject moves then, apart from the camera, 0 … 1."""
+
+    def ticks(self) -> Floats:
+        """[n] the motion at the times of `seen`."""
+        middles = (np.arange(len(self.seen)) + 0.5) * STEP_SECONDS
+        return np.asarray(np.interp(middles, self.times, self.motion), np.float64)
 
 
 def view_of(shot: Shot) -> View:

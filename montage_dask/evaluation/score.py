@@ -61,7 +61,7 @@ def parts_of(figures: Figures) -> dict[str, float]:
             1.0 - _clipped((abs(f.loudness_lufs + 14.0) - 1.0) / 5.0),
             1.0 - _clipped(f.true_peak_db / 1.0),
         ),
-        "fade": None if f.fade_share is None else 1.0 - _clipped((f.fade_share - 0.5) / 0.5),
+        "fade": None if f.fade_share is None else 1.0 - _clipped(1.5 * f.fade_share - 0.5),
     }
     return {name: round(value, 4) for name, value in found.items() if value is not None}
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from montage_dask.config import Setting, checked
 from montage_dask.director_client import Server, ask
+from montage_dask.edit.beat_effects import EFFECTS
 from montage_dask.edit.brief import read_brief
 from montage_dask.edit.choose import FIRST, LABELS, LAST, Pin, filter_shots, parse_selector
 from montage_dask.edit.closed import RefusedError
@@ -130,6 +131,8 @@ def _with_settings(job: JobSpec, decision: Decision) -> tuple[JobSpec, tuple[str
         "duration": decision.duration_seconds,
         "grade": decision.grade,
         "transition": decision.transition,
+        "beat-effects": ",".join(f"{n}={at}" for n in EFFECTS if (at := getattr(decision, n)))
+        or None,
     }
     settings = dict(job.settings)
     overruled = []

@@ -66,6 +66,9 @@ BRIEFS = [
     ("the sea last, a moody piece in black and white", {"pins": (last(SEA),), "grade": "noir"}),
     ("moody, end with people", {"grade": "cool", "pins": (last(GROUP),)}),
     ("ends with IMG 1234", {"pins": (last(3),)}),
+    ("zoom punches on every beat, no shaking", {"punch": "beats", "shake": "none"}),
+    ("party, strobe at the drop, speed ramps", {"style": "party", "flash": "drops", "ramp": "downbeats"}),
+    ("sport without any effects", {"style": "sport", "punch": "none", "flash": "none", "shake": "none", "ramp": "none"}),
     # German
     ("schnell, hoffnungsvoll, endet am Meer", {"pace": FASTER, "arc": "rising", "grade": "warm", "pins": (last(SEA),)}),
     ("langsam und verträumt, beginnt mit dem Hund", {"pace": SLOWER, "style": "dream", "pins": (first(DOG),)}),
@@ -88,6 +91,8 @@ BRIEFS = [
     ("Ein ruhiger, warmer Film. Er beginnt mit den Bergen und endet am Strand.", {"pace": SLOWER, "grade": "warm", "pins": (first(MOUNTAIN), last(SEA))}),
     ("endet mit den Bergen und zuletzt ausblenden", {"pins": (last(MOUNTAIN),), "fade_out_seconds": 3.0}),
     ("Achterbahn der Gefühle, kontrastreich", {"arc": "crises", "grade": "high-contrast"}),
+    ("Blitze auf dem Drop, Zoomstöße auf jeden Takt", {"flash": "drops", "punch": "downbeats"}),
+    ("ein Trailer ohne Wackeln", {"style": "trailer", "shake": "none"}),
     ("traurig, entsättigt, kühl", {"pace": SLOWER, "grade": "desaturated"}),
 ]  # fmt: skip
 

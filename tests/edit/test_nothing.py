@@ -74,7 +74,7 @@ def test_without_anybody_the_ending_is_colourful():
     found, sources = footage(3, 4, seconds=(8, 12))
     shots = [replace(empty(s), colourfulness=0.6 if k == 7 else 0.05) for k, s in enumerate(found)]
     timeline = edit(
-        shots, sources, music(24), load_style("noir"), fps=Fraction(30), width=64, height=36
+        shots, sources, music(24), load_style("travel"), fps=Fraction(30), width=64, height=36
     )
     last = timeline.events[-1]
     assert (last.source, last.shot) == (shots[7].source, shots[7].index)

@@ -175,3 +175,24 @@ def test_slow_motion_follows_in_source_time():
     (half,) = reframed(timeline((slow,)), [of_shot], {"a": source()}, fit="cover").events
     (full,) = reframed(timeline(), [of_shot], {"a": source()}, fit="cover").events
     assert half.centre_at(140)[0] == pytest.approx(full.centre_at(70)[0], abs=0.06)
+
+
+def test_where_only_a_hand_moves_all_of_who_stands_there_is_kept():
+    whole, hand = (0.52, 0.05, 0.24, 0.8), (0.48, 0.3, 0.08, 0.15)
+    one = shot([whole] * 10 + [hand] * 20)
+    made = reframed(
+        timeline((Event(0, 90, "a", 0, Fraction(5)),)), [one], {"a": source()}, fit="cover"
+    )
+    window = window_of(source(), Fraction(9, 16))
+    body = Subject(0, "moving", *whole, 0.8)
+    assert len(made.events[0].focus) == 1
+    focus = made.events[0].focus[0]
+    assert kept_share(body, (focus.x / focus.UNIT, focus.y / focus.UNIT), window) >= 0.95
+    # Who comes afterwards, elsewhere, is somebody else; and a hand that is left at the edge is on its way out.
+    for other in ((0.05, 0.3, 0.08, 0.15), (0.92, 0.3, 0.08, 0.15)):
+        moved = shot([whole] * 10 + [other] * 20)
+        path = reframed(
+            timeline((Event(0, 90, "a", 0, Fraction(7)),)), [moved], {"a": source()}, fit="cover"
+        ).events[0].focus  # fmt: skip
+        middle = Subject(0, "moving", *other, 0.8)
+        assert kept_share(middle, (path[-1].x / focus.UNIT, 0.5), window) >= 0.95

@@ -26,14 +26,14 @@ def made(style, seconds=60, bar=4, **options):
 
 
 @pytest.mark.parametrize("style", style_names())
-def test_opening_and_ending_last_a_bar_and_the_fade_half_of_it(style):
+def test_opening_and_ending_last_a_bar_and_the_fade_a_third_of_it(style):
     timeline, _, track = made(style)
     bar = 4 * 60 / track.tempo_bpm * 30
     first, last = timeline.events[0], timeline.events[-1]
     if load_style(style).arc != "hook":
         assert first.frames >= 0.85 * bar
     assert last.frames >= 0.85 * bar
-    assert timeline.fade_out_frames <= last.frames / 2
+    assert timeline.fade_out_frames <= last.frames / 3
 
 
 @pytest.mark.parametrize("style", ["action", "music-video", "trailer", "travel"])
