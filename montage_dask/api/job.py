@@ -14,7 +14,7 @@ from montage_dask.api.music import Music
 from montage_dask.api.result import Montage, Plan
 from montage_dask.api.running import Run, Runs, finished
 from montage_dask.api.style import Style
-from montage_dask.api.timeline import Timeline, timelines_by
+from montage_dask.api.timeline import MAKERS, Timeline
 from montage_dask.api.working import separate
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import UsageError, printable
@@ -271,7 +271,7 @@ def rendering(
     return work
 
 
-timelines_by(load=load_timeline, render=rendering)
+MAKERS.update(load=load_timeline, render=rendering)
 
 
 def _own_style(name: str, given: Mapping[str, Any], footage: Sequence[str]) -> str:

@@ -32,12 +32,8 @@ if TYPE_CHECKING:
     from montage_dask.api.footage import Footage
 
 
-_JOBS: dict[str, Any] = {}
-
-
-def timelines_by(**makers: Any) -> None:
-    """What loads and renders timelines. `api.job` says it: jobs are made of timelines, and not the other way round."""
-    _JOBS.update(makers)
+MAKERS: dict[str, Any] = {}
+"""What loads and renders timelines. `api.job` fills it: jobs are made of timelines, and not the other way round."""
 
 
 class Timeline(Sequence[Event]):
@@ -91,7 +87,7 @@ class Timeline(Sequence[Event]):
         Raises:
             UsageError: it holds what cannot be rendered; says what and where.
         """
-        return _JOBS["load"](Path(path), footage, progress, cluster, options)
+        return MAKERS["load"](Path(path), footage, progress, cluster, options)
 
     @classmethod
     async def load_async(cls, path: str | Path, footage: Any = (), **options: Any) -> Timeline:
@@ -386,7 +382,7 @@ class Timeline(Sequence[Event]):
         return Run(self._rendering(output, cluster, options), Path(output).name, progress)
 
     def _rendering(self, output: str | Path, cluster: Any, options: Mapping[str, Any]) -> Any:
-        return _JOBS["render"](self, output, cluster, self._options, options)
+        return MAKERS["render"](self, output, cluster, self._options, options)
 
     # -- how it looks ----------------------------------------------------------------------------------------------------
 
