@@ -14,7 +14,7 @@ RUN apt-get update \
 
 FROM python AS build
 ARG VARIANT
-ARG EXTRAS=accurate,kubernetes,librosa,upscale,director,s3,gcs
+ARG EXTRAS=accurate,kubernetes,librosa,redis,upscale,director,s3,gcs
 # PyPI's torch brings 4 GB of CUDA, and its torchaudio cannot be imported beside a torch without it: a CPU image takes both from here.
 ARG CPU_TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PATH=/opt/montage/bin:$PATH \
@@ -39,9 +39,11 @@ RUN if test "$VARIANT" = gpu; then EXTRAS="$EXTRAS,gpu"; fi \
     && pip install --no-deps "opencv-python-headless==$opencv"
 COPY montage_dask montage_dask
 COPY specs specs
+# Plugs its operations in: workers without it cannot train. It needs nothing beside the package.
+COPY training training
 # What runs needs no pip.
 RUN rm -rf build ./*.egg-info \
-    && pip install --no-deps . \
+    && pip install --no-deps . ./training \
     && pip uninstall --yes pip
 
 FROM python AS variant-cpu
@@ -68,7 +70,7 @@ COPY --from=node /opt/cgpu /opt/cgpu
 # hadolint ignore=DL3006
 FROM variant-${VARIANT} AS montage
 ARG VARIANT
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 LABEL org.opencontainers.image.title="montage-dask" \
       org.opencontainers.image.description="Beat-synced video montage on Dask: client, scheduler and workers ($VARIANT)" \
       org.opencontainers.image.version="$VERSION" \
@@ -87,7 +89,7 @@ ENV PATH=/opt/montage/bin:/opt/cgpu/bin:$PATH \
 USER 10001:10001
 WORKDIR /montage
 # A library that is missing shows here, not in the first job.
-RUN python -c "import av, cv2, librosa, torchaudio, montage_dask.cli" \
+RUN python -c "import av, cv2, librosa, torchaudio, montage_dask.cli, montage_dask_training" \
     && find /scratch -mindepth 1 -delete
 # No HEALTHCHECK: a client has nothing to ask; compose.yaml and the pods' probes ask schedulers and workers.
 ENTRYPOINT ["/usr/bin/tini", "--"]

@@ -7,7 +7,7 @@
 
 The address of an artefact holds the VERSION of its operation. Whoever changes a grade raises that of transcoding and forgets the
 segments': then stores go on giving old pictures. So versions.json keeps, for each operation, its version and a digest of all code
-of the package that it can reach by imports, comments and docstrings apart. A test compares.
+of the packages that it can reach by imports, comments and docstrings apart. A test compares.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 LOCK = HERE / "versions.json"
-PACKAGE = "montage_dask"
+PACKAGES = ("montage_dask", "montage_dask_training")
+BELOW = tuple(f"{package}." for package in PACKAGES)
 PLUMBING = frozenset(
     ["errors", "children", "devices", "store", "config", "graph", "cluster", "dashboard", "cgpu"]
 )
@@ -42,15 +43,21 @@ Entry = dict[str, int | str]
 def operations() -> dict[str, Operation]:
     """All that are registered, by name."""
     import montage_dask.graph.operations  # noqa: F401 - registers them
-    from montage_dask.graph.operation import _REGISTRY
+    from montage_dask import plugins
+    from montage_dask.graph.operation import _REGISTRY, operation
 
+    for name in {*plugins.names(plugins.OPERATIONS), *plugins.LEFT[plugins.OPERATIONS]}:
+        if operation(name).package not in PACKAGES:
+            raise SystemExit(
+                f"{name} is of {operation(name).distribution}, which is not this project's"
+            )
     return dict(sorted(_REGISTRY.items()))
 
 
 def entry(op: Operation) -> Entry:
     """The version of an operation and the digest of its code."""
     function = inspect.getsource(op.function)
-    named = [f"{PACKAGE}.{op.module}", *_imported(ast.parse(function), ""), *_used(op)]
+    named = [f"{op.package}.{op.module}", *_imported(ast.parse(function), ""), *_used(op)]
     modules = {m for name in named for m in reached(name)}
     parts = [bare(function), *(bare(_path(m).read_text(encoding="utf-8")) for m in sorted(modules))]
     digest = hashlib.sha256("\0".join(parts).encode())
@@ -60,7 +67,7 @@ def entry(op: Operation) -> Entry:
 
 
 def _used(op: Operation) -> list[str]:
-    """Modules of the package that a function names without importing them itself."""
+    """Modules of the packages that a function names without importing them itself."""
     module = inspect.getmodule(op.function)
     assert module is not None
     names = {
@@ -68,14 +75,14 @@ def _used(op: Operation) -> list[str]:
     }
     imported: dict[str, str] = {}
     for node in ast.parse(inspect.getsource(module)).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE + "."):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(BELOW):
             imported |= {a.asname or a.name: f"{node.module}" for a in node.names}
     return [where for name, where in imported.items() if name in names]
 
 
 @cache
 def reached(module: str) -> frozenset[str]:
-    """A module and all that it imports of the package, now or lazily."""
+    """A module and all that it imports of the packages, now or lazily."""
     found: set[str] = set()
     waiting = [module]
     while waiting:
@@ -83,7 +90,7 @@ def reached(module: str) -> frozenset[str]:
         if name in found or (name.split(".")[1:2] and name.split(".")[1] in PLUMBING):
             continue
         path = _path(name)
-        if name == PACKAGE or not path.is_file():
+        if name in PACKAGES or not path.is_file():
             continue
         found.add(name)
         waiting += _beside(name)
@@ -114,7 +121,7 @@ def bare(source: str) -> str:
 
 
 def _imported(tree: ast.AST, module: str) -> list[str]:
-    """Names of the package's modules that a piece of code imports."""
+    """Names of the packages' modules that a piece of code imports."""
     named = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -126,15 +133,16 @@ def _imported(tree: ast.AST, module: str) -> list[str]:
             named += [base, *(f"{base}.{a.name}" for a in node.names)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             named.append(node.value.partition(":")[0])  # what is loaded by its name
-    return [n for n in named if n.startswith(PACKAGE + ".")]
+    return [n for n in named if n.startswith(BELOW)]
 
 
 @cache
 def _path(module: str) -> Path:
-    spec = importlib.util.find_spec(PACKAGE)
+    package, *names = module.split(".")
+    spec = importlib.util.find_spec(package)
     assert spec is not None
     assert spec.origin is not None
-    stem = Path(spec.origin).parent.joinpath(*module.split(".")[1:])
+    stem = Path(spec.origin).parent.joinpath(*names)
     return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
 
 

@@ -19,6 +19,7 @@ NAMES = {
     "cgpu": "calls and megabytes a second of the line to a Colab runtime",
     "watching": "what the page and the metrics cost the scheduler",
     "faults": "the same video whatever dies, hangs or is damaged in mid-job",
+    "coordinator": "what the queue of jobs withstands, and what load does to it",
     "kubernetes": "starting on Kubernetes, and recovering from what breaks there",
     "graph": "tasks, scheduler and client time for many clips",
     "scale": "how busy the driver keeps 200 workers whose operations sleep",

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import fretsonfire
 from benchmarks.measure import measure, say
 from benchmarks.synth_music import RATE, STYLES, Style, render
-from montage_dask.training.beat_figures import AROUND_SECONDS, judged, mean
+from montage_dask_training.beat_figures import AROUND_SECONDS, judged, mean
 
 TRACKERS = ("network", "flux", "librosa")
 COLUMNS = (

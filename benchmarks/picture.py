@@ -293,14 +293,14 @@ def _repeated(
 def _cost(paths: Sequence[Path]) -> str:
     """Of looking, without decoding and scaling, on one thread."""
     from montage_dask.analysis import looks
-    from montage_dask.analysis.strip import _Scaler
+    from montage_dask.analysis.small_pictures import SmallPictures
     from montage_dask.media.decode import decode_frames
     from montage_dask.media.probe import probe
 
     rows, total, all_frames = [], 0.0, 0
     for path in paths:
         source, index = probe(path)
-        scale, look, spent = _Scaler(source), looks.Looks(source), 0.0
+        scale, look, spent = SmallPictures(source), looks.Looks(source), 0.0
         for number, frame in decode_frames(source, index, 0, len(index), one_field=True):
             if number % looks.step(source.frame_rate) == 0:
                 still, thumbnail = scale.still(frame), scale.thumbnail(frame)

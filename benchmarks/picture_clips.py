@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from montage_dask.training import scene_cameras
-from montage_dask.training.graphics_captions import overlay
-from montage_dask.training.graphics_cards import card
-from montage_dask.training.graphics_drawing import Drawer
+from montage_dask_training import scene_cameras
+from montage_dask_training.graphics_captions import overlay
+from montage_dask_training.graphics_cards import card
+from montage_dask_training.graphics_drawing import Drawer
 
 RATE = 25
 WIDE, HIGH = 480, 270

@@ -24,9 +24,9 @@ from montage_dask.analysis.features import Bytes
 from montage_dask.analysis.scenes import detect_boundaries
 from montage_dask.analysis.strip import Strip, create_strip, write_frames, write_window
 from montage_dask.records import Boundary, Window
-from montage_dask.training.matching import Counts, cells, matched
-from montage_dask.training.scene_sequences import sequence, shooters
-from montage_dask.training.scenes import HELD_OUT_DEMOS, HELD_OUT_DRAWN, TEST_KINDS
+from montage_dask_training.matching import Counts, cells, matched
+from montage_dask_training.scene_sequences import sequence, shooters
+from montage_dask_training.scenes import HELD_OUT_DEMOS, HELD_OUT_DRAWN, TEST_KINDS
 
 RATE = Fraction(25)
 

@@ -27,6 +27,7 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].endswith("montage_da
 
 from typing import TYPE_CHECKING, Any
 
+from montage_dask._version import __version__ as __version__
 from montage_dask.errors import (
     Cancelled,
     ClusterError,
@@ -63,12 +64,9 @@ if TYPE_CHECKING:
         stabilise,
         start_all,
         styles,
-        train,
         transcode,
         upscale,
     )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Batch",

@@ -8,11 +8,12 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from montage_dask import __version__
+from montage_dask import plugins
+from montage_dask._version import __version__
 from montage_dask.commands.cgpu import cgpu
 from montage_dask.commands.cluster import cluster
 from montage_dask.commands.converting import grade, stabilise, transcode, upscale
@@ -24,8 +25,8 @@ from montage_dask.commands.montage import plan, run, styles
 from montage_dask.commands.report import report, status
 from montage_dask.commands.shared import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from montage_dask.commands.token import token
-from montage_dask.commands.training import train
 from montage_dask.commands.worker import op, worker
+from montage_dask.config import REPLACED
 from montage_dask.errors import MontageError, UsageError
 from montage_dask.store import write_json
 
@@ -33,15 +34,53 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 
-@click.group(name="montage", context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The package's commands, then those that other distributions plug in; these are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *plugins.names(plugins.COMMANDS)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        try:
+            return cast(click.Command, plugins.load(plugins.COMMANDS, cmd_name))
+        except KeyError:
+            return None
+        except UsageError as error:
+            return _unavailable(cmd_name, error)
+
+
+def _unavailable(name: str, error: UsageError) -> click.Command:
+    """A command that only says why there is none, whatever its arguments."""
+
+    def say(**_: object) -> None:
+        raise error
+
+    return click.Command(
+        name,
+        callback=say,
+        params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True},
+        add_help_option=False,
+        short_help=str(error),
+    )
+
+
+@click.group(name="montage", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="montage-dask")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Automatic, beat-synced video montage on one Dask graph, from a laptop to a cluster."""
+    if context.invoked_subcommand in ("run", "worker", "coordinator"):
+        for name in sorted(REPLACED.keys() & os.environ.keys()):
+            click.echo(f"note: {name} does nothing here: {REPLACED[name]}", err=True)
 
 
 for _command in (
     run, plan, styles, analyse, frames, transcode, stabilise, upscale, grade, report, judge, status, doctor,
-    config, cluster, worker, cgpu, op, train, coordinator, submit, jobs, token,
+    config, cluster, worker, cgpu, op, coordinator, submit, jobs, token,
 ):  # fmt: skip
     cli.add_command(_command)
 

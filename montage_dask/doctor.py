@@ -51,12 +51,12 @@ def _row(
 def _python() -> Iterator[dict[str, Any]]:
     import dask
 
-    from montage_dask import __version__
+    from montage_dask import plugins
+    from montage_dask._version import __version__
 
-    detail = (
-        f"montage-dask {__version__}, Python {platform.python_version()}, dask {dask.__version__}"
-    )
-    yield _row("versions", True, detail, needed=True)
+    others = [f"{d.name} {d.version}" for d in plugins.distributions(plugins.OPERATIONS)]
+    told = [f"montage-dask {__version__}", *others, f"Python {platform.python_version()}"]
+    yield _row("versions", True, ", ".join([*told, f"dask {dask.__version__}"]), needed=True)
 
 
 def _ffmpeg() -> Iterator[dict[str, Any]]:

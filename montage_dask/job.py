@@ -10,10 +10,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from montage_dask.config import KINDS, Setting, resolve
+from montage_dask.config import DEFINITIONS, KINDS, Setting, Trust, resolve
 from montage_dask.errors import UsageError, printable
 from montage_dask.named_files import anchored, for_footage, for_music
 from montage_dask.received import read_yaml
+from montage_dask.schema_versions import KEY, read_version
 from montage_dask.store import Place, Url, is_url, place_of
 from montage_dask.store.cache import default_folder
 from montage_dask.store.places import lies_in, local_only
@@ -22,8 +23,8 @@ SELECTORS = ("include", "exclude", "pin", "first", "last", "focus")
 LISTS = ("footage", *SELECTORS)
 PATHS = ("music", "output", "run-dir", "from-timeline")
 OUTPUT_FORMATS = (".mp4", ".mov", ".mkv")
-PATH_SETTINGS = ("grade", "style", "beats-file", "upscale-model")
-"""Settings that may name a file."""
+PATH_SETTINGS = tuple(d.name for d in DEFINITIONS.values() if d.file and d.trust is Trust.MONTAGE)
+"""Settings of job files that may name a file."""
 FILE_SUFFIXES = (".cube", ".yaml", ".yml", ".pth")
 """What tells a file from a name there."""
 
@@ -137,6 +138,8 @@ def read_job(path: Path, options: Mapping[str, Any]) -> JobSpec:
         raise UsageError(f"{name}: not a YAML file: {printable(str(error))[:200]}") from error
     if not isinstance(data, dict) or not all(isinstance(k, str) for k in data):
         raise UsageError(f"{name}: a job file is a mapping such as `footage: clips/`")
+    read_version("job file", data, name)
+    data.pop(KEY, None)
     base = path.resolve().parent
     trusted = bool(options.get("trust-job"))
     if not trusted:
@@ -184,7 +187,11 @@ def _inside(key: str, value: str, base: Path, roots: Sequence[Place] | None, job
     """A path of a job file made absolute, or a name that is no path."""
     if key in SELECTORS:
         return value  # selectors only compare names
-    if key in PATH_SETTINGS and key != "beats-file" and not value.lower().endswith(FILE_SUFFIXES):
+    if (
+        key in PATH_SETTINGS
+        and DEFINITIONS[key].file == "or a name"
+        and not value.lower().endswith(FILE_SUFFIXES)
+    ):
         return value
     place = place_of(os.path.normpath(base / value) if not is_url(value) else value)
     if roots is not None and not lies_in(place, roots):

@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from montage_dask.config import Setting
+from montage_dask.config import DEFINITIONS, Setting
+from montage_dask.errors import UsageError, printable
 from montage_dask.store.places import local_only, place_of
+from montage_dask.weights_file import read_weights
 
-FILES = ("beats-file", "scenes-weights", "beats-weights", "beat-this-checkpoint")
+NETWORKS = ("scenes", "beats", "graphics")
+"""What weights may be of: the networks that the analysis runs."""
+
+FILES = tuple(d.name for d in DEFINITIONS.values() if d.file == "always")
 
 
 def anchored(settings: Mapping[str, Setting], base: Path | None = None) -> dict[str, Setting]:
@@ -52,3 +57,15 @@ def for_music(settings: Mapping[str, Setting]) -> list[Path]:
 
 def _paths(settings: Mapping[str, Setting], names: list[str]) -> list[Path]:
     return [Path(settings[n].value) for n in names if settings[n].value]
+
+
+def recipe_of_weights(path: str | Path) -> str:
+    """Which network a weights file is of: one of NETWORKS.
+
+    Raises:
+        UsageError: it is no weights file.
+    """
+    name = str(read_weights(path).get("recipe", "without a name"))
+    if name not in NETWORKS:
+        raise UsageError(f"--weights {printable(str(path))}: of an unknown network {name!r}")
+    return name

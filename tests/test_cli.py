@@ -35,6 +35,17 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+def test_variables_of_older_set_ups_are_said_to_do_nothing(capfd, monkeypatch):
+    for name in ("WORKER_MODE", "TASK_TYPE", "TASK_ID"):
+        monkeypatch.setenv(name, "x")
+    code, _, err = call(capfd, "worker")
+    assert code == 2
+    notes = [line for line in err.splitlines() if line.startswith("note: ")]
+    assert [line.split()[1] for line in notes] == ["TASK_ID", "TASK_TYPE", "WORKER_MODE"]
+    assert all("WORKER_TYPE" in line or "jobs follow" in line for line in notes)
+    assert "note" not in call(capfd, "config", "styles")[2]
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself(command):
     result = CliRunner().invoke(cli.cli, [*command, "--help"])

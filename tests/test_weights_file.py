@@ -10,7 +10,7 @@ import pytest
 from montage_dask import models
 from montage_dask.analysis import beat_network, scene_network
 from montage_dask.errors import UsageError
-from montage_dask.training import recipe_of_weights
+from montage_dask.named_files import recipe_of_weights
 
 READERS = (scene_network.network, beat_network.network, recipe_of_weights)
 SHIPPED = scene_network.WEIGHTS

@@ -26,6 +26,7 @@ from montage_dask.analysis.decoding import (
 )
 from montage_dask.analysis.octave import settle_octave
 from montage_dask.analysis.onset import Envelopes, Floats, onset_envelopes
+from montage_dask.analysis.onset_torch import extractor
 from montage_dask.analysis.structure import energy_curve, find_sections, frame_energy
 from montage_dask.analysis.tempo import Doubles, pulse, tempo_along, tempo_path
 from montage_dask.errors import UsageError
@@ -106,7 +107,7 @@ def analyse_music(
     full = os.path.abspath(path)
     given = read_beats(beats_file) if beats_file is not None else None
     hear = packed_blocks if packed else mono_blocks
-    envelopes = onset_envelopes(hear(full), device)
+    envelopes = onset_envelopes(hear(full), extractor(device))
     duration = Fraction(envelopes.samples, ANALYSIS_RATE)
     strength = pulse(envelopes)
     if given is not None:

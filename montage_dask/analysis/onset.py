@@ -7,7 +7,7 @@ not grow with the length but for the envelopes themselves (a few floats per fram
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -77,19 +77,18 @@ class Envelopes:
         return len(self.flux)
 
 
-def onset_envelopes(blocks: Iterable[Floats], device: str = "cpu") -> Envelopes:
+Extract = Callable[[Floats], tuple[Floats, Bytes]]
+"""What makes one block of samples into its values and its mel spectrum."""
+
+
+def onset_envelopes(blocks: Iterable[Floats], extract: Extract | None = None) -> Envelopes:
     """The envelopes of a stream of mono samples at ANALYSIS_RATE.
 
     Args:
         blocks: consecutive samples, pieces of any lengths.
-        device: where torch works ("cpu", "cuda"); results of different devices differ by rounding.
+        extract: `onset_torch.extractor(device)`; None: here, in NumPy. Results of different devices differ by rounding.
     """
-    if device == "cpu":
-        extract = extract_block
-    else:
-        from montage_dask.analysis.onset_torch import Extractor
-
-        extract = Extractor(device)
+    extract = extract or extract_block
     counter = _Counter(blocks)
     parts = []
     mels = []

@@ -19,11 +19,22 @@ from montage_dask.analysis.onset import (
     TIMBRES,
     WINDOW,
     Bytes,
+    Extract,
     Floats,
+    extract_block,
     pitch_classes,
 )
 from montage_dask.devices import hold_to_limit
 from montage_dask.media.audio import ANALYSIS_RATE
+
+
+def extractor(device: str) -> Extract:
+    """What makes blocks into their values on a device ("cpu", "cuda").
+
+    Raises:
+        TargetFailed: torch finds no such device.
+    """
+    return extract_block if device == "cpu" else Extractor(device)
 
 
 class Extractor:

@@ -19,7 +19,7 @@ from montage_dask.analysis import scene_network, transnet
 from montage_dask.analysis.boundaries import find_boundaries
 from montage_dask.analysis.features import Bytes, Floats, likeness, shifted_likeness
 from montage_dask.errors import UsageError
-from montage_dask.records import Boundary
+from montage_dask.records import Boundary, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,6 +132,21 @@ def joined(found: Sequence[Boundary], shortest: int, frames: int) -> tuple[Bound
     while kept and frames - kept[-1].stop_frame < shortest:
         del kept[-1]
     return tuple(kept)
+
+
+def with_holes(found: Sequence[Boundary], source: Source) -> tuple[Boundary, ...]:
+    """The boundaries, and a cut wherever pictures of the source are missing, however short a shot becomes by it.
+
+    Args:
+        found: in order.
+        source: the source.
+    """
+    cuts = [hole + 1 for hole in source.holes if hole + 1 < source.frames]
+    # One that lies within a hole, or ends at it, is the hole.
+    kept = [b for b in found if not any(b.start_frame <= c <= b.stop_frame for c in cuts)]
+    return tuple(
+        sorted([*kept, *(Boundary("cut", c, c, 1.0) for c in cuts)], key=lambda b: b.start_frame)
+    )
 
 
 def _cuts(

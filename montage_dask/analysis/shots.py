@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from montage_dask.analysis import embedding, features
 from montage_dask.analysis.features import Floats
-from montage_dask.analysis.strip import SHARPNESS_STEP, Strip
+from montage_dask.analysis.small_pictures import SHARPNESS_STEP
+from montage_dask.analysis.strip import Strip
 from montage_dask.analysis.subjects import find_subjects
 from montage_dask.analysis.usability import find_unusable
 from montage_dask.records import Boundary, Shot, Source

@@ -89,7 +89,8 @@ def find_unusable(
     found: dict[str, Flags] = {
         **_seen(strip, start, stop),
         **_empty(part),
-        "frozen": _lasting(part["motion"][1:] <= 0, FROZEN_SECONDS * rate, stop - start),
+        "frozen": _lasting(part["motion"][1:] <= 0, FROZEN_SECONDS * rate, stop - start)
+        | np.isin(np.arange(start, stop), source.holes),
         "fade": _fading(part["exposure"], rate),
         "blur": (part["sharpness"] < BLUR_SHARPNESS) & (part["contrast"] > BLUR_CONTRAST),
     }

@@ -5,7 +5,11 @@ a function as well. Both stand on the same few modules: `montages` (one job), `b
 progress, log).
 """
 
-from montage_dask.api.batch import analyse, frames, grade, stabilise, transcode, upscale
+from typing import Any
+
+from montage_dask import plugins
+from montage_dask.api.analysis import analyse
+from montage_dask.api.batch import frames, grade, stabilise, transcode, upscale
 from montage_dask.api.cluster import Cluster
 from montage_dask.api.footage import Clip, Footage
 from montage_dask.api.gallery import styles
@@ -16,7 +20,6 @@ from montage_dask.api.result import Batch, Montage, Plan
 from montage_dask.api.running import Run, Runs
 from montage_dask.api.style import Style
 from montage_dask.api.timeline import Timeline
-from montage_dask.api.training import train
 
 __all__ = [
     "Batch",
@@ -44,3 +47,10 @@ __all__ = [
     "transcode",
     "upscale",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What other distributions plug in, such as `train`.
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return plugins.function(name)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
-from montage_dask.api import batch
+from montage_dask.api import analysis, batch
 from montage_dask.api.material import Material, Picture
 from montage_dask.api.result import Batch
 from montage_dask.api.running import Run, finished
@@ -125,7 +125,7 @@ class Footage(Sequence[Clip]):
         Raises:
             NothingToDoError: nothing can be used; says why.
         """
-        found = batch.survey_files(self.patterns, progress=progress, cluster=cluster, **options)
+        found = analysis.survey_files(self.patterns, progress=progress, cluster=cluster, **options)
         if not found.survey.clips:
             raise UsageError(f"{', '.join(self.patterns)}: that is music; give it to Music(…)")
         result = Footage(*self.patterns)

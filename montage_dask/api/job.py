@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from montage_dask.api import montages
+from montage_dask.api import analysis, montages
 from montage_dask.api.footage import Footage
 from montage_dask.api.material import Material
 from montage_dask.api.montages import Finished
@@ -14,7 +14,7 @@ from montage_dask.api.music import Music
 from montage_dask.api.result import Montage, Plan
 from montage_dask.api.running import Run, Runs, finished
 from montage_dask.api.style import Style
-from montage_dask.api.timeline import Timeline
+from montage_dask.api.timeline import MAKERS, Timeline
 from montage_dask.api.working import separate
 from montage_dask.edit.styles import load_style
 from montage_dask.errors import UsageError, printable
@@ -227,7 +227,6 @@ def load_timeline(
     options: Mapping[str, Any],
 ) -> Timeline:
     """See `Timeline.load`."""
-    from montage_dask.api import batch
     from montage_dask.report.otio import media_of
 
     job = Job(from_timeline=path, cluster=cluster, **options)
@@ -235,7 +234,7 @@ def load_timeline(
     patterns = [str(f) for f in ([more] if isinstance(more, str | Path) else more)]
     settings = {k.replace("-", "_"): v for k, v in job._given.items() if k in job.spec.settings}
     settings.setdefault("store", str(job.spec.store))
-    known = batch.survey_files(
+    known = analysis.survey_files(
         [*media_of(path), *patterns], progress=progress, cluster=cluster, **settings
     )
     timeline = job.edit(progress=progress)
@@ -270,6 +269,9 @@ def rendering(
         return job.but(from_timeline=path).run(progress=progress)
 
     return work
+
+
+MAKERS.update(load=load_timeline, render=rendering)
 
 
 def _own_style(name: str, given: Mapping[str, Any], footage: Sequence[str]) -> str:

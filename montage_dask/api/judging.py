@@ -13,6 +13,7 @@ from montage_dask.evaluation.figures import Figures, figures_from, told
 from montage_dask.evaluation.score import parts_of, score_of
 from montage_dask.graph.telling import Progress
 from montage_dask.received import parse_json, read_bytes
+from montage_dask.schema_versions import read_version
 
 
 def judge(what: str | Path, *, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
@@ -54,6 +55,8 @@ def _summary_of(place: Path) -> Mapping[str, Any] | None:
         raise UsageError(f"{printable(str(place))}: no run has finished there") from None
     except ValueError as error:
         raise UsageError(f"{printable(str(folder))}: its summary is damaged: {error}") from error
+    if isinstance(summary, dict):
+        read_version("summary", summary, str(folder / "summary.json"))
     if not isinstance(summary, dict) or "judge" not in summary:
         raise UsageError(
             f"{printable(str(folder))}: its run was not judged: run it again, or name the video alone"
@@ -62,7 +65,7 @@ def _summary_of(place: Path) -> Mapping[str, Any] | None:
 
 
 def _of_file(path: Path, progress: Progress | None, options: Mapping[str, Any]) -> Figures:
-    from montage_dask.api.batch import survey_files
+    from montage_dask.api.analysis import survey_files
 
     given = {"output": path.parent, "progress": progress, **options}
     survey = survey_files([path], **given).survey

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from montage_dask import records
-from montage_dask.api import batch
+from montage_dask.api import analysis
 from montage_dask.api.running import Run, finished
 from montage_dask.errors import MediaError, UsageError, printable
 from montage_dask.graph.telling import Progress
@@ -45,7 +45,7 @@ class Music:
         Raises:
             MediaError: it cannot be used; says why.
         """
-        found = batch.survey_files(
+        found = analysis.survey_files(
             (), music=[self.source], progress=progress, cluster=cluster, **options
         )
         return Music.of(found.heard[0])

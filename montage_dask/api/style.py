@@ -13,6 +13,7 @@ from montage_dask.edit import styles
 from montage_dask.edit.styles import load_style, parse_style, style_names
 from montage_dask.errors import UsageError
 from montage_dask.records import to_json
+from montage_dask.schema_versions import with_version
 from montage_dask.store import writing
 
 
@@ -76,8 +77,9 @@ class Style:
         target = Path(path)
         if target.suffix not in (".yaml", ".yml"):
             raise UsageError(f"{target}: the name of a style's file ends in .yaml")
+        told = with_version("style", self._values())
         with writing(target) as part:
-            part.write_text(yaml.safe_dump(self._values(), sort_keys=False), encoding="utf-8")
+            part.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
         return target
 
     def _values(self) -> dict[str, Any]:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from montage_dask.api.footage import Footage
 
 
+MAKERS: dict[str, Any] = {}
+"""What loads and renders timelines. `api.job` fills it: jobs are made of timelines, and not the other way round."""
+
+
 class Timeline(Sequence[Event]):
     """A montage, ready to render: a sequence of events, each of which shows a part of a clip from one cut to the next.
 
@@ -83,9 +87,7 @@ class Timeline(Sequence[Event]):
         Raises:
             UsageError: it holds what cannot be rendered; says what and where.
         """
-        from montage_dask.api.job import load_timeline
-
-        return load_timeline(Path(path), footage, progress, cluster, options)
+        return MAKERS["load"](Path(path), footage, progress, cluster, options)
 
     @classmethod
     async def load_async(cls, path: str | Path, footage: Any = (), **options: Any) -> Timeline:
@@ -256,6 +258,10 @@ class Timeline(Sequence[Event]):
         """
         return self._edited(hand.slide(self.record, event, frames, self._shots(), self.material.sources))  # fmt: skip
 
+    def trim(self, event: int, frames: int) -> Timeline:
+        """The cut behind one event comes so many output frames later, off its beat; below 0: earlier. It raises as `slide`."""
+        return self._edited(hand.trim(self.record, event, frames, self._shots(), self.material.sources))  # fmt: skip
+
     def hold(self, event: int) -> Timeline:
         """One event is as it is wanted: later edits leave it alone.
 
@@ -273,18 +279,11 @@ class Timeline(Sequence[Event]):
         return self._edited(hand.move(self.record, event, to, self._shots(), self.material.sources))
 
     def swap(self, first: int, second: int) -> Timeline:
-        """What two events show changes places.
-
-        Raises:
-            UsageError: as `move`.
-        """
+        """What two events show changes places. It raises as `move`."""
         return self._edited(hand.swap(self.record, first, second, self._shots(), self.material.sources))  # fmt: skip
 
     def graded(self, grade: str) -> Timeline:
-        """The same cuts in other colours.
-
-        Args:
-            grade: a preset or a .cube file.
+        """The same cuts in other colours: a preset, or a .cube file.
 
         Raises:
             UsageError: there is no such grade.
@@ -383,9 +382,7 @@ class Timeline(Sequence[Event]):
         return Run(self._rendering(output, cluster, options), Path(output).name, progress)
 
     def _rendering(self, output: str | Path, cluster: Any, options: Mapping[str, Any]) -> Any:
-        from montage_dask.api.job import rendering
-
-        return rendering(self, output, cluster, self._options, options)
+        return MAKERS["render"](self, output, cluster, self._options, options)
 
     # -- how it looks ----------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from montage_dask.graph.drive import Driver
 from montage_dask.graph.staging import machine_cache
 from montage_dask.graph.telling import Progress, Silent
 from montage_dask.store import Place, Store
+from montage_dask.store.artefacts import check_store
 from montage_dask.store.locks import in_use, sweep
 from montage_dask.store.own_files import open_own, refuse_links
 
@@ -115,9 +116,11 @@ def driving(
     Raises:
         ClusterError: there is no cluster.
         StoreError: the artefacts' folder, which nobody named, is a link or holds one; or something there cannot be read.
+        UsageError: the store was written by a newer version.
     """
     if isinstance(store, Path) and not settings["store"].value:
         refuse_links(store, "--store")
+    check_store(store)
     every = None if places is None else [*places, store]
     with _swept(store), _connected(settings, every, cluster) as client:
         driver = Driver(
@@ -125,6 +128,7 @@ def driving(
             Store(store),
             progress,
             in_flight_per_slot=settings["in-flight-per-slot"].value,
+            priority=settings["priority"].value,
             retries=settings["retries"].value,
             gpu_memory_limit_mb=settings["gpu-memory-limit"].value,
             stall_seconds=settings["stall-seconds"].value,

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from montage_dask.cgpu.accounts import find_account
+from montage_dask.cgpu.answers import most_answer_bytes
 from montage_dask.cgpu.runtime import Runtime
 from montage_dask.config import resolve
 from montage_dask.errors import MontageError, RemoteCommandFailed, StoreError
-from montage_dask.graph.bundle import most_answer_bytes
 from montage_dask.store import write_json
 from montage_dask.store.cache import default_folder
 

@@ -1,4 +1,4 @@
-"""Makes a bare runtime ready: this installation's own wheel, and what it needs and is not there."""
+"""Makes a bare runtime ready: this installation's own code, and what it needs and is not there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from montage_dask import __version__
+from montage_dask._version import __version__
 from montage_dask.cgpu.runner import Finished
-from montage_dask.cgpu.wheel import requirements, wheel
+from montage_dask.cgpu.wheel import code, requirements
 from montage_dask.errors import RemoteCommandFailed, RemoteError, TransferCorrupt
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def prepare(runtime: Runtime) -> tuple[RuntimeInfo, str]:
     Raises:
         RemoteError: no runtime, or it cannot be set up.
     """
-    path, digest = wheel()
+    path, digest = code()
     settings = json.dumps([digest, runtime.python, runtime.install])
     suffix = hashlib.sha256(settings.encode()).hexdigest()[:12] + ".sh"
     found = _probe(runtime, suffix)
@@ -143,7 +143,7 @@ def _probe(runtime: Runtime, suffix: str) -> dict[str, str]:
 
 
 def _set_up(runtime: Runtime, sent: str, digest: str, boot: str, suffix: str) -> dict[str, str]:
-    """Unpack the wheel and leave the marker; another process may have been first, then its marker stands."""
+    """Unpack the code and leave the marker; another process may have been first, then its marker stands."""
     d = runtime.folder
     arguments = [boot, suffix, __version__, uuid.uuid4().hex[:12], *MODULES.values()]
     script = f"""cd {d}||exit 95
@@ -154,7 +154,7 @@ set_up {sent} {digest[:16]} {shlex.join(arguments)}
 """
     done = runtime.runner.call(script, runtime.call_seconds)
     if done.code == 96:
-        raise TransferCorrupt("the wheel arrived changed on the runtime: try again")
+        raise TransferCorrupt("the code arrived changed on the runtime: try again")
     return _table("setting the runtime up", done, ("marker", "modules"))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from montage_dask.commands.shared import print_json
 
 if TYPE_CHECKING:
     from montage_dask.cgpu.runtime import Runtime
@@ -79,7 +80,7 @@ def status(as_json: bool, start: bool) -> int:
             "missing": list(info.missing),
         }
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        print_json(found)
         return 0
     click.echo(f"cgpu: {found['binary']} ({found['config_dir']})")
     click.echo(f"eligible: {', '.join(found['eligible']) or 'no accelerator now'}")

@@ -1,47 +1,23 @@
-"""The commands of clusters on Kubernetes: `cluster up`, `status`, `scale`, `down`, `logs`; and the options of `run` for them."""
+"""The commands of clusters on Kubernetes: `cluster up`, `status`, `scale`, `down`, `logs`."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from montage_dask.commands.options import grouped, setting_option
+from montage_dask.commands.shared import print_json
 from montage_dask.errors import ClusterError, UsageError
 
-Function = Callable[..., Any]
-
-_where = (
-    click.option("--namespace", "kubernetes_namespace", metavar="NAME", help="Of Kubernetes; default: your context's."),
-)  # fmt: skip
-
-_what = (
-    click.option("--image", "kubernetes_image", metavar="IMAGE", help="Of the pods on Kubernetes."),
-    click.option("--cpu-workers", "kubernetes_cpu_workers", metavar="MIN:MAX", help="Pods on Kubernetes; default 0:8."),
-    click.option("--gpu-workers", "kubernetes_gpu_workers", metavar="MIN:MAX", help="One GPU each; default none."),
-    click.option("--cgpu-workers", "kubernetes_cgpu_workers", metavar="MIN:MAX", help="For Colab; default none."),
-)  # fmt: skip
-
-kubernetes_options = (
-    *_where,
-    *_what,
-    click.option("--keep", "kubernetes_keep", is_flag=True, default=None, help="Leave the Kubernetes cluster running."),
-    click.option("--attach", "kubernetes_attach", metavar="NAME", help="Use this Kubernetes cluster."),
-)  # fmt: skip
-"""What `--cluster kubernetes` can be told on the command line."""
+_where = (setting_option("kubernetes-namespace"),)
+_what = tuple(
+    setting_option(f"kubernetes-{name}")
+    for name in ("image", "cpu-workers", "gpu-workers", "cgpu-workers")
+)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-
-
-def _with(*options: Function) -> Function:
-    def apply(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return apply
 
 
 def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -56,7 +32,7 @@ def cluster() -> None:
 
 
 @cluster.command()
-@_with(*_where, *_what)
+@grouped(*_where, *_what)
 def up(**given: Any) -> int:
     """Start a cluster that stays, and print its name; `run --cluster kubernetes --attach NAME` uses it."""
     from montage_dask.cluster.standing import start_standing
@@ -69,7 +45,7 @@ def up(**given: Any) -> int:
 
 @cluster.command()
 @click.argument("name", required=False)
-@_with(*_where)
+@grouped(*_where)
 @as_json
 def status(name: str | None, as_json: bool, **given: Any) -> int:
     """Clusters, their groups and pods, and why a pod does not run."""
@@ -77,7 +53,7 @@ def status(name: str | None, as_json: bool, **given: Any) -> int:
 
     found = examine(_settings(given), name)
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        print_json(found)
         return 0
     if not found["clusters"]:
         click.echo(f"no clusters in namespace {found['namespace']}", err=True)
@@ -96,7 +72,7 @@ def status(name: str | None, as_json: bool, **given: Any) -> int:
 @click.argument("name")
 @click.argument("group", type=click.Choice(["cpu", "gpu", "cgpu"]))
 @click.argument("workers", type=click.IntRange(0, 1000))
-@_with(*_where)
+@grouped(*_where)
 def scale(name: str, group: str, workers: int, **given: Any) -> int:
     """Bring the GROUP of cluster NAME to so many WORKERS. Work of workers that go moves to others; other groups keep theirs."""
     from montage_dask.cluster.standing import scale_standing
@@ -109,7 +85,7 @@ def scale(name: str, group: str, workers: int, **given: Any) -> int:
 @cluster.command()
 @click.argument("names", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All clusters of montage-dask in the namespace.")  # fmt: skip
-@_with(*_where)
+@grouped(*_where)
 def down(names: tuple[str, ...], everything: bool, **given: Any) -> int:
     """Remove clusters with all their pods."""
     from montage_dask.cluster.standing import remove_standing
@@ -126,7 +102,7 @@ def down(names: tuple[str, ...], everything: bool, **given: Any) -> int:
 @click.argument("name")
 @click.argument("pod", required=False)
 @click.option("--tail", type=click.IntRange(1), default=100, show_default=True, metavar="LINES")
-@_with(*_where)
+@grouped(*_where)
 def logs(name: str, pod: str | None, tail: int, **given: Any) -> int:
     """What the pods of cluster NAME said, or those whose name begins with POD."""
     from montage_dask.cluster.standing import read_logs

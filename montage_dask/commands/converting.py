@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from montage_dask.commands.shared import Function, call, converted, print_json, shared, tell_skipped
+from montage_dask.commands.options import Function
+from montage_dask.commands.shared import call, converted, print_json, shared, tell_skipped
 from montage_dask.errors import UsageError
 
 

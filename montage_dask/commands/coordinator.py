@@ -32,7 +32,7 @@ CODES: Mapping[str, int] = {
 
 NOT_OURS = (
     "cluster", "tls-ca-file", "tls-cert", "tls-key", "insecure", "n-workers", "store", "run-dir", "trust-job", "director-url",
-    "director-model", "director-api", "output",
+    "director-model", "director-api",
 )  # fmt: skip
 """Options of `run` that say where and how it runs: a matter of the coordinator."""
 
@@ -83,6 +83,11 @@ url_option = click.option(
     help="Ended jobs are removed after so long.",
 )
 @click.option("--quota", metavar="SIZE", help="Of each user, such as 50GB.")
+@click.option(
+    "--webhook-private",
+    is_flag=True,
+    help="Webhooks may go to addresses of this machine and its networks.",
+)
 def coordinator(
     cluster: str,
     at_once: int | None,
@@ -127,6 +132,17 @@ def connect(url: str | None) -> Coordinator:
 @click.option("--title", help="Default: the name of the footage.")
 @click.option("--parent", metavar="JOB", help="The job whose timeline this one renders again.")
 @click.option(
+    "--verb",
+    default="run",
+    show_default=True,
+    metavar="NAME",
+    help="Another: analyse, frames, transcode, stabilise, upscale, grade, styles.",
+)
+@click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="An option of that verb.")
+@click.option(
+    "--webhook", metavar="URL", help="Told when it has ended, signed by MONTAGE_WEBHOOK_SECRET."
+)
+@click.option(
     "--upload/--no-upload", default=None, help="Send the files; default: to another machine."
 )
 @click.option("--follow", is_flag=True, help="Wait for it, and bring the montage here.")
@@ -154,12 +170,16 @@ def send(
     Raises:
         UsageError: an option that a coordinator does not take.
     """
-    from montage_dask.coordinator.client import request_of
-
     options = {k.replace("_", "-"): v for k, v in given.items() if v is not None and v != ()}
     for name in ("quiet", "verbose", "demo", "as-json", "follow", "url"):
         options.pop(name, None)
-    more = {name: options.pop(name, None) for name in ("priority", "title", "parent")}
+    more = {name: options.pop(name, None) for name in ("priority", "title", "parent", "verb")}
+    options |= dict(pair.partition("=")[::2] for pair in options.pop("more", ()))
+    hook, secret = options.pop("webhook", None), os.environ.get("MONTAGE_WEBHOOK_SECRET", "")
+    if hook is not None:
+        if len(secret) < 16:
+            raise UsageError("--webhook: set MONTAGE_WEBHOOK_SECRET to at least 16 characters")
+        more["webhook"] = {"url": hook, "secret": secret}
     upload = options.pop("upload", None)
     output = str(options.pop("output", "montage.mp4"))
     foreign = sorted(options.keys() & set(NOT_OURS))
@@ -176,7 +196,9 @@ def send(
     for name in ("from-timeline", "grade", "style", "beats-file"):
         if name in options and os.path.exists(str(options[name])):
             options[name] = os.path.abspath(str(options[name]))
-    return there.submit(request_of(footage, music, options, more)), output
+    more |= {"music": music, "from-timeline": options.pop("from-timeline", None)}
+    named = {k: v for k, v in more.items() if v is not None}
+    return there.submit({"footage": footage, "options": options, **named}), output
 
 
 def _uploaded(

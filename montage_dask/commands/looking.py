@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from montage_dask.commands.options import setting_option
 from montage_dask.commands.shared import (
     analysis,
     call,
-    deinterlacing,
     print_json,
     shared,
     tell_skipped,
@@ -67,8 +67,8 @@ def analyse(files: tuple[str, ...], output: str | None, as_json: bool, **given: 
 @click.option("--contact-sheet", is_flag=True, help="Also one picture with all of them.")
 @click.option("--format", "image_format", default="jpg", show_default=True, metavar="jpg|png")
 @click.option("--width", "max_width", type=int, metavar="PIXELS", help="Scale down to this width.")
-@click.option("--detector", metavar="NAME")
-@deinterlacing
+@setting_option("detector")
+@setting_option("deinterlace")
 @shared
 def frames(files: tuple[str, ...], output: str, as_json: bool, **given: Any) -> int:
     """Write stills: every so many seconds, or per shot; and contact sheets."""

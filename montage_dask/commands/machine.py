@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,6 +81,19 @@ def reference(context: click.Context, of_styles: bool) -> int:
     commands = context.find_root().command
     assert isinstance(commands, click.Group)
     click.echo(page(commands), nl=False)
+    return EXIT_DONE
+
+
+@config.command()
+@click.option("--trusted", is_flag=True, help="Of job files that are yours (--trust-job).")
+def schema(trusted: bool) -> int:
+    """What a job file may hold, as JSON schema: editors complete and check by it."""
+    from montage_dask.config.schema import job_schema
+    from montage_dask.job import LISTS, PATHS
+    from montage_dask.schema_versions import VERSIONS
+
+    made = job_schema(PATHS, LISTS, newest=VERSIONS["job file"], trusted=trusted)
+    click.echo(json.dumps(made, indent=1, ensure_ascii=False))
     return EXIT_DONE
 
 

@@ -1,4 +1,4 @@
-"""docs/configuration.md: every setting, made from its definition, its default's comment and the options of the commands."""
+"""docs/configuration.md: every setting, made from the table of settings and the options of the commands."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from montage_dask.config import ENVIRONMENT, KINDS, defaults, descriptions, sections
+from montage_dask.config import DEFINITIONS, KINDS, defaults, descriptions, sections
 from montage_dask.job import may_be_in_job_files
 
 HEAD = """\
 # Configuration
 
-Made by `python -m montage_dask config reference` from `montage_dask/montage.yaml`; do not edit it here.
+Made by `python -m montage_dask config reference` from `montage_dask/config/settings.py`; do not edit it here.
 
 A setting is taken from the first of these that has it:
 
@@ -54,7 +54,9 @@ def reference(commands: click.Group) -> str:
 
 def options_of(commands: click.Group) -> dict[str, tuple[str, ...]]:
     """The options that set a setting, by its name: `--style`, or with the command where not `run` has it."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {
+        d.name: [str(d.flag)] for d in DEFINITIONS.values() if d.option is not None
+    }
     for path, command in sorted(_walk(commands, ()), key=lambda item: item[0] != ("run",)):
         for parameter in command.params:
             name = (parameter.name or "").replace("_", "-")
@@ -78,9 +80,7 @@ def _walk(
 
 
 def _row(name: str, options: tuple[str, ...]) -> str:
-    variables = [v for v, n in ENVIRONMENT.items() if n == name]
-    variables.append("DASK_MONTAGE__" + name.replace("-", "_").upper())
-    by = "<br>".join(f"`{b}`" for b in (*options, *variables))
+    by = "<br>".join(f"`{b}`" for b in (*options, *DEFINITIONS[name].variables))
     mark = " ¹" if may_be_in_job_files(name) else ""
     cells = (f"`{name}`{mark}", descriptions()[name], _default(name), KINDS[name].form, by)
     return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import click
 
+from montage_dask.commands.shared import print_json
 from montage_dask.errors import UsageError, printable
 from montage_dask.job import worked_on
 from montage_dask.progress_file import ALIVE_SECONDS, NAME, read_progress
@@ -67,7 +66,7 @@ def status(run_dir: str, once: bool, as_json: bool) -> int:
             f"{printable(str(folder))}: no job has begun there: there is no {NAME}; name its run folder (NAME.montage)"
         )
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        print_json(found)
         return CODES.get(found["state"], 0)
     told: tuple[Any, ...] = ()
     noted, last = 0, 0.0

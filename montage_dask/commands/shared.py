@@ -7,33 +7,23 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import click
 
-from montage_dask.commands.cluster import kubernetes_options
+from montage_dask.commands.options import Function, grouped, setting_option, setting_options
 from montage_dask.config import KINDS
 from montage_dask.errors import UsageError, printable
+from montage_dask.schema_versions import with_version
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
-
-Function = Callable[..., Any]
-
-
-def grouped(*decorators: Function) -> Function:
-    def apply(function: Function) -> Function:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return apply
 
 
 def _weights(context: click.Context, _: click.Parameter, files: tuple[str, ...]) -> None:
     """Weights say themselves which network they are of."""
-    from montage_dask.training import recipe_of_weights
+    from montage_dask.named_files import recipe_of_weights
 
     for file in files:
         name = recipe_of_weights(file)
@@ -45,43 +35,14 @@ def _weights(context: click.Context, _: click.Parameter, files: tuple[str, ...])
 
 
 shared = grouped(
-    click.option(
-        "--cluster",
-        metavar="WHERE",
-        help="local, kubernetes, tcp://host:port, tls://host:port, or a scheduler file.",
-    ),
-    click.option("--tls-ca-file", metavar="FILE", help="Of a cluster at tls://: its authority."),
-    click.option("--tls-cert", metavar="FILE", help="This client's certificate there."),
-    click.option("--tls-key", metavar="FILE", help="The certificate's key."),
-    click.option(
-        "--insecure",
-        is_flag=True,
-        default=None,
-        help="Also a cluster beyond this machine without TLS.",
-    ),
-    *kubernetes_options,
-    click.option("--n-workers", type=int, metavar="N", help="Local worker processes."),
-    click.option("--store", metavar="DIR", help="Folder of artefacts, shared by jobs."),
+    *setting_options("shared"),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     click.option("-q", "--quiet", is_flag=True, help="Only results, errors and what was left out."),
     click.option("-v", "--verbose", is_flag=True, help="Details on stderr."),
 )
 
-deinterlacing = click.option(
-    "--deinterlace",
-    metavar="auto|on|off",
-    help="Whole pictures from fields; auto: of interlaced footage.",
-)
-
 analysis = grouped(
-    deinterlacing,
-    click.option("--faces", metavar="on|off", help="Look for faces; default on."),
-    click.option(
-        "--detector",
-        metavar="NAME",
-        help="auto, fast, accurate, content, adaptive, hash, histogram.",
-    ),
-    click.option("--threshold", metavar="X", help="Of the detector."),
+    *setting_options("analysis"),
     click.option(
         "--weights",
         multiple=True,
@@ -90,20 +51,12 @@ analysis = grouped(
         callback=_weights,
         help="Of a network that `train` made.",
     ),
-    click.option("--tracker", metavar="NAME", help="auto, network, flux, librosa or beat-this."),
-    click.option("--beat-this-checkpoint", metavar="FILE", help="Weights of tracker beat-this."),
-    click.option("--bpm", metavar="X", help="Tempo, when you know it."),
-    click.option("--beats", "beats_file", metavar="FILE", help="Beat times, one a line."),
-    click.option("--beats-per-bar", metavar="N", help="2 to 7."),
 )
 
 converted = grouped(
     click.argument("files", nargs=-1),
     click.option("-o", "--output", required=True, metavar="DIR"),
-    deinterlacing,
-    click.option("--codec", metavar="NAME", help="h264, hevc or av1."),
-    click.option("--quality", metavar="NAME", help="preview, standard, high or master."),
-    click.option("--crf", metavar="N", help="Overrides the rate factor of the quality."),
+    *(setting_option(name) for name in ("deinterlace", "codec", "quality", "crf")),
     click.option("--audio", default="copy", show_default=True, metavar="copy|aac|none"),
     click.option(
         "--container",
@@ -118,35 +71,7 @@ montage_options = grouped(
     click.option("--music", metavar="FILE", help="Audio file, or a video whose sound to use."),
     click.option("-o", "--output", metavar="FILE", help="The montage; default montage.mp4."),
     click.option("--demo", is_flag=True, help="Make footage and music to try it with."),
-    click.option("--style", metavar="NAME|FILE", help="A style; `config styles` lists them."),
-    click.option("--duration", metavar="TIME", help="Length; default: to the end of the music."),
-    click.option(
-        "--exact",
-        is_flag=True,
-        default=None,
-        help="Keep --duration, whatever the music does there.",
-    ),
-    click.option(
-        "--music-fit",
-        is_flag=True,
-        default=None,
-        help="Make the track as long as --duration by joins at bar lines; its own ending stays.",
-    ),
-    click.option(
-        "--start", metavar="TIME|auto", help="Where in the music to begin; auto: its best part."
-    ),
-    click.option(
-        "--size",
-        metavar="WxH|NAME",
-        help="Default 1920x1080; reel, short, square, portrait, landscape, 4k.",
-    ),
-    click.option("--fps", metavar="RATE", help="Default 30; 29.97 and 30000/1001 are the same."),
-    click.option("--fit", metavar="HOW", help="contain, cover, centre or blur: for other shapes."),
-    click.option("--quality", metavar="NAME", help="preview, standard, high or master."),
-    click.option("--codec", metavar="NAME", help="h264, hevc or av1."),
-    click.option("--crf", metavar="N", help="Overrides the rate factor of the quality."),
-    click.option("--seed", metavar="N", help="Another seed, another montage."),
-    click.option("--variants", metavar="N", help="So many montages with successive seeds."),
+    *setting_options("montage"),
     click.option(
         "--include", multiple=True, metavar="CLIP[@t]", help="Use only these clips or shots."
     ),
@@ -159,42 +84,6 @@ montage_options = grouped(
         multiple=True,
         metavar="CLIP[@t]=x,y",
         help="Keep this in view where pictures are cropped: 0,0 is the upper left, 1,1 the lower right.",
-    ),
-    click.option(
-        "--allow",
-        multiple=True,
-        metavar="KIND",
-        help="Show it all the same: text, card, black, white, empty, frozen, fade, blur, all.",
-    ),
-    click.option("--grade", metavar="NAME|FILE.cube", help="Colour grade."),
-    click.option(
-        "--match", metavar="auto|on|off", help="Bring the shots of one scene to one look."
-    ),
-    click.option(
-        "--transition", metavar="KIND", help="cut, crossfade, dip-to-black, dip-to-white."
-    ),
-    click.option(
-        "--beat-effects",
-        metavar="off|EFFECT=WHERE[:X],…",
-        help="punch, flash, shake, ramp on none, drops, downbeats or beats, 0 to 1 strong.",
-    ),
-    click.option(
-        "--stabilise", metavar="auto|on|off", help="Steady shots; auto: those that shake."
-    ),
-    click.option(
-        "--upscale",
-        metavar="auto|on|off",
-        help="Enlarge small footage by a network; auto: where there is a GPU.",
-    ),
-    click.option("--upscale-model", metavar="NAME|FILE.pth", help="fidelity, detail or a file."),
-    click.option(
-        "--director", metavar="TEXT", help='What it should be like: "fast, ends on the sea".'
-    ),
-    click.option("--director-url", metavar="URL", help="Server with an OpenAI API that reads it."),
-    click.option("--director-model", metavar="NAME", help="Default: the server's own."),
-    click.option("--director-api", metavar="auto|responses|chat"),
-    click.option(
-        "--keep-audio", is_flag=True, default=None, help="Keep the clips' sound under the music."
     ),
     click.option(
         "--trust-job",
@@ -241,7 +130,9 @@ def set_verbosity(verbose: bool) -> None:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=True, allow_nan=False, indent=1) + "\n")
+    """What `--json` prints: one object with its version, in ASCII."""
+    told = with_version("output", value)
+    sys.stdout.write(json.dumps(told, ensure_ascii=True, allow_nan=False, indent=1) + "\n")
 
 
 def tell_skipped(result: Mapping[str, Any]) -> int:

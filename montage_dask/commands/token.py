@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from montage_dask.commands.coordinator import folder_option
-from montage_dask.commands.shared import EXIT_DONE
+from montage_dask.commands.shared import EXIT_DONE, print_json
 
 
 @click.group()
@@ -52,7 +51,7 @@ def list_tokens(folder: Path | None, as_json: bool) -> int:
     """All tokens by their ids."""
     found = _accounts(folder).tokens()
     if as_json:
-        click.echo(json.dumps(found))
+        print_json({"tokens": found})
     for one in () if as_json else found:
         click.echo(f"{one['id']}  {one['user']}")
     return EXIT_DONE

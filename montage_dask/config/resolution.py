@@ -12,7 +12,7 @@ from typing import Any
 import dask.config
 import yaml
 
-from montage_dask.config.definitions import ENVIRONMENT, KINDS, PLACEMENT_VARIABLE, defaults
+from montage_dask.config.views import DEFINITIONS, ENVIRONMENT, KINDS, defaults
 from montage_dask.errors import UsageError
 
 
@@ -71,15 +71,18 @@ def resolve(
     """
     _announce()
     # First announced inside `dask.config.set(…)`, they went with its end.
-    dask.config.update(dask.config.config, {"montage": defaults()}, priority="old")
+    packaged = defaults()
+    dask.config.update(dask.config.config, {"montage": packaged}, priority="old")
     configured = {k.replace("_", "-"): v for k, v in dask.config.get("montage").items()}
     unknown = configured.keys() - KINDS.keys()
     if unknown:
         raise UsageError(f"no setting {sorted(unknown)[0]!r} (Dask configuration, below montage:)")
-    found = {k: (v, _dask_origin(k, same=v == defaults()[k])) for k, v in configured.items()}
-    placement = os.environ.get(PLACEMENT_VARIABLE)
+    found = {k: (v, _dask_origin(k, same=v == packaged[k])) for k, v in configured.items()}
+    # As YAML: Dask reads Python, and drops without a word what is no mapping then.
+    variable = DEFINITIONS["placement"].variable
+    placement = os.environ.get(variable)
     if placement:
-        found["placement"] = (_yaml(placement), f"environment {PLACEMENT_VARIABLE}")
+        found["placement"] = (_yaml(placement), f"environment {variable}")
     for variable, name in ENVIRONMENT.items():
         value = os.environ.get(variable)
         if value:
@@ -101,7 +104,7 @@ def _yaml(text: str) -> Any:
 
 
 def _dask_origin(name: str, *, same: bool) -> str:
-    variable = "DASK_MONTAGE__" + name.replace("-", "_").upper()
+    variable = DEFINITIONS[name].variable
     if variable in os.environ:
         return f"environment {variable}"
     return "default" if same else "file"

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +17,9 @@ T = TypeVar("T")
 HUGE = re.compile(r"[eE][+-]?\d{4}")
 """An exponent that a Fraction would work out for hours."""
 
+TIME = {"type": ["number", "string"], "minimum": 0, "maximum": 86_400, "pattern": r"^[0-9:./ ]+$"}
+"""The JSON schema of times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
@@ -25,8 +28,10 @@ class Kind(Generic[T]):
     read: Callable[[Any], T]
     form: str
     """What a value looks like, in words, for people."""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    """The same for editors, as JSON schema: how a value is usually written. An unusual spelling may be read all the same."""
     in_job_files: bool = False
-    """Whether a job file may set it, which is a thing that one receives (see `received`)."""
+    """Whether a job file may set it, which is a thing that one receives (see `config.declaration.Trust`)."""
 
     def __call__(self, value: Any) -> T:
         """The value, converted.
@@ -37,20 +42,12 @@ class Kind(Generic[T]):
         return self.read(value)
 
 
-def kind(form: str) -> Callable[[Callable[[Any], T]], Kind[T]]:
+def kind(form: str, **schema: Any) -> Callable[[Callable[[Any], T]], Kind[T]]:
     """Makes a kind of the function that reads it."""
-    return lambda read: Kind(read, form)
+    return lambda read: Kind(read, form, schema or {"type": "string", "minLength": 1})
 
 
-def received(of: Kind[T]) -> Kind[T]:
-    """A setting that says what a montage is, and so may stand in a job file that somebody else wrote.
-
-    All others say where it runs, what it may take and whom it asks: only the user sets those.
-    """
-    return replace(of, in_job_files=True)
-
-
-@kind("time: seconds, `1:30` or `0:01:30.5`, up to 24 hours")
+@kind("time: seconds, `1:30` or `0:01:30.5`, up to 24 hours", **TIME)
 def seconds(value: Any) -> Fraction:
     """A time of at least 0: a number of seconds, "90", "1:30" or "0:01:30.5".
 
@@ -75,7 +72,7 @@ def seconds(value: Any) -> Fraction:
     return total
 
 
-@kind("time above 0: seconds, `1:30` or `0:01:30.5`")
+@kind("time above 0: seconds, `1:30` or `0:01:30.5`", **TIME, **{"not": {"enum": [0, "0"]}})
 def positive_seconds(value: Any) -> Fraction:
     """As `seconds`, but more than 0."""
     result = seconds(value)
@@ -84,13 +81,19 @@ def positive_seconds(value: Any) -> Fraction:
     return result
 
 
-@kind("time: seconds, `1:30` or `0:01:30.5`, up to 24 hours; or `auto`")
+@kind(
+    "time: seconds, `1:30` or `0:01:30.5`, up to 24 hours; or `auto`",
+    anyOf=[{"const": "auto"}, TIME],
+)
 def seconds_or_auto(value: Any) -> Fraction | str:
     """As `seconds`, or "auto"."""
     return "auto" if value == "auto" else seconds(value)
 
 
-@kind("frame rate: `25`, `29.97` or `30000/1001`; 1 to 240")
+@kind(
+    "frame rate: `25`, `29.97` or `30000/1001`; 1 to 240",
+    type=["number", "string"], minimum=1, maximum=240, pattern=r"^[0-9./ ]+$",
+)  # fmt: skip
 def rate(value: Any) -> Fraction:
     """A frame rate: 25, "29.97" (taken as 30000/1001) or "24000/1001"."""
     if HUGE.search(str(value)):
@@ -117,7 +120,8 @@ SIZES: Mapping[str, str] = {
 
 
 @kind(
-    "WIDTHxHEIGHT in pixels, both even, 16 to 8192; or `reel` `short` `square` `portrait` `landscape` `4k`"
+    "WIDTHxHEIGHT in pixels, both even, 16 to 8192; or `reel` `short` `square` `portrait` `landscape` `4k`",
+    anyOf=[{"enum": list(SIZES)}, {"type": "string", "pattern": r"^ *[0-9]+[xX][0-9]+ *$"}],
 )
 def size(value: Any) -> str:
     """WIDTHxHEIGHT in even pixels, 16 to 8192, or a name of `SIZES`."""
@@ -143,7 +147,8 @@ def whole(low: int, high: int) -> Kind[int]:
             raise ValueError(f"must lie between {low} and {high}")
         return number
 
-    return Kind(read, f"whole number, {low} to {high}")
+    schema = {"type": "integer", "minimum": low, "maximum": high}
+    return Kind(read, f"whole number, {low} to {high}", schema)
 
 
 def number(low: float, high: float) -> Kind[float]:
@@ -157,7 +162,8 @@ def number(low: float, high: float) -> Kind[float]:
             raise ValueError(f"must lie between {low:g} and {high:g}")
         return result
 
-    return Kind(read, f"number, {low:.9g} to {high:.9g}")
+    schema = {"type": "number", "minimum": low, "maximum": high}
+    return Kind(read, f"number, {low:.9g} to {high:.9g}", schema)
 
 
 def one_of(*names: str) -> Kind[str]:
@@ -168,7 +174,7 @@ def one_of(*names: str) -> Kind[str]:
             raise ValueError("must be one of " + ", ".join(names))
         return str(value)
 
-    return Kind(read, " ".join(f"`{n}`" for n in names))
+    return Kind(read, " ".join(f"`{n}`" for n in names), {"enum": list(names)})
 
 
 @kind("text")
@@ -179,7 +185,7 @@ def text(value: Any) -> str:
     return str(value)
 
 
-@kind("text of 1 to 2000 characters")
+@kind("text of 1 to 2000 characters", type="string", minLength=1, maxLength=2000)
 def brief(value: Any) -> str:
     """A text of at most 2000 characters."""
     words = text(value)
@@ -188,7 +194,7 @@ def brief(value: Any) -> str:
     return words
 
 
-@kind("address at http:// or https://")
+@kind("address at http:// or https://", type="string", pattern="^https?://")
 def http_url(value: Any) -> str:
     """The base URL of a server with an OpenAI API."""
     from montage_dask.director_client import server_url
@@ -196,7 +202,7 @@ def http_url(value: Any) -> str:
     return server_url(text(value))
 
 
-@kind("`true` `false`")
+@kind("`true` `false`", type="boolean")
 def switch(value: Any) -> bool:
     """Yes or no."""
     words = {"true": True, "yes": True, "1": True, "on": True}
@@ -206,13 +212,13 @@ def switch(value: Any) -> bool:
     return words[str(value).lower()]
 
 
-@kind("`auto` `true` `false`")
+@kind("`auto` `true` `false`", enum=["auto", True, False])
 def automatic(value: Any) -> str:
     """auto, true or false."""
     return "auto" if str(value).lower() == "auto" else str(switch(value)).lower()
 
 
-@kind("`auto` `on` `off`")
+@kind("`auto` `on` `off`", enum=["auto", "on", "off", True, False])
 def on_off_or_auto(value: Any) -> str:
     """auto, on or off; YAML reads the latter two as true and false."""
     words = {"auto": "auto", "on": "on", "true": "on", "off": "off", "false": "off"}
@@ -221,7 +227,10 @@ def on_off_or_auto(value: Any) -> str:
     return words[str(value).lower()]
 
 
-@kind("off, or effects: such as `punch=downbeats:0.5,flash=drops`")
+@kind(
+    "off, or effects: such as `punch=downbeats:0.5,flash=drops`",
+    anyOf=[{"type": "string", "minLength": 1}, {"const": False}],
+)
 def beat_effects(value: Any) -> str:
     """Effects on beats, or off; YAML reads the latter as false."""
     from montage_dask.edit.beat_effects import EFFECTS, NO_EFFECT, OFF, parse_beat_effects
@@ -231,7 +240,7 @@ def beat_effects(value: Any) -> str:
     return words
 
 
-@kind("bytes: `1.5GB`, `800 MiB`; 64 MiB to 16 TiB")
+@kind("bytes: `1.5GB`, `800 MiB`; 64 MiB to 16 TiB", type=["string", "number"])
 def byte_size(value: Any) -> int:
     """Bytes, as Dask writes them: "1.5GB", "800 MiB"."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -242,7 +251,7 @@ def byte_size(value: Any) -> int:
     return result
 
 
-@kind("bytes: `20GB`, `800 MiB`; 1 MB to 1 PiB")
+@kind("bytes: `20GB`, `800 MiB`; 1 MB to 1 PiB", type=["string", "number"])
 def cache_size(value: Any) -> int:
     """As `byte_size`, from 1 MB on."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -253,7 +262,10 @@ def cache_size(value: Any) -> int:
     return result
 
 
-@kind("mapping of operations to `auto` `cpu` `gpu` `cgpu`")
+@kind(
+    "mapping of operations to `auto` `cpu` `gpu` `cgpu`",
+    type="object", additionalProperties={"enum": ["auto", "cpu", "gpu", "cgpu"]},
+)  # fmt: skip
 def placements(value: Any) -> dict[str, str]:
     """Operation names and where each is to run."""
     if not isinstance(value, Mapping):
@@ -261,7 +273,7 @@ def placements(value: Any) -> dict[str, str]:
     return {text(k): one_of("auto", "cpu", "gpu", "cgpu")(v) for k, v in value.items()}
 
 
-@kind("numbers of workers: `4` or `0:8`, up to 1000")
+@kind("numbers of workers: `4` or `0:8`, up to 1000", type=["integer", "string"])
 def workers_range(value: Any) -> str:
     """Numbers of workers: "4", "0:8"."""
     found = re.fullmatch(r"\s*(\d{1,4})(?:\s*:\s*(\d{1,4}))?\s*", str(value))
@@ -295,7 +307,7 @@ def absolute_folder(value: Any) -> str:
     return os.path.normpath(text(value))
 
 
-@kind("mapping of names to values")
+@kind("mapping of names to values", type="object")
 def variables(value: Any) -> dict[str, str]:
     """Names and values of environment variables."""
     if not isinstance(value, Mapping):
@@ -303,7 +315,7 @@ def variables(value: Any) -> dict[str, str]:
     return {text(k): str(v) for k, v in value.items()}
 
 
-@kind("list of texts")
+@kind("list of texts", type="array", items={"type": "string", "minLength": 1})
 def texts(value: Any) -> tuple[str, ...]:
     """A list of texts."""
     if not isinstance(value, list | tuple):
@@ -322,9 +334,12 @@ def some_of(*names: str) -> Kind[tuple[str, ...]]:
                 raise ValueError(f"{word!r}: must be some of " + ", ".join(names))
         return tuple(dict.fromkeys(words))
 
-    return Kind(read, "some of " + " ".join(f"`{n}`" for n in names))
+    several = {"type": "array", "items": {"enum": list(names)}}
+    schema = {"anyOf": [several, {"type": "string", "pattern": "^[a-z, ]*$"}]}
+    return Kind(read, "some of " + " ".join(f"`{n}`" for n in names), schema)
 
 
 def optional(of: Kind[T]) -> Kind[T | None]:
     """Null, or what the other kind reads."""
-    return Kind(lambda value: None if value is None else of(value), f"{of.form}; or null")
+    schema = {"anyOf": [{"type": "null"}, dict(of.schema)]}
+    return Kind(lambda value: None if value is None else of(value), f"{of.form}; or null", schema)

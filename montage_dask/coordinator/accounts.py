@@ -1,7 +1,7 @@
 """Who may use the coordinator: users, each with a folder of its own, and their tokens.
 
 All of it is one small file, which the commands change under a lock and the coordinator reads again when it changed. Of a token
-only its hash is kept.
+only its hash is kept. The session of a browser is a token, too, that ends after a week, with the one it was begun by, or earlier.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,14 @@ from montage_dask.received import read_bytes
 from montage_dask.store import write_json
 from montage_dask.store.locks import Lock
 
-NAME = "accounts.json"
-LOCK = "accounts.lock"
-SECRET = "secret"
+NAME, LOCK = "accounts.json", "accounts.lock"
 LOCAL = "local"
 """The user of this machine, who needs no account made."""
 LOCAL_TOKEN = "local.token"
 """Its token, for the commands on this machine: whoever can read the folder is that user."""
-
 USER = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 ACCOUNT_BYTES = 16 << 20
-SESSION_SECONDS = 7 * 86_400.0
+SESSION_SECONDS = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +75,8 @@ class Accounts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._seen: tuple[int, int, int] | None = None
-        self._content: dict[str, Any] = {"users": {}, "tokens": {}}
+        self._seen: object = None
+        self._content: dict[str, Any] = {}
 
     def _read(self) -> dict[str, Any]:
         path = self.folder / NAME
@@ -103,9 +100,10 @@ class Accounts:
                 self._seen = None
                 content = self._read()
                 yield content
-                path = self.folder / NAME
-                write_json(path, content, durable=True)
-                path.chmod(0o600)
+                now = time.time()
+                content["tokens"] = {k: t for k, t in content["tokens"].items() if _lives(t, now)}
+                write_json(self.folder / NAME, content, durable=True)
+                (self.folder / NAME).chmod(0o600)
         except OSError as error:
             raise StoreError(
                 f"cannot write {printable(str(self.folder))}: {error.strerror}"
@@ -143,27 +141,20 @@ class Accounts:
             raise UsageError(
                 f"{printable(name)}: a user's name has small letters, digits and hyphens, at most 40"
             )
-        token, token_id = secrets.token_urlsafe(32), secrets.token_hex(4)
         with self._changing() as content:
-            known = content["users"].get(name)
-            own = Path(os.path.realpath(root or (known or {}).get("root") or self.folder / "users" / name))  # fmt: skip
+            known = content["users"].get(name, {})
+            own = Path(os.path.realpath(root or known.get("root", self.folder / "users" / name)))
             for other, theirs in content["users"].items():
                 that = Path(theirs["root"])
                 if other != name and (own.is_relative_to(that) or that.is_relative_to(own)):
                     raise UsageError(f"--root {printable(str(own))}: is the folder of {other}")
-            folders = [os.path.realpath(p) for p in reads] or (known or {}).get("reads", [])
             content["users"][name] = {
                 "root": str(own),
-                "reads": folders,
-                "admin": admin or bool(known and known["admin"]),
+                "reads": [os.path.realpath(p) for p in reads] or known.get("reads", []),
+                "admin": admin or known.get("admin", False),
             }
             own.mkdir(parents=True, exist_ok=True, mode=0o700)
-            content["tokens"][token_id] = {
-                "user": name,
-                "hash": _hash(token),
-                "made_at": round(time.time()),
-            }
-        return token_id, token
+            return _new_token(content, name)
 
     def revoke(self, token_id: str) -> None:
         """A token is worth nothing any more, nor what was logged in with it.
@@ -174,16 +165,20 @@ class Accounts:
         with self._changing() as content:
             if content["tokens"].pop(token_id, None) is None:
                 raise UsageError(f"{printable(token_id)}: no such token; `token list` names them")
+            for session in [k for k, t in content["tokens"].items() if t.get("of") == token_id]:
+                del content["tokens"][session]
 
     def tokens(self) -> list[dict[str, Any]]:
-        """All tokens, without what would let anybody in."""
+        """All tokens, without what would let anybody in, and without sessions."""
         found = self._read()["tokens"].items()
-        return [{"id": i, "user": t["user"], "made_at": t["made_at"]} for i, t in found]
+        return [
+            {"id": i, "user": t["user"], "made_at": t["made_at"]} for i, t in found if "of" not in t
+        ]
 
     def local_token(self, reads: Sequence[Path]) -> str:
         """The token of the user of this machine; made when there is none."""
         path = self.folder / LOCAL_TOKEN
-        if path.exists() and self.account(LOCAL) is not None:
+        with suppress(FileNotFoundError):
             token = path.read_text(encoding="ascii").strip()
             if self.holder(token) is not None:
                 if reads:  # the token stays: others go on with it after a restart
@@ -199,53 +194,31 @@ class Accounts:
             file.write(token + "\n")
         return token
 
-    # -- who is it ------------------------------------------------------------------------------------------------------
-
     def holder(self, token: str) -> tuple[str, Account] | None:
-        """Whose token it is, and the token's id; None: nobody's."""
+        """Whose token or session it is, and its id; None: nobody's."""
         hashed = _hash(token)
         for token_id, known in self._read()["tokens"].items():
-            if hmac.compare_digest(known["hash"], hashed):
+            if hmac.compare_digest(known["hash"], hashed) and _lives(known, time.time()):
                 account = self.account(known["user"])
                 return None if account is None else (token_id, account)
         return None
 
     def begin_session(self, token_id: str) -> str:
-        """What a browser's cookie holds: it ends with its token, or after a week."""
-        until = f"{token_id}.{int(time.time() + SESSION_SECONDS)}"
-        return f"{until}.{self.sign(until)}"
+        """What a browser's cookie holds."""
+        with self._changing() as content:
+            user = content["tokens"][token_id]["user"]
+            return _new_token(content, user, of=token_id, until=time.time() + SESSION_SECONDS)[1]
 
-    def session_of(self, cookie: str) -> Account | None:
-        """Whose session a cookie is; None: none that still goes on."""
-        until, _, signature = cookie.rpartition(".")
-        if not hmac.compare_digest(self.sign(until).encode(), signature.encode("utf-8", "replace")):
-            return None
-        token_id, _, end = until.partition(".")
-        known = self._read()["tokens"].get(token_id)
-        if known is None or float(end) < time.time():
-            return None
-        return self.account(known["user"])
 
-    def sign(self, text: str) -> str:
-        """What only who has the folder can say of a text."""
-        return hmac.new(self._secret(), text.encode("utf-8", "replace"), "sha256").hexdigest()
+def _new_token(content: dict[str, Any], user: str, **more: Any) -> tuple[str, str]:
+    token, token_id = secrets.token_urlsafe(32), secrets.token_hex(4)
+    made_at = round(time.time())
+    content["tokens"][token_id] = {"user": user, "hash": _hash(token), "made_at": made_at, **more}
+    return token_id, token
 
-    def _secret(self) -> bytes:
-        path = self.folder / SECRET
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            pass
-        with Lock(self.folder / LOCK, exclusive=True):
-            if not path.exists():
-                part = path.with_name(f".{SECRET}.{secrets.token_hex(6)}.part")
-                handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with open(handle, "wb") as file:
-                    file.write(secrets.token_bytes(32))
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(part, path)
-            return path.read_bytes()
+
+def _lives(token: dict[str, Any], now: float) -> bool:
+    return float(token.get("until", now)) >= now
 
 
 def _hash(token: str) -> str:

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from anyio import sleep, to_thread
@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from starlette.responses import FileResponse, JSONResponse, StreamingResponse
 
-from montage_dask import __version__
+from montage_dask._version import __version__
 from montage_dask.coordinator.accounts import SESSION_SECONDS, Account, Accounts
 from montage_dask.coordinator.child import LOG, RUN_DIR
 from montage_dask.coordinator.edits import CuttingRoom, Edits, edited_job, picture, told
@@ -26,7 +26,7 @@ from montage_dask.coordinator.jobs import (
     ENDED,
     HELD,
     PRIORITIES,
-    STATES,
+    UNENDED,
     Job,
     QueueError,
     QueueUnavailable,
@@ -45,10 +45,13 @@ from montage_dask.coordinator.requests import (
 )
 from montage_dask.coordinator.runner import Runner
 from montage_dask.coordinator.sending import upload_routes
+from montage_dask.coordinator.verbs import VERBS
 from montage_dask.edit.styles import load_style, style_names
 from montage_dask.errors import MontageError, StoreError, UsageError
 from montage_dask.report.otioz import write_otioz
 
+Shown = dict[str, Any]
+Number = Annotated[int, Path(ge=0)]
 PAGE = pathlib.Path(__file__).parent / "page"
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 15.0
@@ -69,7 +72,7 @@ class Service:
     prefix: str = ""
 
 
-def shown(job: Job) -> dict[str, Any]:
+def shown(job: Job) -> Shown:
     """A job as its user sees it."""
     fields = (
         "id", "title", "state", "pausing", "submitted_at", "begun_at", "ended_at", "used_seconds", "reason", "progress",
@@ -102,18 +105,23 @@ def make_app(service: Service) -> FastAPI:
     rooms: defaultdict[str, CuttingRoom] = defaultdict(CuttingRoom)
     User = Annotated[Account, Depends(door)]
 
-    @app.exception_handler(QueueError)
-    def refused(_: Request, error: QueueError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, error.status)
+    def admin(user: User) -> Account:
+        if not user.admin:
+            raise QueueError("only an administrator may do this", 403)
+        return user
 
-    @app.exception_handler(UsageError)
-    def wrong(_: Request, error: UsageError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 422)
+    def mine(job_id: str, user: User) -> Job:
+        return queue.find(job_id, user.name)
 
-    @app.exception_handler(StoreError)
-    @app.exception_handler(QueueUnavailable)
-    def away(_: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "5"})
+    Admin = Annotated[Account, Depends(admin)]
+    Mine = Annotated[Job, Depends(mine)]
+    Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)]
+
+    @app.exception_handler(MontageError)
+    def refused(_: Request, error: Exception) -> JSONResponse:
+        away = isinstance(error, StoreError | QueueUnavailable)
+        status = error.status if isinstance(error, QueueError) else 503 if away else 422
+        return JSONResponse({"detail": str(error)}, status, {"Retry-After": "5"} if away else None)
 
     # -- who --------------------------------------------------------------------------------------------------------------
 
@@ -123,15 +131,17 @@ def make_app(service: Service) -> FastAPI:
         if found is None:
             raise QueueError("this token opens nothing", 401)
         answer = JSONResponse({"user": found[1].name})
-        secure = request.url.scheme == "https"
         answer.set_cookie(
-            COOKIE, service.accounts.begin_session(found[0]), max_age=int(SESSION_SECONDS), httponly=True,
-            samesite="strict", secure=secure, path=service.prefix or "/",
+            COOKIE, service.accounts.begin_session(found[0]), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
+            secure=request.url.scheme == "https", path=service.prefix or "/",
         )  # fmt: skip
         return answer
 
     @app.post("/api/logout")
-    def logout(user: User) -> Response:
+    def logout(user: User, request: Request) -> Response:
+        session = service.accounts.holder(request.cookies.get(COOKIE, ""))
+        if session is not None:
+            service.accounts.revoke(session[0])
         answer = JSONResponse({})
         answer.delete_cookie(COOKIE, path=service.prefix or "/")
         return answer
@@ -144,52 +154,46 @@ def make_app(service: Service) -> FastAPI:
         except QueueError:
             return {"user": None}
         cluster = service.runner.cluster
-        csrf = door.csrf("" if service.open_to_all else request.cookies.get(COOKIE, ""))
-        who = {"user": user.name, "admin": user.admin, "csrf": csrf}
-        return {**who, "cluster": cluster, "drained": queue.drained(cluster)}
+        return {
+            "user": user.name, "admin": user.admin, "csrf": door.csrf(request), "cluster": cluster,
+            "drained": queue.drained(cluster),
+        }  # fmt: skip
 
     # -- jobs -------------------------------------------------------------------------------------------------------------
 
     @app.post("/api/jobs", status_code=202)
-    def submit(
-        asked: JobRequest,
-        user: User,
-        response: Response,
-        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
-    ) -> dict[str, Any]:
+    def submit(asked: JobRequest, user: User, response: Response, key: Key = None) -> Shown:
         """Add a job. Once this is answered, it survives whatever dies."""
         content = job_content(asked, user)
         keeper.check(user)
-        first = None
-        how: Any = {"title": title_of(asked), "priority": PRIORITIES[asked.priority]}
-        if asked.preview:
-            key = idempotency_key and f"{idempotency_key} preview"
-            first, _ = queue.submit(
-                secrets.token_hex(8), user.name, preview_of(content), key=key, parent=asked.parent, **how
-            )  # fmt: skip
-            how["after"] = first.id
-        job, new = queue.submit(
-            secrets.token_hex(8), user.name, content, key=idempotency_key,
-            parent=first.id if first else asked.parent, **how,
+        wanted = Job(
+            secrets.token_hex(8), user.name, content, title_of(asked), key=key, priority=PRIORITIES[asked.priority],
+            parent=asked.parent, webhook=asked.webhook.model_dump() if asked.webhook else None,
         )  # fmt: skip
+        if asked.preview:
+            quick = replace(
+                wanted, id=secrets.token_hex(8), request=preview_of(content), key=key and f"{key} preview", webhook=None,
+            )  # fmt: skip
+            first, _ = queue.submit(quick)
+            wanted = replace(wanted, after=first.id, parent=first.id)
+        job, new = queue.submit(wanted)
         response.headers["Location"] = f"{service.prefix}/api/jobs/{job.id}"
         return {**shown(job), "new": new}
 
     @app.get("/api/jobs")
-    def jobs(user: User, before: int | None = None, most: int = 100) -> dict[str, Any]:
+    def jobs(user: User, before: int | None = None, most: int = 100) -> Shown:
         found = queue.of_user(user.name, before, max(1, min(most, 1000)))
         return {"jobs": [shown(j) for j in found], "before": found[-1].number if found else None}
 
     @app.get("/api/jobs/{job_id}")
-    def job(job_id: str, user: User) -> dict[str, Any]:
-        return shown(queue.find(job_id, user.name))
+    def job(found: Mine) -> Shown:
+        return shown(found)
 
     @app.post("/api/jobs/{job_id}/otioz")
-    def bundle(job_id: str, user: User) -> dict[str, str]:
+    def bundle(found: Mine, user: User) -> dict[str, str]:
         """The timeline of a job with its media in one file; made when it is first asked for. Answers its path."""
-        queue.find(job_id, user.name)
         path = f"{RUN_DIR}/timeline.otio"
-        timeline = inside(user.job_folder(job_id), path)
+        timeline = inside(user.job_folder(found.id), path)
         if not timeline.with_suffix(".otioz").exists():
             keeper.check(user)
             try:
@@ -201,62 +205,40 @@ def make_app(service: Service) -> FastAPI:
     # -- its timeline -----------------------------------------------------------------------------------------------------
 
     @app.post("/api/jobs/{job_id}/timeline")
-    def timeline(job_id: str, edits: Edits, user: User) -> dict[str, Any]:
+    def timeline(found: Mine, edits: Edits, user: User) -> Shown:
         """The timeline of a job after some edits, and what an event could show instead; nothing is changed by it."""
-        job = queue.find(job_id, user.name)
         room = rooms[user.name]
-        made, edited = room.timeline(job, user), room.timeline(job, user, edits.ops)
+        made, edited = room.timeline(found, user), room.timeline(found, user, edits.ops)
         return told(edited, made, edits.event)
 
     @app.post("/api/jobs/{job_id}/edit", status_code=202)
-    def edit(
-        job_id: str,
-        edits: Edits,
-        user: User,
-        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
-    ) -> dict[str, Any]:
+    def edit(found: Mine, edits: Edits, user: User, key: Key = None) -> Shown:
         """Render an edited timeline: a job of its own, of which only what changed is made."""
-        job = queue.find(job_id, user.name)
         room = rooms[user.name]
-        made, edited = room.timeline(job, user), room.timeline(job, user, edits.ops)
+        made, edited = room.timeline(found, user), room.timeline(found, user, edits.ops)
         if edited == made:
             raise UsageError("nothing was changed")
         keeper.check(user)
-        key = idempotency_key or secrets.token_hex(8)
-        child_id, content = edited_job(job, user, edited, made, key, edits.ops)
+        child = edited_job(found, user, edited, made, key, edits.ops)
         try:
-            child, new = queue.submit(
-                child_id, user.name, content, title=job.title, key=idempotency_key,
-                priority=job.priority, parent=job.id,
-            )  # fmt: skip
+            child, new = queue.submit(child)
         except QueueError:
-            shutil.rmtree(user.job_folder(child_id), ignore_errors=True)
+            shutil.rmtree(user.job_folder(child.id), ignore_errors=True)
             raise
         return {**shown(child), "new": new}
 
     @app.get("/api/jobs/{job_id}/pictures/{source}/{frame}")
-    def seen(
-        job_id: str,
-        source: Annotated[int, Path(ge=0)],
-        frame: Annotated[int, Path(ge=0)],
-        user: User,
-    ) -> Response:
+    def seen(found: Mine, source: Number, frame: Number, user: User) -> Response:
         """A small picture of a frame of the footage, as a timeline names it."""
-        data = picture(
-            rooms[user.name].timeline(queue.find(job_id, user.name), user), source, frame
-        )
-        return Response(
-            data, media_type="image/jpeg", headers={"cache-control": "private, max-age=86400"}
-        )
+        data = picture(rooms[user.name].timeline(found, user), source, frame)
+        return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=86400"})  # fmt: skip
 
     @app.post("/api/jobs/{job_id}/{verb}")
-    def act(
-        job_id: str, verb: Literal["cancel", "pause", "resume", "retry"], user: User
-    ) -> dict[str, Any]:
+    def act(job_id: str, verb: Literal["cancel", "pause", "resume", "retry"], user: User) -> Shown:
         return shown(getattr(queue, verb)(job_id, user.name))
 
     @app.put("/api/jobs/{job_id}/priority")
-    def prioritise(job_id: str, band: Band, user: User) -> dict[str, Any]:
+    def prioritise(job_id: str, band: Band, user: User) -> Shown:
         return shown(queue.prioritise(job_id, PRIORITIES[band.priority], user.name))
 
     @app.get("/api/jobs/{job_id}/events")
@@ -271,9 +253,8 @@ def make_app(service: Service) -> FastAPI:
         return StreamingResponse(stream, media_type="text/event-stream")
 
     @app.get("/api/jobs/{job_id}/files")
-    def files(job_id: str, user: User) -> list[dict[str, Any]]:
-        queue.find(job_id, user.name)
-        folder = user.job_folder(job_id)
+    def files(found: Mine, user: User) -> list[dict[str, Any]]:
+        folder = user.job_folder(found.id)
         return [
             {"path": str(p.relative_to(folder)), "bytes": p.stat().st_size}
             for p in sorted(folder.rglob("*"))
@@ -282,36 +263,35 @@ def make_app(service: Service) -> FastAPI:
 
     @app.get("/api/jobs/{job_id}/files/{path:path}")
     @app.head("/api/jobs/{job_id}/files/{path:path}", include_in_schema=False)
-    def file(job_id: str, path: str, user: User) -> Response:
+    def file(found: Mine, path: str, user: User) -> Response:
         """One file of a job, or a range of it."""
-        queue.find(job_id, user.name)
-        found = inside(user.job_folder(job_id), path)
-        more = {"content-security-policy": "sandbox allow-scripts"} if found.suffix in ACTIVE_CONTENT else {}  # fmt: skip
-        return FileResponse(found, headers=more, filename=found.name, content_disposition_type="inline")  # fmt: skip
+        place = inside(user.job_folder(found.id), path)
+        more = {"content-security-policy": "sandbox allow-scripts"} if place.suffix in ACTIVE_CONTENT else {}  # fmt: skip
+        return FileResponse(place, headers=more, filename=place.name, content_disposition_type="inline")  # fmt: skip
 
     @app.get("/api/jobs/{job_id}/log")
-    def job_log(job_id: str, user: User) -> Response:
-        return file(job_id, LOG, user)
+    def job_log(found: Mine, user: User) -> Response:
+        return file(found, LOG, user)
 
     @app.put("/api/drain")
-    def drain(user: User, on: bool = True) -> dict[str, Any]:
-        if not user.admin:
-            raise QueueError("only an administrator drains a cluster", 403)
+    def drain(user: Admin, on: bool = True) -> Shown:
         queue.drain(service.runner.cluster, user.name if on else None)
         return {"drained": queue.drained(service.runner.cluster)}
 
     @app.get("/api/styles")
-    def styles(user: User) -> dict[str, Any]:
+    def styles(user: User) -> Shown:
         """The styles by their names, each with what it is like."""
         return {"styles": {name: load_style(name).description for name in style_names()}}
 
     @app.get("/api/options")
-    def options(user: User) -> dict[str, Any]:
-        """The schema of what `options` of a job may hold."""
-        return options_model().model_json_schema(by_alias=True)
+    def options(user: User, verb: str = "run") -> Shown:
+        """The schema of what `options` of a job of a verb may hold."""
+        if verb not in ("run", *VERBS):
+            raise QueueError("there is no such verb", 404)
+        return options_model(verb).model_json_schema(by_alias=True)
 
     @app.post("/api/estimate")
-    def estimate(asked: Estimate, user: User) -> dict[str, Any]:
+    def estimate(asked: Estimate, user: User) -> Shown:
         """What a montage would take, by what a browser knows of its files: seconds (null: nobody knows how many share a cluster),
         and how many bytes may still be sent."""
         threads = None if "://" in service.runner.cluster else os.cpu_count() or 1
@@ -333,9 +313,7 @@ def make_app(service: Service) -> FastAPI:
         return JSONResponse({"status": "ready" if good else "no runner"}, 200 if good else 503)
 
     @app.get("/metrics")
-    def metrics(user: User) -> Response:
-        if not user.admin:
-            raise QueueError("only an administrator reads the metrics", 403)
+    def metrics(user: Admin) -> Response:
         return Response(_metrics(service), media_type="text/plain; version=0.0.4")
 
     @app.get("/json/identity.json")
@@ -380,15 +358,14 @@ async def _stream(queue: Queue, job_id: str, last: int) -> AsyncIterator[str]:
 
 def _metrics(service: Service) -> str:
     """What Prometheus reads; no names of users or files."""
-    unended = service.queue.in_states([s for s in STATES if s not in ENDED])
+    unended = service.queue.in_states(UNENDED)
     count = Counter(j.state for j in unended)
     waiting = [j.submitted_at for j in unended if j.state == "waiting"]
-    drained = service.queue.drained(service.runner.cluster) is not None
     values = {
-        **{f'jobs{{state="{s}"}}': count[s] for s in STATES if s not in ENDED},
+        **{f'jobs{{state="{s}"}}': count[s] for s in UNENDED},
         "oldest_waiting_seconds": round(time.time() - min(waiting), 1) if waiting else 0,
         "processes": service.runner.running,
-        "drained": int(drained),
+        "drained": int(service.queue.drained(service.runner.cluster) is not None),
         "runner_works": int(service.runner.works),
     }
     return "".join(f"montage_coordinator_{name} {value}\n" for name, value in values.items())

@@ -1,4 +1,4 @@
-"""The process of a job: `run` in a process group of its own, begun, watched and ended for certain."""
+"""The process of a job: its command in a process group of its own, begun, watched and ended for certain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 from montage_dask.children import dying_with_parent
 from montage_dask.coordinator.accounts import Account
 from montage_dask.coordinator.jobs import Job, State
+from montage_dask.coordinator.verbs import words
 from montage_dask.errors import MontageError
 from montage_dask.progress_file import read_progress
 from montage_dask.received import parse_json, read_bytes
@@ -39,15 +40,14 @@ TERM_SECONDS = 5.0
 """A process that is asked to end has so long; then it is killed with its whole group."""
 KILLED_SECONDS = 3.0
 ENDING_BYTES = 1 << 20
-
 TOLD = ("stage", "done", "total", "unit", "speed", "eta_seconds", "stages", "notes", "noted")
 """What of a progress file stands in the queue."""
-
 FOR_LATER = ("ClusterError", "InUse")
 """What is wrong with the machines of the moment, and not with the job."""
-
+BAND = 100
+"""Between the priorities of two bands: more than between those within a job."""
 SKIPPED, INTERRUPTED = 3, 130
-"""Exit codes of `run`."""
+"""Exit codes of commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,9 @@ class Outcome:
     """Not at once: somebody or something must come back first."""
 
 
-def outcome(code: int, ending: Mapping[str, Any] | None) -> Outcome:
+def outcome(code: int, ending: Mapping[str, Any]) -> Outcome:
     """What an exit code means, and what the command said of its end."""
-    said = ending or {}
-    reason = str(said.get("message", "") or "")
+    reason = str(ending.get("message") or "")
     if code == 0:
         return Outcome("finished")
     if code == SKIPPED:
@@ -73,16 +72,12 @@ def outcome(code: int, ending: Mapping[str, Any] | None) -> Outcome:
     if code == INTERRUPTED:
         return Outcome(None, "its process was interrupted")
     if code < 0:
-        return Outcome(None, f"its process was killed by {_signal(-code)}", crashed=True)
-    if said.get("error") in FOR_LATER:
+        known = -code in set(signal.Signals)
+        name = signal.Signals(-code).name if known else f"signal {-code}"
+        return Outcome(None, f"its process was killed by {name}", crashed=True)
+    if ending.get("error") in FOR_LATER:
         return Outcome(None, reason, later=True)
     return Outcome("failed", reason or f"its process ended with code {code}: see the log")
-
-
-def _signal(number: int) -> str:
-    with suppress(ValueError):
-        return signal.Signals(number).name
-    return f"signal {number}"
 
 
 class Child:
@@ -93,7 +88,7 @@ class Child:
     Args:
         job: as it was claimed.
         account: its user's.
-        options: of the command `run`, such as `--cluster`.
+        options: of its command, such as `--cluster`.
 
     Raises:
         BlockingIOError: another process still works in the folder.
@@ -101,19 +96,22 @@ class Child:
     """
 
     def __init__(self, job: Job, account: Account, options: Sequence[str]) -> None:
-        self.job = job
-        self.folder = account.job_folder(job.id)
+        self.job, self.folder = job, account.job_folder(job.id)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._mark = f"{ENDING_VARIABLE}={self.folder / ENDING}"
         self._refuse_second()
         (self.folder / ENDING).unlink(missing_ok=True)
         self._asked_at: float | None = None
-        text = yaml.safe_dump({**job.request, "output": OUTPUT}, allow_unicode=True)
-        (self.folder / JOB_FILE).write_text(text, encoding="utf-8")
-        command = [
-            sys.executable, "-P", "-m", "montage_dask", "run", JOB_FILE, "--json", "--store", str(account.store), *options,
-        ]  # fmt: skip
+        if "verb" in job.request:
+            said = words(job.request)
+        else:
+            text = yaml.safe_dump({**job.request, "output": OUTPUT}, allow_unicode=True)
+            (self.folder / JOB_FILE).write_text(text, encoding="utf-8")
+            said = ["run", JOB_FILE]
+        own = ["--json", "--store", str(account.store), *options]
+        command = [sys.executable, "-P", "-m", "montage_dask", said[0], *own, *said[1:]]
         environment = {k: v for k, v in os.environ.items() if k not in HIDDEN}
+        environment["DASK_MONTAGE__PRIORITY"] = str(BAND * job.priority)
         environment["DASK_MONTAGE__ROOTS"] = repr([str(p) for p in account.roots])
         environment[ENDING_VARIABLE] = str(self.folder / ENDING)
         with (self.folder / LOG).open("ab") as log, (self.folder / RESULT).open("wb") as result:
@@ -129,13 +127,13 @@ class Child:
 
     def _refuse_second(self) -> None:
         """The process of a former owner may still be there; what it left behind without being there any more is ended."""
-        run_dir = self.folder / RUN_DIR
-        if run_dir.is_dir() and (run_dir / FOLDER_LOCK).exists():
-            Lock(run_dir / FOLDER_LOCK, exclusive=True, wait=False).close()
+        lock = self.folder / RUN_DIR / FOLDER_LOCK
+        if lock.exists():
+            Lock(lock, exclusive=True, wait=False).close()
         kill_marked(self._mark)
 
-    def poll(self) -> int | None:
-        """Its exit code, once it and all that it had begun are gone."""
+    def poll(self) -> Outcome | None:
+        """What came of it, once it and all that it had begun are gone."""
         with suppress(ChildProcessError):
             # Looked at, not taken: as long as it is a zombie, its process group is nobody else's.
             gone = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -143,9 +141,12 @@ class Child:
                 if self._asked_at is not None and time.monotonic() - self._asked_at > TERM_SECONDS:
                     self.kill()
                 return None
-        self._kill_group()
-        kill_marked(self._mark)
-        return self.process.wait()
+        self.kill()
+        code, said = self.process.wait(), None
+        with suppress(OSError, ValueError):
+            said = parse_json(read_bytes(self.folder / ENDING, ENDING_BYTES).decode("ascii"))
+        found = outcome(code, said if isinstance(said, dict) else {})
+        return replace(found, crashed=False) if self._asked_at is not None else found
 
     def ask_to_stop(self) -> None:
         """Let it end by itself; it keeps what is done. `poll` kills it when it does not."""
@@ -156,12 +157,9 @@ class Child:
 
     def kill(self) -> None:
         """End it and all that it had begun, at once."""
-        self._kill_group()
-        kill_marked(self._mark)
-
-    def _kill_group(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        kill_marked(self._mark)
 
     def progress(self) -> dict[str, Any] | None:
         """How far it is; None as long as it has not said so."""
@@ -170,14 +168,6 @@ class Child:
             if found is not None and found.get("pid") == self.process.pid:
                 return {name: found.get(name) for name in TOLD}
         return None
-
-    def outcome(self, code: int) -> Outcome:
-        """What came of it."""
-        ending = None
-        with suppress(OSError, ValueError):
-            said = parse_json(read_bytes(self.folder / ENDING, ENDING_BYTES).decode("ascii"))
-            ending = said if isinstance(said, dict) else None
-        return outcome(code, ending)
 
 
 def kill_marked(mark: str) -> None:
@@ -195,11 +185,9 @@ def kill_marked(mark: str) -> None:
 
 def marked(mark: str) -> list[int]:
     """Living processes with a text in their environment. Those of others cannot be read."""
-    wanted, found = mark.encode() + b"\0", []
-    for entry in os.scandir("/proc") if os.path.isdir("/proc") else ():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                content = Path(entry.path, "environ").read_bytes()
-                if b"\0" + wanted in b"\0" + content:
-                    found.append(int(entry.name))
+    wanted, found = b"\0" + mark.encode() + b"\0", []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if wanted in b"\0" + environ.read_bytes():
+                found.append(int(environ.parent.name))
     return found

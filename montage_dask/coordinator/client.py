@@ -7,14 +7,12 @@ import http.client
 import ipaddress
 import json
 import os
-import shutil
-import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from montage_dask.errors import MontageError, UsageError, printable
@@ -24,8 +22,13 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 ANSWER_SECONDS = 60.0
 TRIES = 8
 """Of a request that may be sent again, over about a minute."""
-PIECE_BYTES = 64 << 20
+PIECE_BYTES = 16 << 20
 """An upload goes in requests of so much, each of which is kept."""
+
+AWAY = (OSError, http.client.HTTPException)
+"""Nobody answers, or no more."""
+
+T = TypeVar("T")
 
 
 class CoordinatorError(MontageError):
@@ -46,6 +49,13 @@ def default_folder() -> Path:
     return base / "montage-dask" / "coordinator"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
 class Coordinator:
     """A coordinator behind an address.
 
@@ -59,68 +69,67 @@ class Coordinator:
         self, url: str | None = None, token: str | None = None, folder: Path | None = None
     ) -> None:
         self.url = (url or DEFAULT_URL).rstrip("/")
-        self._parts = urlsplit(self.url)
-        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
+        self._parts = parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"{printable(self.url)}: a coordinator's address is http://host:port")
-        self._token = token or os.environ.get(TOKEN_VARIABLE)
-        if self._token is None and self.is_here:
-            with suppress(OSError):
-                self._token = ((folder or default_folder()) / "local.token").read_text().strip()
-
-    @property
-    def is_here(self) -> bool:
+        self.is_here = is_loopback(parts.hostname)
         """Whether it is on this machine, and sees the same files."""
-        host = self._parts.hostname or ""
-        with suppress(ValueError):
-            return ipaddress.ip_address(host).is_loopback
-        return host == "localhost"
+        token = token or os.environ.get(TOKEN_VARIABLE)
+        if token is None and self.is_here:
+            with suppress(OSError):
+                token = ((folder or default_folder()) / "local.token").read_text().strip()
+        self._own = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def _connect(self) -> http.client.HTTPConnection:
-        host, port = self._parts.hostname or "", self._parts.port
-        if self._parts.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(host, port, timeout=ANSWER_SECONDS, context=context)
-        return http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
-
-    def _send(
+    @contextmanager
+    def _answer(
         self,
-        connection: http.client.HTTPConnection,
         method: str,
         path: str,
-        body: bytes | Iterator[bytes] | None,
-        headers: Mapping[str, str],
-    ) -> http.client.HTTPResponse:
-        own = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        connection.request(method, self._parts.path + path, body, {**own, **headers})
-        answer = connection.getresponse()
-        if answer.status >= 400:
-            text = answer.read(1 << 16).decode("utf-8", "replace")
-            with suppress(ValueError, KeyError, TypeError):
-                text = json.loads(text)["detail"]
-            words = text if isinstance(text, str) else json.dumps(text)
-            raise CoordinatorError(printable(words)[:500], answer.status)
-        return answer
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer to one request, whose body is still to be read.
+
+        Raises:
+            CoordinatorError: it refuses.
+            OSError, http.client.HTTPException: nobody answers.
+        """
+        where, secure = self._parts, self._parts.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        with closing(kind(where.hostname or "", where.port, timeout=ANSWER_SECONDS)) as line:
+            line.request(method, where.path + path, body, {**self._own, **(headers or {})})
+            answer = line.getresponse()
+            if answer.status >= 400:
+                words: Any = answer.read(1 << 16).decode("utf-8", "replace")
+                with suppress(ValueError, KeyError, TypeError):
+                    words = json.loads(words)["detail"]
+                text = words if isinstance(words, str) else json.dumps(words)
+                raise CoordinatorError(printable(text)[:500], answer.status)
+            yield answer
 
     def call(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Any:
         """One request with JSON, sent again when nobody answers: all of the API's may be.
 
+        Returns:
+            What is answered; the headers where that is nothing.
+
         Raises:
             CoordinatorError: it refuses, or nobody answers.
         """
         data = None if body is None else json.dumps(body).encode()
         kind = {} if data is None else {"Content-Type": "application/json"}
+        named = {**kind, **(headers or {})}
+        return self._patiently(lambda: self._once(method, path, data, named))
 
-        def ask(connection: http.client.HTTPConnection) -> Any:
-            answer = self._send(connection, method, path, data, {**kind, **(headers or {})})
+    def _once(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]) -> Any:
+        with self._answer(method, path, data, headers) as answer:
             text = answer.read()
-            return json.loads(text) if text else _lower(answer)
+            return json.loads(text) if text else {k.lower(): v for k, v in answer.headers.items()}
 
-        return self._patiently(ask)
-
-    def _patiently(self, work: Callable[[http.client.HTTPConnection], Any], *again: int) -> Any:
-        """What is made of a connection; tried again when nobody answers, or with 503 or one of `again`."""
+    def _patiently(self, work: Callable[[], T], *again: int) -> T:
+        """What comes of some work; tried again when nobody answers, or with 503 or one of `again`."""
         failure: Exception | None = None
         for attempt in range(TRIES):
             if attempt > 3 and isinstance(failure, ConnectionRefusedError):
@@ -128,9 +137,8 @@ class Coordinator:
             if attempt:
                 time.sleep(min(0.1 * 2**attempt, 15))
             try:
-                with closing(self._connect()) as connection:
-                    return work(connection)
-            except (OSError, http.client.HTTPException, ValueError) as error:
+                return work()
+            except (*AWAY, ValueError) as error:
                 failure = error
             except CoordinatorError as error:
                 failure = error
@@ -156,18 +164,17 @@ class Coordinator:
         last, failed = "0", 0
         while True:
             try:
-                with closing(self._connect()) as connection:
-                    path = f"/api/jobs/{quote(job_id, safe='')}/events"
-                    answer = self._send(connection, "GET", path, None, {"Last-Event-ID": last})
+                path = f"/api/jobs/{quote(job_id, safe='')}/events"
+                with self._answer("GET", path, headers={"Last-Event-ID": last}) as answer:
                     if answer.status == 204:
                         return
                     for fields in _fields(answer):
                         failed = 0
-                        if fields.get("event") == "end":
+                        if fields["event"] == "end":
                             return
                         last = fields.get("id", last)
                         yield fields["event"], json.loads(fields["data"])
-            except (OSError, http.client.HTTPException):
+            except AWAY:
                 failed += 1
             except CoordinatorError as error:
                 if error.status != 503:
@@ -187,29 +194,25 @@ class Coordinator:
             CoordinatorError: it is refused.
             OSError: it cannot be read.
         """
-        size = path.stat().st_size
         pairs = {"filename": path.name, "folder": folder}
-        told = ",".join(
-            f"{k} {base64.b64encode(v.encode('utf-8', 'replace')).decode()}"
-            for k, v in pairs.items()
-        )
-        made = self.call("POST", "/api/uploads", None, {"Upload-Length": str(size), "Upload-Metadata": told})  # fmt: skip
+        coded = {k: base64.b64encode(v.encode("utf-8", "replace")) for k, v in pairs.items()}
+        made = self.call("POST", "/api/uploads", None, {
+            "Upload-Length": str(path.stat().st_size),
+            "Upload-Metadata": ",".join(f"{k} {v.decode()}" for k, v in coded.items()),
+        })  # fmt: skip
         place = "/api/uploads/" + made["location"].rpartition("/")[2]
         with path.open("rb") as file:
 
-            def send(connection: http.client.HTTPConnection) -> Any:
+            def send() -> Any:
                 there = self.call("HEAD", place)
                 if "upload-path" in there:
                     return there  # only the answer was lost
-                offset = int(there["upload-offset"])
-                file.seek(offset)
+                file.seek(int(there["upload-offset"]))
                 headers = {
-                    "Upload-Offset": str(offset),
-                    "Content-Length": str(min(PIECE_BYTES, size - offset)),
+                    "Upload-Offset": there["upload-offset"],
                     "Content-Type": "application/offset+octet-stream",
                 }
-                piece = _blocks(file, min(PIECE_BYTES, size - offset))
-                return _lower(self._send(connection, "PATCH", place, piece, headers))
+                return self._once("PATCH", place, file.read(PIECE_BYTES), headers)
 
             while "upload-path" not in made:
                 made = self._patiently(send, 409, 423)
@@ -222,54 +225,36 @@ class Coordinator:
             CoordinatorError: there is none.
         """
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.part")
+        where = f"/api/jobs/{quote(job_id, safe='')}/files/{quote(path)}"
         try:
-            with closing(self._connect()) as connection, part.open("xb") as file:
-                where = f"/api/jobs/{quote(job_id, safe='')}/files/{quote(path)}"
-                answer = self._send(connection, "GET", where, None, {})
-                wanted = answer.length
-                shutil.copyfileobj(answer, file, 1 << 20)
-                if wanted is not None and file.tell() != wanted:
-                    raise CoordinatorError(f"{printable(path)}: the line was cut: try again", 503)
+            with self._answer("GET", where) as answer, part.open("xb") as file:
+                while block := answer.read(1 << 20):
+                    file.write(block)
+                if answer.length:  # http.client says nothing of what is missing
+                    raise http.client.IncompleteRead(b"", answer.length)
             os.replace(part, target)
+        except http.client.HTTPException as error:
+            raise CoordinatorError(
+                f"{printable(path)}: the line was cut: try again", 503
+            ) from error
         finally:
             part.unlink(missing_ok=True)
 
     def text(self, path: str) -> str:
         """A file as text."""
-        with closing(self._connect()) as connection:
-            return self._send(connection, "GET", path, None, {}).read().decode("utf-8", "replace")
+        with self._answer("GET", path) as answer:
+            return answer.read().decode("utf-8", "replace")
 
 
-def _blocks(file: IO[bytes], length: int) -> Iterator[bytes]:
-    """So many bytes of a file, from where it stands."""
-    while length > 0 and (block := file.read(min(length, 1 << 20))):
-        length -= len(block)
-        yield block
-
-
-def _lower(answer: http.client.HTTPResponse) -> dict[str, str]:
-    return {name.lower(): value for name, value in answer.headers.items()}
-
-
-def _fields(answer: http.client.HTTPResponse) -> Iterator[dict[str, str]]:
+def _fields(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
     """The fields of server-sent events."""
     found: dict[str, str] = {}
-    for line in answer:
-        text = line.decode("utf-8").rstrip("\r\n")
-        if not text:
+    for data in lines:
+        line = data.decode("utf-8").rstrip("\r\n")
+        if not line:
             if "event" in found:
                 yield found
             found = {}
-        elif not text.startswith(":"):
-            name, _, value = text.partition(":")
+        elif not line.startswith(":"):
+            name, _, value = line.partition(":")
             found[name] = value.removeprefix(" ")
-
-
-def request_of(
-    footage: Sequence[str], music: str | None, options: Mapping[str, Any], more: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The request of a job from what a command line says."""
-    timeline = options.get("from-timeline")
-    rest = {k: v for k, v in options.items() if k != "from-timeline"}
-    named = {"music": music, "from-timeline": timeline, **more}
-    return {"footage": list(footage), "options": rest, **{k: v for k, v in named.items() if v is not None}}  # fmt: skip

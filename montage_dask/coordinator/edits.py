@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from montage_dask.coordinator.accounts import Account
 from montage_dask.coordinator.child import OUTPUT, RUN_DIR
 from montage_dask.coordinator.jobs import Job, QueueError
 from montage_dask.coordinator.requests import inside
-from montage_dask.coordinator.transitions import digest
+from montage_dask.coordinator.transaction import digest
 from montage_dask.errors import UsageError
 from montage_dask.job import SELECTORS, make_job
 from montage_dask.received import TIMELINE_BYTES, parse_json, read_bytes
@@ -39,10 +40,10 @@ class Edit(BaseModel):
     """One operation. It names nothing but numbers of what the job itself has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    op: Literal["veto", "choose", "hold", "slide", "move"]
+    op: Literal["veto", "choose", "hold", "slide", "trim", "move"]
     event: int = Field(ge=0, le=1_000_000)
     value: int = Field(0, ge=-1_000_000, le=1_000_000)
-    """The number of the alternative; frames to slide; the number of the event to move to."""
+    """The number of the alternative; frames to slide, or by which its end comes later; the number of the event to move to."""
 
 
 class Edits(BaseModel):
@@ -59,6 +60,7 @@ _STEPS: Mapping[str, Callable[[Timeline, Edit], Timeline]] = {
     "choose": lambda t, e: t.choose(e.event, e.value),
     "hold": lambda t, e: t.hold(e.event),
     "slide": lambda t, e: t.slide(e.event, e.value),
+    "trim": lambda t, e: t.trim(e.event, e.value),
     "move": lambda t, e: t.move(e.event, e.value),
 }
 
@@ -180,15 +182,21 @@ def picture(made: Timeline, source: int, frame: int) -> bytes:
 
 
 def edited_job(
-    job: Job, account: Account, edited: Timeline, made: Timeline, key: str, ops: Sequence[Edit]
-) -> tuple[str, dict[str, Any]]:
-    """The id and the content of the job that renders an edited timeline, which lies in its folder then, on the disk.
+    job: Job,
+    account: Account,
+    edited: Timeline,
+    made: Timeline,
+    key: str | None,
+    ops: Sequence[Edit],
+) -> Job:
+    """The job that renders an edited timeline, which lies in its folder then, on the disk.
 
     The same edits under the same key are the same job.
     """
     from montage_dask.api.job import NOT_FOR_RENDERING
 
-    job_id = digest([account.name, job.id, key, [e.model_dump() for e in ops]])[:16]
+    named = [account.name, job.id, key or secrets.token_hex(8), [e.model_dump() for e in ops]]
+    job_id = digest(named)[:16]
     path = account.job_folder(job_id) / EDITED
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -204,11 +212,12 @@ def edited_job(
     except BaseException:
         shutil.rmtree(path.parent, ignore_errors=True)
         raise
-    return job_id, {
+    request = {
         **{k: v for k, v in job.request.items() if k not in NOT_FOR_RENDERING},
         "footage": job.request.get("footage", []),
         "from-timeline": str(path),
     }
+    return Job(job_id, account.name, request, job.title, key=key, priority=job.priority, parent=job.id)  # fmt: skip
 
 
 def _selected(job: Job, account: Account) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
 from montage_dask.coordinator.accounts import LOCAL, Account, Accounts
@@ -36,30 +37,23 @@ class Gate:
     """ASGI around the application: refuses requests for another name, and bodies without end; adds the headers of safety."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
-        self._app = app
-        self._names = own_names()
+        self._app, self._names = app, own_names()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
 
         async def sending(message: Scope) -> None:
             if message["type"] == "http.response.start":
-                own = {k for k, _ in message["headers"]}
-                more = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
-                message["headers"] = [*message["headers"], *(m for m in more if m[0] not in own)]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
-        refused = self._refusal(scope, headers)
-        if refused is not None:
-            await refused(scope, receive, sending)
-        else:
-            await self._app(scope, receive, sending)
+        refused = self._refusal(scope) if scope["type"] == "http" else None
+        await (refused or self._app)(scope, receive, sending)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        headers = Headers(scope=scope)
         hosts = headers.getlist("host") or [""]
         if len(hosts) > 1 or is_foreign(hosts[0], headers.getlist("origin"), self._names):
             return JSONResponse({"detail": REFUSAL.strip()}, 403)
@@ -80,7 +74,8 @@ class Door:
     """
 
     def __init__(self, accounts: Accounts, *, open_to_all: bool) -> None:
-        self._accounts, self._open = accounts, open_to_all
+        self._accounts = accounts
+        self._open = secrets.token_hex() if open_to_all else ""
 
     def __call__(self, request: Request) -> Account:
         """The user of a request.
@@ -88,36 +83,26 @@ class Door:
         Raises:
             QueueError: 401 when it says nobody's token, 403 when a page's word for it is missing.
         """
-        account: Account | None
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
         if self._open:
             account = self._accounts.account(LOCAL)
-            assert account is not None
-            # A page elsewhere can send forms, and no header of its own.
-            self._no_forgery(request, self.csrf(""))
-            return account
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            found = self._accounts.holder(token.strip())
-            if found is not None:
-                return found[1]
-        cookie = request.cookies.get(COOKIE)
-        if not kind and cookie is not None:
-            account = self._accounts.session_of(cookie)
-            if account is not None:
-                self._no_forgery(request, self.csrf(cookie))
-                return account
-        raise QueueError("say who you are: Authorization: Bearer TOKEN, or log in", 401)
-
-    def _no_forgery(self, request: Request, wanted: str) -> None:
-        if request.method in SAFE or (self._open and "origin" not in request.headers):
-            return
-        if not hmac.compare_digest(
-            request.headers.get("x-csrf-token", "").encode(), wanted.encode()
-        ):
+            by_page = "origin" in request.headers
+        else:
+            by_page = not kind
+            held = kind.lower() == "bearer" or by_page
+            given = request.cookies.get(COOKIE, "") if by_page else token.strip()
+            account = (self._accounts.holder(given) or (None, None))[1] if held else None
+        if account is None:
+            raise QueueError("say who you are: Authorization: Bearer TOKEN, or log in", 401)
+        # A page elsewhere can send forms with our cookie, and no header of its own.
+        said = request.headers.get("x-csrf-token", "").encode()
+        if by_page and request.method not in SAFE and not hmac.compare_digest(said, self.csrf(request).encode()):  # fmt: skip
             raise QueueError(
                 "the header X-CSRF-Token is missing or wrong: load the page again", 403
             )
+        return account
 
-    def csrf(self, cookie: str) -> str:
+    def csrf(self, request: Request) -> str:
         """What a page must send with whatever it changes."""
-        return self._accounts.sign(f"csrf:{cookie}")
+        secret = self._open or request.cookies.get(COOKIE, "")
+        return hmac.new(secret.encode("utf-8", "replace"), b"csrf", "sha256").hexdigest()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from montage_dask.errors import MontageError
+
+if TYPE_CHECKING:
+    from montage_dask.coordinator.transaction import Transaction
 
 State = Literal[
     "waiting", "running", "paused", "cancelling", "finished", "partly", "failed", "cancelled"
@@ -16,7 +19,6 @@ HELD: tuple[State, ...] = ("running", "cancelling")
 UNENDED: tuple[State, ...] = ("waiting", "running", "paused", "cancelling")
 ENDED: tuple[State, ...] = ("finished", "partly", "failed", "cancelled")
 STATES: tuple[State, ...] = (*UNENDED, *ENDED)
-
 PRIORITIES = {"low": -1, "normal": 0, "high": 1}
 """The bands, by their names."""
 
@@ -26,7 +28,7 @@ LAST = "\xff"
 
 
 class QueueError(MontageError):
-    """The queue refuses; the message says why.
+    """The coordinator refuses; the message says why.
 
     Args:
         message: one line.
@@ -53,9 +55,9 @@ class Job:
     user: str
     request: Mapping[str, Any]
     """What its job file will hold."""
-    number: int
-    """Order of submission, over all users."""
     title: str
+    number: int = 0
+    """Order of submission, over all users; the queue's."""
     state: State = "waiting"
     priority: int = 0
     parent: str | None = None
@@ -64,6 +66,8 @@ class Job:
     """The job that must have made its film before: its quick version."""
     key: str | None = None
     """Under which its client sent it: sent again, it is the same job."""
+    webhook: Mapping[str, str] | None = None
+    """`url` and `secret` of whom to tell when it has ended."""
     submitted_at: float = 0.0
     begun_at: float | None = None
     """When its present process was begun."""
@@ -92,16 +96,18 @@ class Job:
         """A job from its JSON; fields of a later version are left out."""
         return cls(**{k: v for k, v in content.items() if k in cls.__slots__})
 
+    def running_seconds(self, now: float) -> float:
+        """How long its present process works."""
+        return 0.0 if self.begun_at is None else max(0.0, now - self.begun_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a job."""
+    """Something that happened to a job; numbers are 1, 2, 3 … within it."""
 
     number: int
-    """1, 2, 3 … within the job."""
     at: float
-    kind: str
-    """state or progress."""
+    kind: Literal["state", "progress"]
     data: Mapping[str, Any]
 
 
@@ -134,71 +140,3 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
-
-
-class Transaction:
-    """What a change sees and does: jobs, their events, and notes. What is written is seen by nobody else until the end."""
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows, self.now = rows, rows.now
-
-    def job(self, job_id: str) -> Job | None:
-        """One job."""
-        return next(iter(self._load([job_id])), None)
-
-    def _load(self, ids: Sequence[str]) -> list[Job]:
-        found = self._rows.values([f"job/{i}" for i in ids])
-        return [Job.load(content) for content in found if content is not None]
-
-    def jobs(self, states: Collection[State]) -> list[Job]:
-        """Those in these states, by number."""
-        ids = [i for state in states for _, i in self._rows.scan(f"state/{state}/")]
-        return sorted(self._load(ids), key=lambda j: j.number)
-
-    def of_user(self, user: str, before: int | None, most: int) -> list[Job]:
-        """Jobs of a user, the youngest first, with numbers below `before`."""
-        high = LAST if before is None else _place(before)
-        return self._load(
-            [i for _, i in self._rows.scan(f"user/{user}/", high=high, most=most, down=True)]
-        )
-
-    def events(self, job_id: str, after: int = 0, most: int = -1) -> list[Event]:
-        """Events of a job behind the one with number `after`."""
-        found = self._rows.scan(f"event/{job_id}/", low=_place(after), most=most)
-        return [Event(*content) for _, content in found]
-
-    def put(self, job: Job) -> None:
-        """Add a job, or write what it became."""
-        self._index(job, None)
-        self._rows.write(f"job/{job.id}", asdict(job))
-        self._index(job, job.id)
-
-    def _index(self, job: Job, value: str | None) -> None:
-        known = job if value else self.job(job.id)
-        if known is not None:
-            for name in (f"state/{known.state}", f"user/{known.user}"):
-                self._rows.write(f"{name}/{_place(known.number)}", value)
-
-    def remove(self, job: Job) -> None:
-        """Forget a job with its events."""
-        self._index(job, None)
-        self._rows.write(f"job/{job.id}", None)
-        for name, _ in self._rows.scan(f"event/{job.id}/"):
-            self._rows.write(name, None)
-
-    def tell(self, job_id: str, event: Event) -> None:
-        """Add an event."""
-        content = [event.number, event.at, event.kind, event.data]
-        self._rows.write(f"event/{job_id}/{_place(event.number)}", content)
-
-    def note(self, name: str) -> Any:
-        """A small JSON value beside the jobs; None when there is none."""
-        return self._rows.values([f"note/{name}"])[0]
-
-    def write(self, name: str, value: Any) -> None:
-        """Set such a value; None removes it."""
-        self._rows.write(f"note/{name}", value)
-
-
-def _place(number: int) -> str:
-    return f"{number:015}"

@@ -6,7 +6,8 @@ import logging
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from montage_dask.coordinator import uploads
@@ -36,9 +37,7 @@ class Keeper:
     accounts: Accounts
     keep_days: float | None = None
     quota_bytes: int | None = None
-
-    def __post_init__(self) -> None:
-        self._counted: dict[str, tuple[float, int]] = {}
+    _counted: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def chore(self) -> None:
         """Remove what is past its time: never what a job names that waits or runs."""
@@ -93,8 +92,6 @@ def _size(folder: Path) -> int:
     total = 0
     for place, _, files in os.walk(folder):
         for name in files:
-            try:
+            with suppress(OSError):
                 total += os.lstat(os.path.join(place, name)).st_size
-            except OSError:
-                continue
     return total

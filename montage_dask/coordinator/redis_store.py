@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from montage_dask.coordinator.jobs import LAST, QueueUnavailable, T, Transaction
+from montage_dask.coordinator.jobs import LAST, QueueUnavailable, T
+from montage_dask.coordinator.transaction import Transaction
 from montage_dask.errors import StoreError, UsageError
 from montage_dask.store.places import scrubbed
 
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PREFIX = "{montage-dask}:"
-"""Of all our keys; the braces keep them on one node of a Redis cluster."""
-ROWS, NAMES = PREFIX + "rows", PREFIX + "names"
-"""Values by name, and the names in order."""
+ROWS, NAMES, CHANGES = (f"{{montage-dask}}:{name}" for name in ("rows", "names", "version"))
+"""Keys: values by name, the names in order, a count of changes. The braces keep them on one node of a Redis cluster."""
 TRIES = 100
 """Of one change, while others change the queue at the same moment."""
 ANSWER_SECONDS = 5.0
@@ -68,11 +67,9 @@ class RedisStore:
     def _check(self) -> None:
         """Refuse a server that answers before a change is on its disk."""
         try:
-            found = {
-                k: v
-                for name in ("appendonly", "appendfsync")
-                for k, v in self._client.config_get(name).items()
-            }
+            found: dict[Any, Any] = {}
+            for name in ("appendonly", "appendfsync"):
+                found |= self._client.config_get(name)
         except self._refused as error:  # hosted ones hide their configuration
             log.warning("whether %s keeps what it confirms cannot be told: %s", self._name, error)
             return
@@ -80,7 +77,7 @@ class RedisStore:
             raise StoreError(
                 f"no Redis answers at {self._name} (REDIS_URL): is it running? ({error})"
             ) from error
-        if (found.get("appendonly"), found.get("appendfsync")) != ("yes", "always"):
+        if found != {"appendonly": "yes", "appendfsync": "always"}:
             raise UsageError(
                 f"REDIS_URL {self._name}: this server may forget jobs that it has confirmed: start it with "
                 "--appendonly yes --appendfsync always"
@@ -91,16 +88,14 @@ class RedisStore:
         try:
             for attempt in range(TRIES):
                 with self._client.pipeline() as pipe:
-                    pipe.watch(PREFIX + "version")
-                    rows = _Rows(pipe, self._now(pipe))
+                    pipe.watch(CHANGES)
+                    rows = _Rows(pipe, self._clock() if self._clock else _now(pipe))
                     result = change(Transaction(rows))
                     try:
                         rows.commit()
                     except self._stale as error:
-                        if "occurred while" in str(
-                            error
-                        ):  # the line was cut: done or not, who knows
-                            raise
+                        if "occurred while" in str(error):
+                            raise  # the line was cut: done or not, who knows
                         time.sleep(random.random() * 0.002 * min(attempt + 1, 20))
                         continue
                     return result
@@ -108,15 +103,14 @@ class RedisStore:
             raise QueueUnavailable(f"the queue at {self._name} does not answer: {error}") from error
         raise QueueUnavailable(f"the queue at {self._name} is changed by too many at once")
 
-    def _now(self, pipe: Pipeline) -> float:
-        if self._clock is not None:
-            return self._clock()
-        seconds, micros = pipe.time()
-        return float(seconds) + float(micros) / 1e6
-
     def close(self) -> None:
         """See `jobs.Store`."""
         self._client.close()
+
+
+def _now(pipe: Pipeline) -> float:
+    seconds, micros = pipe.time()
+    return float(seconds) + float(micros) / 1e6
 
 
 class _Rows:
@@ -127,23 +121,27 @@ class _Rows:
         self._writes: dict[str, Any] = {}
 
     def commit(self) -> None:
+        gone = [name for name, value in self._writes.items() if value is None]
+        left: Any = {name: json.dumps(v) for name, v in self._writes.items() if v is not None}
         if not self._writes:
             return
         self._pipe.multi()
-        self._pipe.incr(PREFIX + "version")
-        for name, value in self._writes.items():
-            if value is None:
-                self._pipe.hdel(ROWS, name)
-                self._pipe.zrem(NAMES, name)
-            else:
-                self._pipe.hset(ROWS, name, json.dumps(value))
-                self._pipe.zadd(NAMES, {name: 0})
+        self._pipe.incr(CHANGES)
+        if gone:
+            self._pipe.hdel(ROWS, *gone)
+            self._pipe.zrem(NAMES, *gone)
+        if left:
+            self._pipe.hset(ROWS, mapping=left)
+            self._pipe.zadd(NAMES, dict.fromkeys(left, 0))
         self._pipe.execute()
 
-    def values(self, names: Sequence[str]) -> list[Any]:
+    def _stored(self, names: Sequence[str]) -> list[Any]:
         found: Any = self._pipe.hmget(ROWS, names) if names else []
-        stored = (None if text is None else json.loads(text) for text in found)
-        return [self._writes.get(n, value) for n, value in zip(names, stored, strict=True)]
+        return [None if text is None else json.loads(text) for text in found]
+
+    def values(self, names: Sequence[str]) -> list[Any]:
+        stored = zip(names, self._stored(names), strict=True)
+        return [self._writes.get(name, value) for name, value in stored]
 
     def scan(
         self, prefix: str, low: str = "", high: str = LAST, most: int = -1, *, down: bool = False
@@ -153,8 +151,8 @@ class _Rows:
         names: Any = self._pipe.zrange(
             NAMES, first, last, desc=down, bylex=True, offset=0, num=most
         )
-        found: Any = self._pipe.hmget(ROWS, names) if names else []
-        return [(n, json.loads(v)) for n, v in zip(names, found, strict=True) if v is not None]
+        stored = zip(names, self._stored(names), strict=True)
+        return [(name, value) for name, value in stored if value is not None]
 
     def write(self, name: str, value: Any) -> None:
         self._writes[name] = value

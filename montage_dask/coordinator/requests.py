@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -15,35 +15,36 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from montage_dask.config import KINDS, checked, descriptions, resolve
 from montage_dask.coordinator.accounts import Account
 from montage_dask.coordinator.jobs import QueueError
+from montage_dask.coordinator.verbs import OWN, kinds
 from montage_dask.errors import UsageError, printable
 from montage_dask.graph.costs import expected_seconds
 from montage_dask.job import FILE_SUFFIXES, PATH_SETTINGS, SELECTORS
 from montage_dask.store import is_url, place_of
 from montage_dask.store.places import lies_in, scrubbed
 
-PLACES = ("footage", "music", "from-timeline")
 MOST_FOOTAGE = 10_000
+OF_RENDERING = ("size", "fps", "codec", "quality", "duration")
+"""Settings that say how long rendering takes."""
+PREVIEW_PIXELS = 360
+"""The shorter side of a quick version."""
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
-@cache
-def options_model() -> type[BaseModel]:
-    """The settings that say what a montage is, and the selectors, as the API's schema shows them."""
-    named = {n: f"{descriptions()[n]} ({k.form})" for n, k in KINDS.items() if k.in_job_files}
-    named |= dict.fromkeys(SELECTORS, "clips, or moments of clips: CLIP[@t]")
-    fields: dict[str, Any] = {
-        name.replace("-", "_"): (Any, Field(None, alias=name, description=text))
-        for name, text in named.items()
-    }
-    return create_model("Options", __base__=_Strict, **fields)
+class Webhook(_Strict):
+    """Whom to tell when a job has ended."""
+
+    url: str = Field(pattern=r"^https?://[!-~]+$", max_length=2000)
+    secret: str = Field(min_length=16, max_length=200)
+    """Of the signature: X-Montage-Signature is sha256=HMAC of the body."""
 
 
 class JobRequest(_Strict):
-    """A montage to make."""
+    """A montage to make, or another verb to do."""
 
+    verb: Literal["run", "analyse", "frames", "transcode", "stabilise", "upscale", "grade", "styles"] = "run"  # fmt: skip
     footage: list[str] = Field(default=[], max_length=MOST_FOOTAGE)
     """Files, folders and globs: below the user's folder, or in one that its jobs may read."""
     music: str | None = None
@@ -54,6 +55,7 @@ class JobRequest(_Strict):
     parent: str | None = Field(None, max_length=64)
     preview: bool = False
     """A quick version of few pixels comes first, as a job of its own."""
+    webhook: Webhook | None = None
 
 
 class Clip(_Strict):
@@ -72,10 +74,18 @@ class Estimate(_Strict):
     options: dict[str, Any] = {}
 
 
-OF_RENDERING = ("size", "fps", "codec", "quality", "duration")
-"""Settings that say how long rendering takes."""
-PREVIEW_PIXELS = 360
-"""The shorter side of a quick version."""
+@cache
+def options_model(verb: str) -> type[BaseModel]:
+    """What `options` of a job of this verb may hold, as the API's schema shows it."""
+    told = descriptions()
+    named = {n: " ".join([told.get(n, ""), f"({k.form})"]) for n, k in kinds(verb).items()}
+    if verb == "run":
+        named |= dict.fromkeys(SELECTORS, "clips, or moments of clips: CLIP[@t]")
+    fields: dict[str, Any] = {
+        name.replace("-", "_"): (Any, Field(None, alias=name, description=text))
+        for name, text in named.items()
+    }
+    return create_model("Options", __base__=_Strict, **fields)
 
 
 def expected(asked: Estimate, threads: int) -> float:
@@ -107,28 +117,40 @@ def job_content(asked: JobRequest, account: Account) -> dict[str, Any]:
     Raises:
         UsageError: one that it may not, a value that is wrong, or a path outside; names it.
     """
-    content: dict[str, Any] = {}
-    for name, value in asked.options.items():
-        if name in KINDS and not KINDS[name].in_job_files:
-            raise UsageError(f"{name}: is a matter of the coordinator, not of a job")
-        if name in SELECTORS:
-            content[name] = [
-                _text(name, v) for v in (value if isinstance(value, list) else [value])
-            ]
-            continue
-        checked(name, value, "job")
-        path = name in PATH_SETTINGS and (
-            name == "beats-file" or str(value).lower().endswith(FILE_SUFFIXES)
-        )
-        content[name] = _inside(name, value, account) if path and value is not None else value
+    content: dict[str, Any] = {} if asked.verb == "run" else {"verb": asked.verb}
+    content |= {name: _option(asked.verb, name, value, account) for name, value in asked.options.items()}  # fmt: skip
     if asked.footage:
         content["footage"] = [_inside("footage", f, account) for f in asked.footage]
     for name, given in (("music", asked.music), ("from-timeline", asked.from_timeline)):
         if given is not None:
             content[name] = _inside(name, given, account)
-    if asked.from_timeline is None and not (asked.footage and asked.music):
+    if asked.verb != "run":
+        if asked.preview or asked.from_timeline or not (asked.footage or asked.music):
+            raise UsageError(f"a job of {asked.verb} has footage or music, and nothing of `run`")
+        if asked.music and asked.verb not in ("analyse", "styles"):
+            raise UsageError(f"music: {asked.verb} takes none")
+    elif asked.from_timeline is None and not (asked.footage and asked.music):
         raise UsageError("a job has footage and music, or a timeline to render")
     return content
+
+
+def _option(verb: str, name: str, value: Any, account: Account) -> Any:
+    """An option of a job, as it may be passed on."""
+    if verb == "run" and name in SELECTORS:
+        return [_text(name, v) for v in (value if isinstance(value, list) else [value])]
+    if name not in kinds(verb):
+        if name in KINDS and not KINDS[name].in_job_files:
+            raise UsageError(f"{name}: is a matter of the coordinator, not of a job")
+        raise UsageError(f"{printable(name)}: is no option of {verb}")
+    if name in OWN:
+        try:
+            return OWN[name](value)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise UsageError(f"{name}: {error}") from error
+    checked(name, value, "job")
+    is_file = name == "beats-file" or str(value).lower().endswith(FILE_SUFFIXES)
+    path = name in PATH_SETTINGS and is_file and value is not None
+    return _inside(name, value, account) if path else value
 
 
 def _text(name: str, value: Any) -> str:
@@ -153,43 +175,33 @@ def _inside(name: str, value: Any, account: Account) -> str:
 
 def names(content: Mapping[str, Any]) -> list[Path]:
     """The paths that a job's content names."""
-    values = [content.get(key) for key in (*PLACES, *PATH_SETTINGS)]
+    values = [content.get(key) for key in ("footage", "music", "from-timeline", *PATH_SETTINGS)]
     texts = [t for v in values for t in (v if isinstance(v, list) else [v]) if isinstance(t, str)]
     return [Path(t) for t in texts if os.path.isabs(t)]
 
 
 def title_of(asked: JobRequest) -> str:
     """What a job is called in lists."""
-    named = asked.footage[:1] or [asked.from_timeline or ""]
-    return printable(asked.title or PurePath(named[0]).name or named[0])[:200]
-
-
-def parts_of(path: str) -> Sequence[str]:
-    """The parts of a relative path that leads downwards only.
-
-    Raises:
-        UsageError: it is none.
-    """
-    parts = path.split("/")
-    if any(p in ("", ".", "..") or p.startswith(".") or "\0" in p or "\\" in p for p in parts):
-        raise UsageError(f"{printable(path)}: no such file")
-    return parts
+    named = (*asked.footage, asked.from_timeline or asked.music or "")[0]
+    return printable(asked.title or PurePath(named).name or named)[:200]
 
 
 def inside(folder: Path, path: str) -> Path:
-    """A regular file below a folder, reached through no link.
+    """A regular file below a folder, reached downwards and through no link.
 
     Raises:
         QueueError: 404.
     """
-    try:
-        found = folder
-        for part in parts_of(path):
-            found = found / part
-            if stat.S_ISLNK(os.lstat(found).st_mode):
-                raise UsageError("a link")
-        if stat.S_ISREG(os.lstat(found).st_mode):
-            return found
-    except (OSError, UsageError, ValueError):
-        pass
+    parts, found = path.split("/"), folder
+    if all(p and not p.startswith(".") and "\\" not in p for p in parts):
+        try:
+            for part in parts:
+                found = found / part
+                if stat.S_ISLNK(os.lstat(found).st_mode):
+                    break
+            else:
+                if stat.S_ISREG(os.lstat(found).st_mode):
+                    return found
+        except (OSError, ValueError):
+            pass
     raise QueueError("there is no such file", 404)

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from montage_dask.coordinator.accounts import Accounts
@@ -66,7 +67,7 @@ class Runner:
         options: Sequence[str] = (),
         at_once: int = 1,
         alone: bool = True,
-        chore: Callable[[], None] | None = None,
+        chore: Callable[[], None] = lambda: None,
     ) -> None:
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.cluster = cluster
@@ -112,17 +113,16 @@ class Runner:
         """One look at everything."""
         self._ticked_at = now = time.monotonic()
         for work in self._work.values():
-            self._look(work)
+            work.outcome = work.outcome or work.child.poll()
         try:
             held = {j.id: j for j in self._queue.in_states(HELD)}
             for work in list(self._work.values()):
                 self._speak(work, held.get(work.job.id), now)
-            if self._reached_since is None:
-                self._reached_since = now
+            self._reached_since = self._reached_since or now
             self._take_from_the_dead(now)
             while len(self._work) < self._at_once and self._claim(now):
                 pass
-            if self._chore is not None and now - self._chored_at >= CHORE_SECONDS:
+            if now - self._chored_at >= CHORE_SECONDS:
                 self._chored_at = now
                 self._chore()
         except QueueUnavailable as error:
@@ -130,49 +130,38 @@ class Runner:
                 log.warning("%s; running jobs go on", error)
             self._reached_since = None
 
-    def _look(self, work: _Work) -> None:
-        """Whether a process has ended."""
-        if work.outcome is None:
-            code = work.child.poll()
-            if code is not None:
-                work.outcome = work.child.outcome(code)
-
-    def _speak(self, work: _Work, now_held: Job | None, now: float) -> None:
+    def _speak(self, work: _Work, held: Job | None, now: float) -> None:
         """Tell the queue of a job, and do as it says."""
         job = work.job
-        owned = now_held is not None and (now_held.owner, now_held.fence) == (self.owner, job.fence)
-        if not owned and work.outcome is None and not work.lost:
-            # Its end may have been said already, with the answer lost: then there is an outcome.
-            log.warning("job %s has another owner: its process here is ended", job.id)
-            work.lost = True
-            work.child.kill()
-            return
+        if held is not None and (held.owner, held.fence) != (self.owner, job.fence):
+            held = None
         if work.outcome is not None:
-            if owned:
+            if held is not None:
                 self._finish(work, work.outcome)
             del self._work[job.id]
-            return
-        if now_held is not None and (now_held.state == "cancelling" or now_held.pausing):
-            work.child.ask_to_stop()
-        since = now - work.beaten_at
-        told = work.child.progress() if since >= TELL_SECONDS else None
-        if since >= BEAT_SECONDS or (told is not None and now_held and told != now_held.progress):
-            self._queue.beat(job.id, self.owner, job.fence, told)
-            work.beaten_at = now
+        elif held is None:
+            # Its end may have been said already, with the answer lost: then there is an outcome.
+            if not work.lost:
+                log.warning("job %s has another owner: its process here is ended", job.id)
+                work.lost = True
+            work.child.kill()
+        else:
+            if held.state == "cancelling" or held.pausing:
+                work.child.ask_to_stop()
+            since = now - work.beaten_at
+            told = work.child.progress() if since >= TELL_SECONDS else None
+            if since >= BEAT_SECONDS or told not in (None, held.progress):
+                self._queue.beat(job, told)
+                work.beaten_at = now
 
     def _finish(self, work: _Work, outcome: Outcome) -> None:
         job = work.job
-        told = work.child.progress()
-        if told is not None:
-            self._queue.beat(job.id, self.owner, job.fence, told)
+        self._queue.beat(job, work.child.progress())
         if outcome.state is not None:
-            self._queue.end(job.id, self.owner, job.fence, outcome.state, outcome.reason)
+            self._queue.end(job, outcome.state, outcome.reason)
         else:
-            wait = _wait_seconds(job) if outcome.later else 0.0
-            self._queue.release(
-                job.id, self.owner, job.fence, outcome.reason,
-                after_seconds=wait, crashed=outcome.crashed,
-            )  # fmt: skip
+            wait = self.wait_seconds(job) if outcome.later else 0.0
+            self._queue.release(job, outcome.reason, wait, outcome.crashed)
         log.info("job %s: %s %s", job.id, outcome.state or "goes on later", outcome.reason)
 
     def _take_from_the_dead(self, now: float) -> None:
@@ -181,10 +170,7 @@ class Runner:
             self._queue.expire(all_of_them=True)
             self._alone = False
         # While the queue was away nobody could say that he lives.
-        elif (
-            self._reached_since is not None
-            and now - self._reached_since >= self._queue.lease_seconds
-        ):
+        elif self._reached_since and now - self._reached_since >= self._queue.lease_seconds:
             for job in self._queue.expire():
                 log.warning("job %s was taken from %s, which is gone", job.id, job.owner)
 
@@ -194,44 +180,32 @@ class Runner:
             return False
         account = self._accounts.account(job.user)
         if account is None:
-            self._queue.end(job.id, self.owner, job.fence, "failed", "its user is no longer known")
+            self._queue.end(job, "failed", "its user is no longer known")
             return True
         try:
             self._work[job.id] = _Work(Child(job, account, self._options), now)
+        except BlockingIOError:
+            self._queue.release(job, "its former process still works in its folder", 5.0)
         except OSError as error:
-            busy = isinstance(error, BlockingIOError)
             said = f"its process cannot be begun: {error}"
-            if busy:
-                said = "its former process still works in its folder"
-            wait = 5.0 if busy else _wait_seconds(job)
-            self._queue.release(job.id, self.owner, job.fence, said, after_seconds=wait)
+            self._queue.release(job, said, self.wait_seconds(job))
         return True
 
     def _wind_up(self) -> None:
+        self._at_once = 0
         for work in self._work.values():
             work.child.ask_to_stop()
         end = time.monotonic() + STOP_SECONDS
         while self._work and time.monotonic() < end:
-            for work in list(self._work.values()):
-                self._look(work)
-                if work.outcome is not None:
-                    self._leave(work, work.outcome)
+            self.tick()
             time.sleep(0.05)
-        for work in list(self._work.values()):
+        for work in self._work.values():
             work.child.kill()
-            self._leave(work, Outcome(None))
+            # If the queue is away, the lease ends by itself.
+            with suppress(QueueUnavailable):
+                self._queue.release(work.job, "its coordinator was stopped")
 
-    def _leave(self, work: _Work, outcome: Outcome) -> None:
-        """Give a job back; if the queue is away, its lease ends by itself."""
-        del self._work[work.job.id]
-        if outcome.state is None:
-            outcome = Outcome(None, "its coordinator was stopped")
-        try:
-            self._finish(work, outcome)
-        except QueueUnavailable as error:
-            log.warning("job %s: %s", work.job.id, error)
-
-
-def _wait_seconds(job: Job) -> float:
-    """Until a job is tried again that could not begin: longer each time."""
-    return float(min(LONGEST_WAIT_SECONDS, 5.0 * 2 ** min(job.tries, 10)))
+    @staticmethod
+    def wait_seconds(job: Job) -> float:
+        """Until a job is tried again that could not begin: longer each time."""
+        return float(min(LONGEST_WAIT_SECONDS, 5.0 * 2 ** min(job.tries, 10)))

@@ -9,6 +9,7 @@ from montage_dask.coordinator.accounts import Account
 from montage_dask.coordinator.guarding import Door
 from montage_dask.coordinator.jobs import QueueError
 from montage_dask.coordinator.keep import Keeper
+from montage_dask.store.artefacts import flush
 
 TUS = {"Tus-Resumable": "1.0.0"}
 TUS_OFFER = {"Tus-Version": "1.0.0", "Tus-Extension": "creation,termination,expiration"}
@@ -45,7 +46,10 @@ def upload_routes(door: Door, keeper: Keeper, prefix: str) -> APIRouter:
 
     @routes.head("/{upload_id}")
     def offset(upload_id: str, user: User) -> Response:
-        return tell(uploads.find(user, upload_id), 200)
+        upload = uploads.find(user, upload_id)
+        if upload.path is None:
+            flush(upload.part)
+        return tell(upload, 200)
 
     @routes.patch("/{upload_id}")
     async def receive(

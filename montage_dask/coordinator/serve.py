@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import uvicorn
 
 from montage_dask.coordinator.accounts import LOCAL, Accounts
 from montage_dask.coordinator.app import Service, make_app
-from montage_dask.coordinator.client import default_folder
+from montage_dask.coordinator.client import default_folder, is_loopback
+from montage_dask.coordinator.hooks import Hooks
 from montage_dask.coordinator.jobs import Store
 from montage_dask.coordinator.keep import Keeper
 from montage_dask.coordinator.queue import Queue
@@ -41,13 +41,7 @@ class Serving:
     prefix: str = ""
     keep_days: float | None = None
     quota_bytes: int | None = None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
+    webhook_private: bool = False
 
 
 def serve(how: Serving, tell: Callable[[str], None]) -> None:
@@ -60,43 +54,39 @@ def serve(how: Serving, tell: Callable[[str], None]) -> None:
     Raises:
         UsageError, StoreError: it cannot start so; says why.
     """
-    if not is_loopback(how.host):
-        if how.no_auth:
-            raise UsageError("--no-auth: only with a --host of this machine, such as 127.0.0.1")
-        if how.tls is None and not how.insecure:
-            raise UsageError(
-                f"--host {printable(how.host)}: tokens would go through the network in the clear: add --tls-cert FILE, or "
-                "--insecure if a proxy in front has TLS"
-            )
+    here = is_loopback(how.host)
+    if how.no_auth and not here:
+        raise UsageError("--no-auth: only with a --host of this machine, such as 127.0.0.1")
+    if not here and how.tls is None and not how.insecure:
+        raise UsageError(
+            f"--host {printable(how.host)}: tokens would go through the network in the clear: add --tls-cert FILE, or "
+            "--insecure if a proxy in front has TLS"
+        )
     folder = how.folder or default_folder()
     accounts = Accounts(folder)
     redis_url = os.environ.get(REDIS_VARIABLE)
-    with _listening(how.host, how.port) as listening:
-        store = _store(folder, redis_url)
-        try:
-            token = accounts.local_token(how.reads)
-            queue = Queue(store)
-            keeper = Keeper(queue, accounts, how.keep_days, how.quota_bytes)
-            runner = Runner(
-                queue, accounts, how.cluster, options=how.options, at_once=how.at_once, alone=redis_url is None,
-                chore=keeper.chore,
-            )  # fmt: skip
-            service = Service(queue, accounts, runner, keeper, how.no_auth, how.prefix.rstrip("/"))
-            server = uvicorn.Server(_configuration(how, service))
-            runner.start()
-            scheme = "http" if how.tls is None else "https"
-            host = f"[{how.host}]" if ":" in how.host else how.host
-            url = f"{scheme}://{host}:{listening.getsockname()[1]}{service.prefix}/"
-            tell(f"coordinator at {url}, its folder is {printable(str(folder))}")
-            if not how.no_auth and is_loopback(how.host):
-                tell(f"in the browser as {LOCAL}: {url}#token={token}")
-            try:
-                with suppress(KeyboardInterrupt):
-                    server.run(sockets=[listening])
-            finally:
-                runner.stop()
-        finally:
-            store.close()
+    with ExitStack() as stack:
+        listening = stack.enter_context(_listening(how.host, how.port))
+        store = stack.enter_context(closing(_store(folder, redis_url)))
+        token = accounts.local_token(how.reads)
+        queue = Queue(store)
+        keeper = Keeper(queue, accounts, how.keep_days, how.quota_bytes)
+        runner = Runner(
+            queue, accounts, how.cluster, options=how.options, at_once=how.at_once, alone=redis_url is None, chore=keeper.chore,
+        )  # fmt: skip
+        service = Service(queue, accounts, runner, keeper, how.no_auth, how.prefix.rstrip("/"))
+        server = uvicorn.Server(_configuration(how, service))
+        for worker in (runner, Hooks(queue, how.webhook_private)):
+            worker.start()
+            stack.callback(worker.stop)
+        scheme = "http" if how.tls is None else "https"
+        host = f"[{how.host}]" if ":" in how.host else how.host
+        url = f"{scheme}://{host}:{listening.getsockname()[1]}{service.prefix}/"
+        tell(f"coordinator at {url}, its folder is {printable(str(folder))}")
+        if here and not how.no_auth:
+            tell(f"in the browser as {LOCAL}: {url}#token={token}")
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
 
 
 def _store(folder: Path, redis_url: str | None) -> Store:
@@ -126,8 +116,7 @@ def _listening(host: str, port: int) -> socket.socket:
 def _configuration(how: Serving, service: Service) -> uvicorn.Config:
     certificate, key = how.tls or (None, None)
     return uvicorn.Config(
-        make_app(service), log_level="warning", access_log=False, server_header=False, date_header=True,
-        proxy_headers=False, timeout_graceful_shutdown=2, h11_max_incomplete_event_size=64 << 10,
-        ssl_certfile=None if certificate is None else str(certificate), ssl_keyfile=None if key is None else str(key),
-        ws="none", lifespan="off",
+        make_app(service), log_level="warning", access_log=False, server_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=2, h11_max_incomplete_event_size=64 << 10, ws="none", lifespan="off",
+        ssl_certfile=certificate and str(certificate), ssl_keyfile=key and str(key),
     )  # fmt: skip

@@ -1,12 +1,11 @@
 """Resumable uploads into the user's folder: the core of tus 1.0, with creation, termination and expiration.
 
-What is told as received is on the disk. Of what came after that a crash may leave anything: it is cut off and sent again.
+An upload is a file of bytes, whose length is its offset, beside a small record. It is on the disk before it is told.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 import re
@@ -15,11 +14,11 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 
 from montage_dask.coordinator.accounts import Account
 from montage_dask.coordinator.jobs import QueueError
@@ -32,8 +31,6 @@ from montage_dask.store.locks import Lock
 UNFINISHED = ".unfinished"
 EXPIRES_SECONDS = 7 * 86_400.0
 """An upload that nobody went on with for so long is removed."""
-FLUSHED_BYTES = 16 << 20
-"""So much is received between two flushes to the disk."""
 KEPT_FREE_BYTES = 1 << 30
 """So much of the disk stays free: for the queue, and for the jobs that run."""
 MOST_NAME_BYTES = 200
@@ -42,29 +39,31 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload under way, as it is kept beside its bytes."""
+    """An upload under way."""
 
-    home: Path
-    id: str
+    part: Path
+    """Its bytes."""
     length: int
     name: str
     """Where it goes, below the uploads: NAME or FOLDER/NAME."""
-    offset: int = 0
-    """Bytes that are on the disk."""
     path: str | None = None
     """Where it went, below the user's folder, once it is whole."""
 
     @property
-    def part(self) -> Path:
-        """Its bytes."""
-        return self.home / f"{self.id}.part"
+    def id(self) -> str:
+        """What it is called by clients."""
+        return self.part.stem
 
-    def keep(self, **changed: Any) -> Upload:
-        """Write down what became of it."""
-        now = replace(self, **changed)
-        content = {k: v for k, v in asdict(now).items() if k not in ("home", "id")}
+    @property
+    def offset(self) -> int:
+        """Bytes that are there."""
+        return self.length if self.path is not None else self.part.stat().st_size
+
+    def keep(self, path: str | None = None) -> Upload:
+        """Write down what it is, and where it went."""
+        content = {"length": self.length, "name": self.name, "path": path}
         write_json(self.part.with_suffix(".json"), content, durable=True)
-        return now
+        return Upload(self.part, **content)  # type: ignore[arg-type]
 
 
 def safe_name(text: str) -> str:
@@ -83,7 +82,7 @@ def metadata(header: str) -> dict[str, str]:
         name, _, value = pair.partition(" ")
         try:
             found[name] = base64.b64decode(value, validate=True).decode("utf-8")
-        except (binascii.Error, ValueError):
+        except ValueError:
             raise QueueError(f"Upload-Metadata: {printable(name)[:40]} is no base64", 400) from None
     return found
 
@@ -105,10 +104,9 @@ def create(account: Account, length: int, given: dict[str, str]) -> Upload:
     name = safe_name(given.get("filename", ""))
     if given.get("folder"):
         name = f"{safe_name(given['folder'])}/{name}"
-    upload = Upload(home, secrets.token_hex(16), length, name)
+    upload = Upload(home / f"{secrets.token_hex(16)}.part", length, name)
     os.close(os.open(upload.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-    flush(upload.part)
-    upload.keep()
+    upload = upload.keep()
     return upload if length else _complete(account, upload)
 
 
@@ -118,12 +116,11 @@ def find(account: Account, upload_id: str) -> Upload:
     Raises:
         QueueError: there is none.
     """
-    home = _home(account)
-    try:
+    part = _home(account) / f"{upload_id}.part"
+    with suppress(OSError, ValueError, KeyError):
         if _ID.fullmatch(upload_id):
-            return Upload(home, upload_id, **json.loads(read_bytes(home / f"{upload_id}.json", 1 << 16)))  # fmt: skip
-    except (OSError, ValueError):
-        pass
+            said = json.loads(read_bytes(part.with_suffix(".json"), 1 << 16))
+            return Upload(part, said["length"], said["name"], said["path"])
     raise QueueError("there is no such upload", 404)
 
 
@@ -145,46 +142,26 @@ async def receive(
     Raises:
         QueueError: 409 when it does not follow what is there, 413 when it is too much, 507 when the disk is full.
     """
-    upload = find(account, upload_id)
-    with _alone(upload):
+    with _alone(find(account, upload_id)):
         upload = find(account, upload_id)
         if offset != upload.offset or upload.path is not None:
             raise QueueError(f"this upload stands at {upload.offset}", 409)
-        handle = os.open(upload.part, os.O_WRONLY | os.O_NOFOLLOW)
         try:
-            os.ftruncate(handle, offset)  # what a crash left behind was never told
-            os.lseek(handle, offset, os.SEEK_SET)
-            upload = await _write(upload, handle, body)
-        finally:
-            os.close(handle)
+            with upload.part.open("ab", buffering=0) as file:
+                try:
+                    async for chunk in body:
+                        offset += len(chunk)
+                        if offset > upload.length:
+                            raise QueueError("more bytes than were announced", 413)
+                        await to_thread.run_sync(_write_all, file.fileno(), chunk)
+                finally:
+                    with CancelScope(shield=True):  # also when the line was cut
+                        await to_thread.run_sync(os.fsync, file.fileno())
+        except OSError as error:
+            said = f"the coordinator cannot write this file: {error.strerror}"
+            raise QueueError(said, 507) from error
         if upload.offset == upload.length:
-            upload = await to_thread.run_sync(_complete, account, upload)
-    return upload
-
-
-async def _write(upload: Upload, handle: int, body: AsyncIterator[bytes]) -> Upload:
-    written = upload.offset
-
-    def keep() -> None:
-        nonlocal upload
-        os.fsync(handle)
-        upload = upload.keep(offset=written)
-
-    try:
-        async for chunk in body:
-            if written + len(chunk) > upload.length:
-                raise QueueError("more bytes than were announced", 413)
-            await to_thread.run_sync(_write_all, handle, chunk)
-            written += len(chunk)
-            if written - upload.offset >= FLUSHED_BYTES:
-                await to_thread.run_sync(keep)
-    except OSError as error:
-        raise QueueError(
-            f"the coordinator cannot write this file: {error.strerror}", 507
-        ) from error
-    finally:
-        if written > upload.offset:
-            keep()  # also when the line was cut
+            return await to_thread.run_sync(_complete, account, upload)
     return upload
 
 
@@ -206,7 +183,7 @@ def _complete(account: Account, upload: Upload) -> Upload:
         if os.path.samefile(upload.part, named):
             break  # a crash came between
     flush(named.parent)
-    upload = upload.keep(offset=upload.length, path=str(named.relative_to(account.root)))
+    upload = upload.keep(str(named.relative_to(account.root)))
     upload.part.unlink(missing_ok=True)
     return upload
 
@@ -223,7 +200,9 @@ def expire(account: Account, now: Callable[[], float] = time.time) -> None:
     """Remove the uploads that nobody went on with."""
     for path in list(_home(account).glob("*.json")):
         with suppress(OSError, QueueError):
-            if now() - path.stat().st_mtime > EXPIRES_SECONDS:
+            part = path.with_suffix(".part")
+            touched = max(p.stat().st_mtime for p in (path, part) if p.exists())
+            if now() - touched > EXPIRES_SECONDS:
                 remove(account, path.stem)
 
 

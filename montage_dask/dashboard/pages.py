@@ -6,14 +6,13 @@ All addresses are relative, so that it works behind a proxy and below a prefix; 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError, RequestHandler
-
-from montage_dask.dashboard.plugin import link_from_dask
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -111,4 +110,14 @@ def add_pages(scheduler: Scheduler, plugin: MontagePlugin) -> None:
         (rf"{BELOW}/montage/([\w.]+)", _File, told),
     ]
     scheduler.http_application.add_handlers(r".*$", routes)
-    link_from_dask(scheduler)
+    _link_from_dask(scheduler)
+
+
+def _link_from_dask(scheduler: Scheduler) -> None:
+    """Name the page in the navigation of Dask's own pages, where there are any."""
+    with suppress(ImportError, KeyError, AttributeError):
+        from distributed.dashboard.scheduler import template_variables
+
+        pages = template_variables(scheduler)["pages"]
+        if "montage" not in pages:
+            pages.insert(1, "montage")

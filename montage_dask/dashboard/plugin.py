@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from distributed import Scheduler
@@ -134,13 +133,3 @@ class MontagePlugin(SchedulerPlugin):
             "items": found.since(since) if found else {},
             "workers": self.workers(),
         }
-
-
-def link_from_dask(scheduler: Scheduler) -> None:
-    """Name the page in the navigation of Dask's own pages, where there are any."""
-    with suppress(ImportError, KeyError, AttributeError):
-        from distributed.dashboard.scheduler import template_variables
-
-        pages = template_variables(scheduler)["pages"]
-        if "montage" not in pages:
-            pages.insert(1, "montage")

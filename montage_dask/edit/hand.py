@@ -1,6 +1,7 @@
 """Edits by hand: another picture for an event, another order, another part in place of what is not wanted.
 
-The cuts stay where they are, on their beats; only what is shown between them changes. Pure, as all of this room.
+The cuts stay where they are, on their beats, unless one is trimmed; only what is shown between them changes. Pure, as all of
+this room.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from montage_dask.records import Event, Shot, Source, Timeline
 
 BY_HAND = "By hand: "
 """Begins the reason of an event that a person chose: later edits leave it alone."""
+
+LEAST_FRAMES = 4
+"""So many output frames of an event are left by trimming."""
 
 Shots = Mapping[tuple[str, int], Shot]
 """By source and number."""
@@ -146,6 +150,46 @@ def slide(timeline: Timeline, number: int, frames: int, shots: Shots, sources: M
     if at == event.in_seconds and frames:
         raise UsageError(f"event {number}: its shot has no more room on this side")
     return _with(timeline, {number: replace(_kept(event, "slid"), in_seconds=at, focus=())})
+
+
+def trim(timeline: Timeline, number: int, frames: int, shots: Shots, sources: Mapping[str, Source]) -> Timeline:  # fmt: skip
+    """The cut behind one event comes later (or earlier), off its beat: this one ends later, and the next one begins later, with
+    what it shows at any moment unchanged.
+
+    Args:
+        timeline: the montage.
+        number: of the event, from 0.
+        frames: output frames, below 0 for earlier.
+        shots: as for `move`.
+        sources: by identity.
+
+    Raises:
+        UsageError: there is no cut behind it, or one of both shots is too short for it.
+    """
+    event, after = event_of(timeline, number), event_of(timeline, number + 1)
+    cut = event.stop_frame + frames
+    # Both are seen for themselves, too, beside what they share with their neighbours.
+    least = [sum(_handles(timeline, k)) + LEAST_FRAMES for k in (number, number + 1)]
+    if cut - event.start_frame < least[0] or after.stop_frame - cut < least[1]:
+        raise UsageError(f"event {number}: a shot of less than {max(least)} frames would be left")
+    # Its time runs evenly now: a ramp was made for another length.
+    trimmed = _with(timeline, {
+        number: replace(
+            _kept(event, "trimmed"), stop_frame=cut, ramp=(), focus=(),
+            accents=tuple(a for a in event.accents if a.frame < event.frames + frames),
+        ),
+        number + 1: replace(
+            _kept(after, "trimmed"), start_frame=cut, beat_seconds=None, ramp=(), focus=(),
+            in_seconds=after.in_seconds + frames / timeline.fps * after.speed,
+            accents=tuple(replace(a, frame=a.frame - frames) for a in after.accents if a.frame >= frames),
+        ),
+    })  # fmt: skip
+    for k in (number, number + 1):
+        one = trimmed.events[k]
+        room = _room_of(one, shots, sources)
+        if _fitted(trimmed, k, room, one.in_seconds, one.speed) != one.in_seconds:
+            raise UsageError(f"event {k}: its shot has no more room on this side")
+    return trimmed
 
 
 def hold(timeline: Timeline, number: int) -> Timeline:

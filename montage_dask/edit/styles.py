@@ -17,6 +17,7 @@ from montage_dask.edit.match import MATCHES
 from montage_dask.edit.story import ARCS
 from montage_dask.errors import UsageError, printable
 from montage_dask.received import read_yaml
+from montage_dask.schema_versions import KEY, read_version
 
 WEIGHTS = ("quality", "motion", "variety", "arc", "action")
 TRANSITIONS = ("cut", "crossfade", "dip-to-black", "dip-to-white")
@@ -87,6 +88,10 @@ class Style:
         return {name: getattr(self, name) for name in EFFECTS}
 
 
+LATER: Mapping[str, Any] = {"match": "off", "speed_change": 1, "jump_cuts": False}
+"""What counts in styles of version 1 that lack a key: 0.1 got these on its way."""
+
+
 def style_names() -> tuple[str, ...]:
     """The styles that come with the package, sorted."""
     return tuple(sorted(p.stem for p in FOLDER.glob("*.yaml")))
@@ -128,7 +133,7 @@ def parse_style(data: Any, name: str, where: str) -> Style:
     Raises:
         UsageError: a key is unknown, missing or has a wrong value.
     """
-    _check_keys(data, where)
+    data = _check_keys(data, where)
     values = {}
     for key, read in _READERS.items():
         if key in OPTIONAL and key not in data:
@@ -159,9 +164,12 @@ def _known() -> str:
     return "styles: " + ", ".join(style_names())
 
 
-def _check_keys(data: Any, where: str) -> None:
+def _check_keys(data: Any, where: str) -> dict[str, Any]:
+    """The keys of a style of this version."""
     if not isinstance(data, dict):
         raise UsageError(f"style {printable(where)}: expected a mapping of keys; {_known()}")
+    first = read_version("style", data, f"style {where}") == 1
+    data = {**(LATER if first else {}), **{k: v for k, v in data.items() if k != KEY}}
     required = set(_READERS) - set(OPTIONAL)
     for problem, keys in (
         ("unknown", set(data) - set(_READERS)),
@@ -170,6 +178,7 @@ def _check_keys(data: Any, where: str) -> None:
         if keys:
             listed = ", ".join(printable(k) for k in sorted(map(str, keys)))
             raise UsageError(f"style {printable(where)}: {problem} key {listed}; {_known()}")
+    return data
 
 
 def _number(low: float, high: float) -> Callable[[Any], float]:

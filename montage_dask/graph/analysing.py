@@ -19,8 +19,9 @@ from montage_dask.graph.costs import (
     Work,
     strip_seconds,
 )
-from montage_dask.graph.drive import Driver, Feed, Outcome
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request, finished
+from montage_dask.graph.outcome import Feed, Outcome
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.requests import (
     music_request,

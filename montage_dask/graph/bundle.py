@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from montage_dask import __version__
+from montage_dask._version import __version__
+from montage_dask.cgpu.answers import most_answer_bytes
 from montage_dask.errors import TargetFailed, TransferCorrupt, UsageError, printable
 from montage_dask.graph.operation import Request, operation, perform
 from montage_dask.graph.parcel import BUNDLE, STORE, Parcel, can_travel, results_of
@@ -35,17 +36,6 @@ LARGEST_LIST = 256 << 20
 LARGEST_BUNDLE = 4_000_000_000
 """Bytes of a bundle that is unpacked; our own are closed at a twentieth of that."""
 
-LARGEST_ANSWER = 1_000_000_000
-"""Bytes of the answer to a bundle, at most; see `most_answer_bytes`."""
-
-ANSWER_RATIO = 10
-"""An answer may be so many times as large as what was sent,"""
-
-SMALL_ANSWER = 1_000_000
-"""or so large: the value of a question,"""
-
-FILE_ANSWER = 256_000_000
-"""or, where files come back, so large: pictures may be much larger than what they were made of."""
 
 FUNCTIONS = frozenset(
     [
@@ -154,18 +144,6 @@ def unpack(
     except (tarfile.TarError, EOFError, RecursionError, ValueError, OverflowError) as error:
         raise TransferCorrupt(f"{archive.name} is damaged: {error}; run again") from error
     return found
-
-
-def most_answer_bytes(sizes: Sequence[int | None]) -> int:
-    """How large the answer to a bundle may be.
-
-    Args:
-        sizes: of its parcels, or of the whole; None for a question.
-    """
-    wanted = (
-        SMALL_ANSWER if size is None else max(FILE_ANSWER, ANSWER_RATIO * size) for size in sizes
-    )
-    return min(LARGEST_ANSWER, SMALL_ANSWER + sum(wanted))
 
 
 def _harmless(name: str) -> bool:

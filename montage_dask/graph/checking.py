@@ -8,12 +8,13 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 
 from montage_dask.config import cluster_of
 from montage_dask.edit.choose import parse_selector
 from montage_dask.edit.styles import load_style
-from montage_dask.errors import NothingToDoError, UsageError, printable
+from montage_dask.errors import MontageError, NothingToDoError, UsageError, printable
 from montage_dask.job import JobSpec
 from montage_dask.named_files import FILES
 from montage_dask.render.grade import check_grade
@@ -57,6 +58,22 @@ def check_names(job: JobSpec) -> None:
     if job.music is not None and not _there(job.music):
         raise NothingToDoError(
             f"the music cannot be used: {printable(job.music)}: {_why_not(job.music)}"
+        )
+    if job.music is not None and not isinstance(place_of(job.music), Url):
+        _check_music(job.music, job["start"])
+
+
+def _check_music(path: str, start: Fraction | str) -> None:
+    """What the head of a track says, before footage is looked at for it."""
+    from montage_dask.media.audio import check_track
+
+    try:
+        seconds = check_track(path)
+    except MontageError as error:
+        raise NothingToDoError(f"the music cannot be used: {error}") from error
+    if seconds and not isinstance(start, str) and start >= seconds:
+        raise UsageError(
+            f"start {float(start):g} s lies outside the music, which lasts {float(seconds):.2f} s: give a smaller start"
         )
 
 

@@ -8,20 +8,17 @@ scheduler grows with the number of clips. Results are small records.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import dask
 from distributed import Client, as_completed, span
 from distributed.client import Future
-from distributed.comm import CommClosedError
-from distributed.scheduler import KilledWorker
 from distributed.utils import CancelledError
 
 from montage_dask.dashboard.state import ANNOTATION
@@ -35,14 +32,17 @@ from montage_dask.errors import (
     StoreError,
     TargetFailed,
 )
+from montage_dask.graph.calls import Calls
 from montage_dask.graph.fallback import Breaker, Routes
 from montage_dask.graph.inputs import SEEN, Looks
 from montage_dask.graph.mending import Makers
 from montage_dask.graph.operation import STALL, Request, finished, operation
+from montage_dask.graph.outcome import Outcome
 from montage_dask.graph.placement import TAGS, Placement
-from montage_dask.graph.remote import LineState, ask_remotely, line_state
+from montage_dask.graph.remote import LineState, line_state
 from montage_dask.graph.task import task
 from montage_dask.graph.telling import Progress, Telling
+from montage_dask.graph.waiting import next_result, outcome_of, reason_of
 from montage_dask.graph.workers import Workers
 from montage_dask.media.ffmpeg import STALL_SECONDS
 from montage_dask.records import to_json
@@ -52,45 +52,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-WORD_SECONDS = 25.0
-"""And for so long, it says what it waits for."""
-
-LOOK_SECONDS = 5.0
-"""Without a result for so long, a job looks whether there is still somebody to wait for."""
-
 _SUBMITTING = threading.Lock()
 """Dask's configuration is one for all threads: two jobs must not change it at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one request: a record, or the error that the operation raised."""
-
-    request: Request
-    record: dict[str, Any] | None
-    error: MontageError | None = None
-
-
-class Feed:
-    """Requests that may grow while they run: what was pushed comes first, then the rest.
-
-    Args:
-        rest: drawn lazily.
-    """
-
-    def __init__(self, rest: Iterable[Request]) -> None:
-        self._pushed: deque[Request] = deque()
-        self._rest = iter(rest)
-
-    def push(self, request: Request) -> None:
-        """Run this next."""
-        self._pushed.append(request)
-
-    def __iter__(self) -> Iterator[Request]:
-        return self
-
-    def __next__(self) -> Request:
-        return self._pushed.popleft() if self._pushed else next(self._rest)
 
 
 class Driver:
@@ -101,6 +64,7 @@ class Driver:
         store: where artefacts stand; the workers must see the same folder.
         progress: told about every finished request; `driver.progress` tells it, and the dashboard more.
         in_flight_per_slot: tasks submitted per slot of the cluster.
+        priority: of all tasks, among those of other jobs.
         retries: of a task that failed in an unforeseen way.
         gpu_memory_limit_mb: what a GPU worker may take of its GPU.
         stall_seconds: an ffmpeg without progress for this long is killed.
@@ -114,6 +78,7 @@ class Driver:
         progress: Progress,
         *,
         in_flight_per_slot: int = 2,
+        priority: int = 0,
         retries: int = 2,
         gpu_memory_limit_mb: int = DEFAULT_LIMIT_MB,
         stall_seconds: float = STALL_SECONDS,
@@ -127,6 +92,7 @@ class Driver:
         self.workers = Workers(client, self.progress.note)
         self.breaker = Breaker()
         self._in_flight_per_slot = in_flight_per_slot
+        self._priority = priority
         self._retries = retries
         self._gpu_memory_limit_mb = gpu_memory_limit_mb
         self._stall_seconds = stall_seconds
@@ -134,6 +100,7 @@ class Driver:
         self._cancelled = threading.Event()
         self._in_flight: Mapping[Future, Any] = {}
         self._named: dict[str, int] = defaultdict(int)
+        self.calls = Calls(client, self.workers, retries, self._go_on)
         self._makers = Makers(store)
         self._looks = Looks(store)
         self._placed: dict[str, Placement] = {}
@@ -178,7 +145,7 @@ class Driver:
             ClusterError: there is no cgpu worker.
         """
         if self._line is None:
-            self._line = self._answer(Placement("line", "cgpu", ""), line_state)
+            self._line = self.calls.answer(Placement("line", "cgpu", ""), line_state)
             self.progress.line(self._line)
         return self._line
 
@@ -249,27 +216,28 @@ class Driver:
                 completed.add(future)
             if not waiting:
                 return
-            found = self._next(waiting, completed)
+            found = next_result(self.workers, self.progress, waiting, completed)
             self._go_on()
             if found is None:
                 again.extend(self._recalled(waiting, routes))
                 continue
             future, result = found
             request, placement = waiting.pop(future)
-            outcome, failure, worker = self._outcome(future, result, request)
+            outcome, failure, worker = outcome_of(future, result, request)
             if isinstance(failure, CancelledError):
                 # Not its fault: the way to the scheduler broke, or a new scheduler knows nothing of it.
                 again.append(request)
                 self.workers.reconnected(failure)
                 continue
             if outcome is None:
+                self.workers.look_again()
                 attempts[request.key, placement.target] += 1
                 tries = attempts[request.key, placement.target]
                 if tries > self._retries and not self._moved(
                     routes, request, placement, repr(failure)
                 ):
                     raise ClusterError(
-                        f"{request.operation} of {request.label} failed {tries} times: {self._reason(failure)}"
+                        f"{request.operation} of {request.label} failed {tries} times: {reason_of(failure, self.workers)}"
                     )
                 if tries <= self._retries:
                     self.progress.note(f"{request.operation} of {request.label} is tried again")
@@ -352,7 +320,7 @@ class Driver:
         back = []
         for future, (request, placement) in list(waiting.items()):
             if placement.fallbacks and self.workers.lacking(placement):
-                why = self.workers.capacity().lacks.get(
+                why = self.workers.capacity_for(request.operation).lacks.get(
                     TAGS[placement.target], f"no {TAGS[placement.target]} worker is left"
                 )
                 routes.gone(placement, why)
@@ -363,42 +331,8 @@ class Driver:
         return back
 
     def ask(self, placement: Placement, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function in a worker of a target, for cgpu on the machine behind it; nothing of it is kept.
-
-        Raises:
-            ClusterError: no worker offers what the placement needs.
-            MontageError: as the function does.
-        """
-        self.workers.check(placement)
-        called: tuple[Callable[..., Any], ...] = (function,)
-        if placement.target == "cgpu":
-            called = (ask_remotely, function)
-        return cast(T, self._answer(placement, *called, *arguments))
-
-    def _answer(self, placement: Placement, *call: Any) -> Any:
-        """What a call gives in a worker, as long as its target has or may get one; made again when the way there broke."""
-        while True:
-            resources = placement.resources if self.workers.capacity().tagged else None
-            future = self.client.submit(
-                *call, resources=resources, pure=False, retries=self._retries
-            )
-            try:
-                return self._result(future, placement)
-            except (CommClosedError, CancelledError) as error:
-                self._go_on()
-                self.workers.reconnected(error)
-            finally:
-                future.release()
-
-    def _result(self, future: Future, placement: Placement) -> Any:
-        while True:
-            try:
-                return future.result(timeout=LOOK_SECONDS)
-            except TimeoutError:
-                if future.done():
-                    # The task's own, or its answer came in the very moment of the time-out.
-                    return future.result()
-                self.workers.check(placement)
+        """See `Calls.ask`."""
+        return self.calls.ask(placement, function, *arguments)
 
     def only(self, request: Request, placement: Placement) -> dict[str, Any]:
         """Run one request.
@@ -429,8 +363,14 @@ class Driver:
         with _SUBMITTING, dask.config.set(unfused):
             threads = operation(request.operation).threads
             resources = {t: threads if t == "CPU" else n for t, n in placement.resources.items()}
-            wanted = {"resources": resources} if self.workers.capacity().tagged else {}
+            wanted: dict[str, Any] = {}
+            if self.workers.capacity().tagged:
+                wanted["resources"] = resources
+            able = self.workers.able(request.operation)
+            if able is not None:
+                wanted["workers"] = able
             about = self.progress.about(request)
+            priority += self._priority
             with (
                 span(request.operation),
                 dask.annotate(**wanted, priority=priority, **{ANNOTATION: about}),
@@ -443,57 +383,6 @@ class Driver:
                     dask_key_name=name,
                 )
                 return self.client.compute(delayed, optimize_graph=False)
-
-    def _next(
-        self, waiting: Mapping[Future, tuple[Request, Placement]], completed: as_completed
-    ) -> tuple[Future, Any] | None:
-        """A finished future and its result; None when requests wait for a target without workers, and others can take them."""
-        ended: set[Future] = set()
-        began = told = time.monotonic()
-        while True:
-            try:
-                # Its own `next` has no timeout; `wait` would start a coroutine for every future each time.
-                future, result = completed.queue.get(timeout=LOOK_SECONDS)
-                if future in waiting:  # not one that was called back
-                    return future, result
-            except queue.Empty:
-                self.workers.watch.check_memory()
-                now = time.monotonic()
-                if now - told >= WORD_SECONDS:
-                    told = now
-                    names = ", ".join(sorted({f"{r.operation} of {r.label}" for r, _ in waiting.values()})[:3])  # fmt: skip
-                    self.progress.say(f"still waiting for {names} ({now - began:.0f} s)")
-                # When the way to the scheduler breaks while a result is on it, `as_completed` forgets that future.
-                before, ended = ended, {f for f in waiting if f.done()}
-                for future in ended & before:
-                    return future, CancelledError(future.key, "its result was lost on the way")
-                for placement in {p for _, p in waiting.values()}:
-                    if placement.fallbacks and self.workers.lacking(placement):
-                        return None
-                    self.workers.check(placement)
-
-    def _outcome(
-        self, future: Future, result: Any, request: Request
-    ) -> tuple[Outcome | None, BaseException | None, str]:
-        """The outcome, or the unforeseen failure, which is worth another try; and the worker."""
-        try:
-            if isinstance(result, Mapping):
-                outcome = Outcome(request, result.get("record"), result.get("error"))
-                return outcome, None, result["worker"]
-            # What `as_completed` gives for a task that raised: type, error, traceback.
-            failure = result[1] if isinstance(result, tuple) else result
-            log.warning("%s: %r", request.task_name, failure)
-            return None, failure, ""
-        finally:
-            future.release()
-
-    def _reason(self, failure: BaseException | None) -> str:
-        """Why a request failed in an unforeseen way, for people."""
-        if isinstance(failure, KilledWorker):
-            return self.workers.watch.memory() or "the worker that was at it died each time"
-        if isinstance(failure, MontageError):
-            return str(failure)
-        return repr(failure)
 
     def _told(self, outcome: Outcome, media_seconds: Callable[[Request], float]) -> Outcome:
         request = outcome.request

@@ -22,15 +22,12 @@ from montage_dask.graph.survey import Settings, Survey
 from montage_dask.graph.targets import Targets, place_on
 from montage_dask.job import JobSpec
 from montage_dask.records import to_json
-from montage_dask.report.edl import write_edl
-from montage_dask.report.fcpxml import write_fcpxml
+from montage_dask.report.exports import write_exports
 from montage_dask.report.html import write_report
 from montage_dask.report.left_out import left_out, not_shown
-from montage_dask.report.otio import write_otio
 from montage_dask.report.rerun import described
 from montage_dask.report.seen import seen_of, write_frames
 from montage_dask.report.summary import heard, run_summary
-from montage_dask.report.xmeml import write_xmeml
 from montage_dask.store import Place, Url, objects, write_json
 from montage_dask.store.locks import FOLDER_LOCK
 
@@ -55,10 +52,7 @@ def _one(job: JobSpec, driver: Driver, survey: Survey, made: Made) -> dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     assert survey.music is not None
     exported, music = with_music(timeline, survey.music, folder / MUSIC)
-    write_otio(exported, sources, music, folder / "timeline.otio")
-    write_edl(exported, sources, folder / "timeline.edl")
-    write_fcpxml(exported, sources, music, folder / "timeline.fcpxml")
-    write_xmeml(exported, sources, music, folder / "timeline.xml")
+    write_exports(exported, sources, music, folder)
     pictures, waveform, seen = _pictures(job, driver, survey, made)
     summary = run_summary(
         timeline,

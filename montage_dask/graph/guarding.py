@@ -16,9 +16,10 @@ from typing import Any
 
 from montage_dask.analysis import strip
 from montage_dask.errors import MediaError, Misshown, PictureMismatch, printable
-from montage_dask.graph.drive import Driver, Outcome
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.effects import Improved, span_of
 from montage_dask.graph.operation import Request, finished
+from montage_dask.graph.outcome import Outcome
 from montage_dask.graph.requests import strip_requests
 from montage_dask.graph.staging import at_hand
 from montage_dask.graph.survey import Clip, Settings

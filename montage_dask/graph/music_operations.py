@@ -15,6 +15,7 @@ def _music_fit(request: Request, context: Context) -> dict[str, Any]:
 
     from montage_dask.analysis.bar_features import bar_features
     from montage_dask.analysis.onset import onset_envelopes
+    from montage_dask.analysis.onset_torch import extractor
     from montage_dask.edit.music_fit import Join, bars_for, choose_joins, join_costs, told
     from montage_dask.media.audio import mono_blocks
     from montage_dask.media.loudness import measure_loudness
@@ -40,7 +41,9 @@ def _music_fit(request: Request, context: Context) -> dict[str, Any]:
             if abs(float(wish - (end - start))) <= (lines[-1] - lines[0]) / (len(lines) - 1) / 2:
                 joins = []
             else:
-                features = bar_features(onset_envelopes(mono_blocks(path), context.device), lines)
+                features = bar_features(
+                    onset_envelopes(mono_blocks(path), extractor(context.device)), lines
+                )
                 costs = join_costs(features, lines, bars.phases)
                 joins = choose_joins(costs, lines, kept=bars.kept, played=played)
         places = [

@@ -13,14 +13,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from montage_dask import plugins
 from montage_dask.devices import failure_of
 from montage_dask.errors import DamagedArtefact, MediaError, MontageError, TargetFailed
 from montage_dask.media.ffmpeg import STALL_SECONDS, patience
 from montage_dask.records import Source, from_json
 from montage_dask.store import Place, Store, key_of, objects, place_of
 from montage_dask.store.artefacts import digest_of, flush, same_file
+
+if TYPE_CHECKING:
+    from montage_dask.graph.parcel import Carrier
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +84,8 @@ class Operation:
 
     name: str
     module: str
-    """The module that does the work; its `VERSION` is raised when the same parameters give another result."""
+    """The module that does the work, below the package of its distribution; its `VERSION` is raised when the same parameters give
+    another result."""
     function: Function
     threads: int = 1
     """CPU threads it uses: its `CPU` resource."""
@@ -92,11 +97,20 @@ class Operation:
     """Places below a store of the files of arrays that it fills, beside others."""
     outputs: tuple[str, ...] = ()
     """Which of its `paths` name what it writes, not what it reads: files outside of the store."""
+    distribution: str = plugins.OWN
+    """What must be installed where it runs."""
+    carrier: Carrier | None = None
+    """How its requests travel to a machine that does not see the store, where `graph.parcel` does not say; None: they do not."""
+
+    @property
+    def package(self) -> str:
+        """The import package of its distribution."""
+        return self.distribution.replace("-", "_")
 
     @property
     def version(self) -> int:
         """The version of the code behind it."""
-        return int(importlib.import_module(f"montage_dask.{self.module}").VERSION)
+        return int(importlib.import_module(f"{self.package}.{self.module}").VERSION)
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -132,11 +146,23 @@ def register(op: Operation) -> Operation:
 
 
 def operation(name: str) -> Operation:
-    """The operation of a name."""
+    """The operation of a name.
+
+    Raises:
+        KeyError: there is none.
+        UsageError: its distribution is not installed here; says what to do.
+    """
     if name not in _REGISTRY:
         # Workers import only this module; the operations come with their first request.
         import montage_dask.graph.operations  # noqa: F401
+    if name not in _REGISTRY:
+        register(plugins.load(plugins.OPERATIONS, name))
     return _REGISTRY[name]
+
+
+def distribution_of(name: str) -> str:
+    """What must be installed where an operation runs; of what is no operation that was asked for yet, this package."""
+    return _REGISTRY[name].distribution if name in _REGISTRY else plugins.OWN
 
 
 SMALL_BYTES = 1 << 20

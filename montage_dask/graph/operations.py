@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import montage_dask.graph.effect_operations
-import montage_dask.graph.music_operations
-import montage_dask.graph.training_operations  # noqa: F401 - all register their own
+import montage_dask.graph.music_operations  # noqa: F401 - all register their own
 from montage_dask.graph.operation import Context, Operation, Request, register, source_of
 from montage_dask.records import Music, Source, Timeline, Window, from_json, to_json
 from montage_dask.store import Store, objects, writing
@@ -103,7 +102,7 @@ def _scores(request: Request, context: Context) -> dict[str, Any]:
 
 
 def _shots(request: Request, context: Context) -> dict[str, Any]:
-    from montage_dask.analysis.scenes import detect_boundaries
+    from montage_dask.analysis.scenes import detect_boundaries, with_holes
     from montage_dask.analysis.shots import describe_shots
     from montage_dask.analysis.strip import Strip, strip_folder
     from montage_dask.media.index import FrameIndex
@@ -123,7 +122,7 @@ def _shots(request: Request, context: Context) -> dict[str, Any]:
         source,
         index,
         strip,
-        boundaries,
+        with_holes(boundaries, source),
         kind=p["embedding"],
         model=request.paths["embedding_model"],
         device=context.device,

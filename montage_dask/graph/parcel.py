@@ -14,7 +14,7 @@ from typing import Any
 
 from montage_dask.errors import TargetFailed, Uncuttable
 from montage_dask.graph.inputs import SEEN
-from montage_dask.graph.operation import Request, files_of, seal
+from montage_dask.graph.operation import Request, files_of, operation, seal
 from montage_dask.records import Music, Source, from_json, to_json
 from montage_dask.store import Place, Store, writing
 
@@ -54,7 +54,7 @@ class Carrier:
     """The record as if it had been made here."""
 
 
-class _Shipment:
+class Shipment:
     """Files of one parcel, under names that say nothing of what they are called here."""
 
     def __init__(self, request: Request, store: Store) -> None:
@@ -145,7 +145,7 @@ def _pack_beats(request: Request, store: Store, folder: Path) -> Parcel:
 
     heard = folder / "track.flac"
     pack_sound(request.paths["path"], heard)
-    shipment = _Shipment(request, store)
+    shipment = Shipment(request, store)
     paths = {
         "packed": True,
         "path": shipment.add(heard),
@@ -181,7 +181,7 @@ def _pack_pictures(request: Request, store: Store, folder: Path) -> Parcel:
         except Uncuttable as error:
             raise TargetFailed(f"it stays here: {error}") from error
     paths = reading_cuts(request.operation, request.paths, cuts, folder)
-    shipment = _Shipment(request, store)
+    shipment = Shipment(request, store)
     if request.operation == "encode":
         paths["sources"] = {k: shipment.source(v) for k, v in paths["sources"].items()}
         paths["indexes"] = {k: shipment.add(v) for k, v in paths["indexes"].items()}
@@ -207,18 +207,6 @@ def _pack_pictures(request: Request, store: Store, folder: Path) -> Parcel:
     return Parcel(replace(request, paths=paths, label=""), shipment.files)
 
 
-# -- training: the synthesised parts and the state before -----------------------------------------------------------------
-
-
-def _pack_train(request: Request, store: Store, folder: Path) -> Parcel:
-    shipment = _Shipment(request, store)
-    paths = {
-        "parts": [shipment.add(p) for p in request.paths["parts"]],
-        **{k: shipment.add(p) if (p := request.paths[k]) else None for k in ("state", "start")},
-    }
-    return Parcel(replace(request, paths=paths, label=""), shipment.files)
-
-
 CARRIERS: Mapping[str, Carrier] = {
     "encode": Carrier(_pack_pictures),
     "transcode": Carrier(_pack_pictures),
@@ -226,14 +214,31 @@ CARRIERS: Mapping[str, Carrier] = {
     "upscale": Carrier(_pack_pictures),
     "scores": Carrier(_pack_scores, _scores_made, _settle_scores),
     "beats": Carrier(_pack_beats, home=_music_home),
-    "train": Carrier(_pack_train),
 }
-"""The operations that can run on a machine that does not see the store."""
+"""The operations of this package that can run on a machine that does not see the store; those of others name their own."""
+
+
+def carrier_of(name: str) -> Carrier | None:
+    """How the requests of an operation travel; None: they do not.
+
+    Raises:
+        UsageError: the distribution of the operation is not installed here.
+    """
+    try:
+        return CARRIERS.get(name) or operation(name).carrier
+    except KeyError:
+        return None
 
 
 def can_travel(name: str) -> bool:
     """Whether an operation can run on a machine that does not see the store."""
-    return name in CARRIERS
+    return carrier_of(name) is not None
+
+
+def _carrier(request: Request) -> Carrier:
+    carrier = carrier_of(request.operation)
+    assert carrier is not None, f"{request.operation} does not travel"
+    return carrier
 
 
 def pack(request: Request, store: Store, folder: Path) -> Parcel:
@@ -248,12 +253,12 @@ def pack(request: Request, store: Store, folder: Path) -> Parcel:
         MontageError: an input cannot be read or made small.
     """
     paths = {k: v for k, v in request.paths.items() if k != SEEN}  # of this machine
-    return CARRIERS[request.operation].pack(replace(request, paths=paths), store, folder)
+    return _carrier(request).pack(replace(request, paths=paths), store, folder)
 
 
 def results_of(request: Request) -> list[str]:
     """Where the files of its result stand, below the store of either machine."""
-    return CARRIERS[request.operation].made(request)
+    return _carrier(request).made(request)
 
 
 def bring_home(
@@ -274,7 +279,7 @@ def bring_home(
         StoreError: the store cannot be written.
         MontageError, ValueError, KeyError, TypeError: the record is not one of this operation.
     """
-    carrier = CARRIERS[request.operation]
+    carrier = _carrier(request)
     record = carrier.home(request, record)
     carrier.settle(request, store)
     for place in results_of(request):

@@ -157,8 +157,9 @@ def place(
     if len(costs) == 1:
         return Placement(operation, best, CPU_ONLY)
     if len(usable) == 1:
-        others = ", ".join(TAGS[t] for t in costs if t != best)
-        return Placement(operation, best, f"no worker offers {others}{besides}")
+        others = [TAGS[t] for t in costs if t != best]
+        why = next((f": {capacity.lacks[tag]}" for tag in others if tag in capacity.lacks), "")
+        return Placement(operation, best, f"no worker offers {', '.join(others)}{why}{besides}")
     compared = ", ".join(_told(t, costs[t]) for t in usable)
     return Placement(operation, best, f"cheapest: {compared}{besides}", _behind(best, usable))
 

@@ -12,11 +12,12 @@ from typing import Any
 from montage_dask.errors import MontageError, PictureMismatch, TargetFailed, printable
 from montage_dask.graph import costs
 from montage_dask.graph.costs import Work, range_bytes
-from montage_dask.graph.drive import Driver, Feed
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.effects import improve
 from montage_dask.graph.encoding import choices, encoder_parameter
 from montage_dask.graph.guarding import Guards, missing_strips
 from montage_dask.graph.operation import Request, finished
+from montage_dask.graph.outcome import Feed
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.survey import Clip, Settings, Survey
 from montage_dask.graph.targets import place_on

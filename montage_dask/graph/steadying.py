@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from montage_dask.errors import MontageError
-from montage_dask.graph.drive import Driver, Feed
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
+from montage_dask.graph.outcome import Feed
 from montage_dask.graph.survey import Clip, Settings
 from montage_dask.graph.targets import place_on
 from montage_dask.records import Shot, to_json

@@ -15,6 +15,7 @@ from montage_dask.errors import (
     MontageError,
     NothingToDoError,
     StoreError,
+    printable,
 )
 from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Request
@@ -25,6 +26,9 @@ from montage_dask.media.probe import stat_key
 from montage_dask.media.windows import round_window_frames
 from montage_dask.records import Music, Shot, Source, from_json
 from montage_dask.store import Place, Url, objects, place_of
+
+MOST_NAMED = 3
+"""Clips that a warning names; the rest is counted."""
 
 
 @dataclass(slots=True)
@@ -188,6 +192,18 @@ def probe_all(
         if clip is not None:
             survey.files.append(clip)
             survey.clips.setdefault(clip.source.identity, clip)
+    _warn(driver, survey.files)
+
+
+def _warn(driver: Driver, files: Sequence[Clip]) -> None:
+    """Tell what is odd about clips that are used all the same: one line for all of which the same is said."""
+    named: dict[str, list[str]] = {}
+    for clip in files:
+        for warning in clip.source.warnings:
+            named.setdefault(warning, []).append(printable(clip.name))
+    for warning, names in named.items():
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        driver.progress.note(f"{', '.join(names[:MOST_NAMED])}{more}: {warning}")
 
 
 def reason_of(error: MontageError | None) -> str:

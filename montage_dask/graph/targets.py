@@ -106,10 +106,10 @@ def place_on(
     Raises:
         ClusterError: no worker offers any of its targets.
     """
-    capacity = driver.workers.expect("cpu")
+    speedup = registered(operation).gpu_speedup
+    capacity = driver.workers.expect("cpu", operation)
     work = work or Work()
     costs = {"cpu": Cost(work.cpu_seconds / capacity.slots_of("cpu"))}
-    speedup = registered(operation).gpu_speedup
     if speedup:
         each = work.cpu_seconds / speedup / capacity.slots_of("gpu")
         costs["gpu"] = Cost(GPU_START_SECONDS + each)

@@ -8,8 +8,8 @@ from typing import Any
 from distributed import get_worker
 
 from montage_dask.devices import limit_memory
-from montage_dask.errors import ClusterError, FFmpegKilled, MontageError
-from montage_dask.graph.operation import Request, perform
+from montage_dask.errors import ClusterError, FFmpegKilled, MontageError, UsageError
+from montage_dask.graph.operation import Request, operation, perform
 from montage_dask.graph.placement import TAGS
 from montage_dask.graph.remote import perform_remotely
 from montage_dask.graph.staging import perform_staged
@@ -32,6 +32,10 @@ def task(
     # Without any tag it is a worker of a plain cluster, whose threads count as CPU.
     if tag not in offered and (target != "cpu" or set(TAGS.values()) & offered.keys()):
         raise ClusterError(f"{request.operation} was sent to a worker without {tag}")
+    try:
+        operation(request.operation)
+    except UsageError as error:  # it joined a moment ago, without what the others have
+        raise ClusterError(f"a worker has no {request.operation}: {error}") from error
     limit_memory(gpu_memory_limit_mb)
     worker = str(get_worker().name)
     run = perform_remotely if target == "cgpu" else partial(perform, device=DEVICES[target])

@@ -21,17 +21,16 @@ from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 
 from montage_dask.errors import MediaError
+from montage_dask.media import matroska_chain, ogg_chain
 from montage_dask.media.container import open_media
 from montage_dask.media.joined import REASON, unread_file
-from montage_dask.media.limits import within_length
-from montage_dask.media.ogg_chain import Link, links
-from montage_dask.media.polarity import Polarity
+from montage_dask.media.limits import too_long, within_length
+from montage_dask.media.mixing import BLOCK_SAMPLES as BLOCK_SAMPLES
+from montage_dask.media.mixing import Mixer
+from montage_dask.media.mixing import Samples as Samples
 from montage_dask.media.probe import fingerprint
-
-Samples = npt.NDArray[np.float32]
 
 ANALYSIS_RATE = 22050
 """Samples per second that all music analysis works on."""
@@ -42,14 +41,21 @@ LONGEST_LOST_SECONDS = 1.0
 TOLD_ASTRAY_SECONDS = Fraction(1, 5)
 """Time stamps that are further off the samples are told: other programs may go by them."""
 
-BLOCK_SAMPLES = 1 << 16
-"""A block is about so long: NumPy works on whole blocks, not on the small frames of codecs."""
-
 LOUDEST = 16.0
 """Float samples beyond this (+24 dBFS) are damage, and would drown everything else."""
 
 STEPS = 1 << 19
 """Samples are multiples of 1 / STEPS (-114 dBFS): ±LOUDEST is 24 bit, so that they travel as FLAC without loss."""
+
+
+STATING = frozenset(
+    ["flac", "wav", "w64", "aiff", "caf", "au", "mov", "matroska", "ogg", "asf", "tta", "ape", "wv"]
+)
+"""Formats that say how long they are; of others FFmpeg guesses it from bytes and a bit rate."""
+
+
+CHAINS = {"ogg": ogg_chain.links, "matroska": matroska_chain.links}
+"""What finds the parts of joined files, each with its own codec, rate and priming, in formats that are joined so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,33 @@ def probe_audio(path: str | Path) -> AudioInfo:
             channels=int(stream.codec_context.layout.nb_channels),
             duration_seconds=max(Fraction(0), duration),
         )
+
+
+def check_track(path: str | Path) -> Fraction:
+    """Whether the audio of a file can be decoded at all, as far as that is known without decoding it.
+
+    Returns:
+        Seconds, as its header says them; 0 where it does not, or they are an estimate.
+
+    Raises:
+        MediaError: as `probe_audio`; it is too long, or holds several files of which one is read.
+    """
+    full = os.path.abspath(path)
+    with _opened(full) as (container, stream):
+        return _checked(full, container, stream)
+
+
+def _checked(path: str, container: Any, stream: Any) -> Fraction:
+    format_name = container.format.name.split(",")[0]
+    if unread_file(path, format_name, b"", os.path.getsize(path)):
+        raise MediaError(path, REASON)
+    if format_name not in STATING or stream.duration is None:
+        return Fraction(0)
+    seconds = Fraction(stream.duration * stream.time_base)
+    unfit = too_long(seconds)
+    if unfit:
+        raise MediaError(path, unfit)
+    return max(Fraction(0), seconds)
 
 
 def has_audio(path: str | Path) -> bool:
@@ -175,7 +208,7 @@ def _pieces(
     """The samples frame by frame, each of shape (samples, channels)."""
     produced = 0
     decoder = _Decoder(full)
-    mixer = _Mixer(sample_rate, layout)
+    mixer = Mixer(sample_rate, layout)
     try:
         for piece in mixer.mixed(decoder):
             produced += len(piece)
@@ -204,17 +237,17 @@ class _Decoder:
 
     def __iter__(self) -> Iterator[Any]:
         with _opened(self._path) as (container, stream):
+            _checked(self._path, container, stream)
             format_name = container.format.name.split(",")[0]
-            if unread_file(self._path, format_name, b"", os.path.getsize(self._path)):
-                raise MediaError(self._path, REASON)
-            parts = links(self._path) if container.format.name == "ogg" else []
+            find = CHAINS.get(format_name)
+            parts = find(self._path) if find else []
             if len(parts) < 2:
                 yield from self._frames(container, stream)
                 return
         for part in parts:
-            file = Link(self._path, *part)
+            file = ogg_chain.Link(self._path, *part)
             try:
-                with av.open(file, format="ogg", metadata_errors="replace") as container:
+                with av.open(file, format=format_name, metadata_errors="replace") as container:
                     stream = container.streams.best("audio")
                     if stream is not None and stream.codec_context.sample_rate:
                         yield from self._frames(container, stream)
@@ -296,74 +329,6 @@ def _opened(full: str) -> Iterator[tuple[Any, Any]]:
         if not stream.codec_context.sample_rate:
             raise MediaError(full, "has an audio stream without any samples")
         yield container, stream
-
-
-class _Mixer:
-    """Decoded frames to pieces of samples of one rate and layout, on the clock of the samples."""
-
-    def __init__(self, sample_rate: int, layout: str) -> None:
-        self._rate = sample_rate
-        self._layout = layout
-        self._channels = av.AudioLayout(layout).nb_channels
-        self._polarity = Polarity()
-        self._resampler: Any = None
-        self._source: tuple[int, str, str] | None = None
-        self._due = Fraction(0)
-        """Seconds before the frames that the resampler of now has seen."""
-        self._seen = 0
-        """Samples of those frames."""
-        self._written = 0
-
-    def mixed(self, frames: Iterable[Any]) -> Iterator[Samples]:
-        """The pieces that frames, and silences between them, become."""
-        for frame in frames:
-            yield from self._push(frame)
-        yield from self._flush()
-
-    def _push(self, frame: Any) -> Iterator[Samples]:
-        """Take a frame; a Fraction is seconds of silence."""
-        if isinstance(frame, Fraction):
-            yield from self._flush()
-            self._due += frame
-            yield from self._up_to_due(())
-            return
-        source = (int(frame.sample_rate), frame.layout.name, frame.format.name)
-        if source != self._source:
-            yield from self._flush()
-            self._resampler = av.AudioResampler(format="flt", layout=self._layout, rate=self._rate)
-            self._source = source
-        self._seen += frame.samples
-        if self._layout == "mono":
-            frame = self._polarity.righted(frame)
-        frame.pts = None
-        for piece in self._taken(self._resampler.resample(frame)):
-            self._written += len(piece)
-            yield piece
-
-    def _flush(self) -> Iterator[Samples]:
-        """What the resampler holds back, to the sample: its rounding does not add up."""
-        if self._source is None:
-            return
-        self._due += Fraction(self._seen, self._source[0])
-        rest = self._taken(self._resampler.resample(None))
-        self._resampler, self._source, self._seen = None, None, 0
-        yield from self._up_to_due(rest)
-
-    def _up_to_due(self, rest: Iterable[Samples]) -> Iterator[Samples]:
-        lacking = round(self._due * self._rate) - self._written
-        for piece in rest:
-            yield piece[: max(0, lacking)]
-            lacking -= len(piece)
-        while lacking > 0:
-            piece = np.zeros((min(lacking, BLOCK_SAMPLES), self._channels), np.float32)
-            yield piece
-            lacking -= len(piece)
-        self._written = round(self._due * self._rate)
-
-    def _taken(self, frames: list[Any]) -> Iterator[Samples]:
-        for frame in frames:
-            if frame is not None:  # a resampler that has nothing to do passes on what it gets
-                yield frame.to_ndarray().reshape(-1, self._channels)[: frame.samples]
 
 
 def _gathered(pieces: Iterable[Samples]) -> Iterator[Samples]:

@@ -6,6 +6,7 @@ Settings of the machine that decodes, like the size of its cache: a worker of li
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import wraps
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -43,6 +44,16 @@ def decoder_limit() -> dict[str, str]:
     return {"max_pixels": str(picture_limit_pixels()), "flags": "+unaligned"}
 
 
+def too_long(seconds: Fraction) -> str | None:
+    """Why sound of this length is not decoded; None when it may be."""
+    hours = resolve()["music-limit-hours"].value
+    if seconds <= hours * 3600:
+        return None
+    return (
+        f"has more than {hours:g} hours of sound; cut it, or raise DASK_MONTAGE__MUSIC_LIMIT_HOURS"
+    )
+
+
 def within_length(pieces: F) -> F:
     """Bounds a decoder of sound, a generator that gets a file and a sample rate: what a file says of its length need not be true.
 
@@ -51,15 +62,12 @@ def within_length(pieces: F) -> F:
 
     @wraps(pieces)
     def bounded(path: str, sample_rate: int, *args: Any, **more: Any) -> Iterator[Samples]:
-        hours = resolve()["music-limit-hours"].value
         samples = 0
+        most = resolve()["music-limit-hours"].value * 3600 * sample_rate
         for piece in pieces(path, sample_rate, *args, **more):
             samples += len(piece)
-            if samples > hours * 3600 * sample_rate:
-                raise MediaError(
-                    path,
-                    f"has more than {hours:g} hours of sound; cut it, or raise DASK_MONTAGE__MUSIC_LIMIT_HOURS",
-                )
+            if samples > most:
+                raise MediaError(path, too_long(Fraction(samples, sample_rate)) or "")
             yield piece
 
     return cast(F, bounded)

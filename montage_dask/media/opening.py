@@ -53,12 +53,14 @@ def told_build(x264_build: int | None) -> dict[str, str]:
 
 
 @cache
-def _listening() -> None:
-    """Let PyAV hand over what libav says of errors; nobody else is told of it."""
+def listen() -> None:
+    """Let PyAV hand over what libav says of errors, every time that it says it; nobody else is told of it."""
     said = logging.getLogger("libav")
     said.addHandler(logging.NullHandler())
     said.propagate = False
     av.logging.set_level(av.logging.ERROR)
+    # Else what was said last, by whatever decoder, is not said again, and later in the midst of something else.
+    av.logging.set_skip_repeated(False)
 
 
 def decoded(context: Any, packet: Any) -> tuple[list[Any], bool]:
@@ -68,7 +70,7 @@ def decoded(context: Any, packet: Any) -> tuple[list[Any], bool]:
         context: the decoder; errors are heard of one that works with one thread.
         packet: the packet; None empties the decoder.
     """
-    _listening()
+    listen()
     with av.logging.Capture() as said:
         try:
             pictures = context.decode(packet)

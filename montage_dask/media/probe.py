@@ -21,12 +21,13 @@ from montage_dask.media.index import FrameIndex
 from montage_dask.media.joined import REASON, unread_file
 from montage_dask.media.limits import too_large
 from montage_dask.media.orientation import Orientation, orientation_of
+from montage_dask.media.rates import frame_rate, told_rates
 from montage_dask.media.source_timecode import find_timecode
 from montage_dask.media.timing import Timing, find_timing
 from montage_dask.records import HDR_TRANSFERS, AudioStream, Source
 from montage_dask.store import Place, objects, place_of
 
-VERSION = 6
+VERSION = 7
 
 SPACES = {
     1: "bt709",
@@ -62,12 +63,6 @@ TRANSFERS = {
 }
 RANGES = {1: "tv", 2: "pc"}
 UNSPECIFIED = "unspecified"
-
-USUAL_RATES = (
-    *(Fraction(n) for n in (24, 25, 30, 48, 50, 60, 100, 120)),
-    *(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)),
-)
-"""Rates of cameras, in frames per second."""
 
 
 def stat_key(path: str | Place) -> dict[str, Any]:
@@ -122,6 +117,9 @@ def probe(path: str | Path, *, deinterlace: str | None = "auto") -> tuple[Source
     finally:
         container.close()
     source = replace(source, warnings=(*lost, *source.warnings))
+    if source.holes:
+        # Its frames are other ones than those of all packets, which versions before took for them.
+        source = replace(source, identity=_identity(source, f"holes={source.holes}"))
     if deinterlace is not None:
         source = _interlacing(source, timing.index, deinterlace)
     return source, timing.index
@@ -140,9 +138,14 @@ def _interlacing(source: Source, index: FrameIndex, setting: str) -> Source:
         done = "deinterlaced" if setting == "on" else "not deinterlaced"
         found = said.split(":")[0] or "is progressive"
         said = f"{found}: {done}, as `deinterlace` is {setting}"
-        identity = hashlib.sha256(f"{identity} deinterlace={setting}".encode()).hexdigest()[:32]
+        identity = _identity(source, f"deinterlace={setting}")
     warnings = (*source.warnings, said) if said else source.warnings
     return replace(source, identity=identity, field_order=order, warnings=warnings)
+
+
+def _identity(source: Source, what: str) -> str:
+    """Of the pictures of a source as they are used."""
+    return hashlib.sha256(f"{source.identity} {what}".encode()).hexdigest()[:32]
 
 
 def _video_stream(container: Any, path: str) -> Any:
@@ -207,26 +210,6 @@ def _refuse_mixed_light(path: str, timing: Timing) -> None:
         )
 
 
-def _frame_rate(index: FrameIndex, stream: Any) -> tuple[Fraction, bool]:
-    """The average rate, and whether every frame lies on its grid (within the rounding of the ticks)."""
-    frames = len(index)
-    average = Fraction(frames) / index.duration_seconds
-    steps = np.arange(frames, dtype=np.float64)
-    offsets = (index.pts - index.pts[0]).astype(np.float64)
-    told = [r for r in (stream.guessed_rate, stream.average_rate, stream.base_rate) if r]
-    # Millisecond ticks make FFmpeg guess rates like 19001/317: a usual rate that fits as well is what was meant.
-    usual = [r for r in told if r in USUAL_RATES]
-    for named in (*usual, *USUAL_RATES, *told):
-        if not 1 <= named <= 1000:
-            continue
-        ticks = float(1 / (Fraction(named) * index.time_base))
-        # A last picture that stays much longer than the others must not lose its time.
-        stays = index.last_duration > 1.5 * ticks + 1
-        if np.abs(offsets - steps * ticks).max() <= 1.0 and not stays:
-            return Fraction(named), True
-    return average.limit_denominator(100_000), False
-
-
 def _promised_seconds(container: Any, stream: Any) -> Fraction | None:
     """How long the file says that its pictures last; None when it does not, or sound may be what lasts."""
     if stream.duration:
@@ -245,17 +228,19 @@ def _warnings(
     timing: Timing, promised: Fraction | None, stream: Any, source: Source
 ) -> tuple[str, ...]:
     """Truncation: the header promises more than the packets hold."""
+    holes = (timing.holes.warning,) if timing.holes.warning else ()
     if timing.restarted:
-        return ("joined: its clock starts again on the way, so --keep-audio leaves its sound out",)
+        said = "joined: its clock starts again on the way, so --keep-audio leaves its sound out"
+        return (said, *holes)
     there = timing.index.duration_seconds
     lost_frames = stream.frames - timing.packets
     if lost_frames > max(1, stream.frames // 100) and not _trimmed(stream, source):
-        return (f"truncated: {timing.packets} of {stream.frames} frames can be used",)
+        return (f"truncated: {timing.packets} of {stream.frames} frames can be used", *holes)
     # Only in files without a count of frames: an edit list makes the shown part shorter than the whole.
     lost = promised - there if promised and not stream.frames else Fraction(0)
     if promised and lost > max(Fraction(1, 2), promised / 50):
-        return (f"incomplete: {float(there):.1f} s of {float(promised):.1f} s can be used",)
-    return (f"damaged: {timing.error}",) if timing.error else ()
+        return (f"incomplete: {float(there):.1f} s of {float(promised):.1f} s can be used", *holes)
+    return (f"damaged: {timing.error}", *holes) if timing.error else holes
 
 
 def _trimmed(stream: Any, source: Source) -> bool:
@@ -274,7 +259,7 @@ def _source(
     promised: Fraction | None,
 ) -> Source:
     first, index = timing.first, timing.index
-    rate, constant = _frame_rate(index, stream)
+    rate, constant = frame_rate(index, told_rates(stream))
     timecode, timecode_rate = find_timecode(path, format_name, stream, first, rate)
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if not Fraction(1, 10) <= aspect <= 10:
@@ -318,7 +303,10 @@ def _source(
         x264_build=timing.x264_build,
         later_builds=_later_builds(timing),
         restarted=timing.restarted,
-        uniform=timing.shapes.constant and not (timing.restarted or timing.later_builds),
+        holes=timing.holes.frames,
+        spoilt=timing.holes.spoilt,
+        uniform=timing.shapes.constant
+        and not (timing.restarted or timing.later_builds or timing.evened),
         timecode=timecode,
         timecode_rate=timecode_rate,
     )

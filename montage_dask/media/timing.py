@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import av
+import av.logging
 import numpy as np
 
-from montage_dask.errors import FFmpegError, MediaError
-from montage_dask.media.container import open_media
-from montage_dask.media.ffmpeg import input_arguments, run_ffmpeg
+from montage_dask.errors import MediaError
 from montage_dask.media.headers import Shapes, is_whole, unit_length
+from montage_dask.media.holes import MOST_SPOILT, NO_HOLES, Holes, find_spoilt, holes_of, left_out
 from montage_dask.media.index import FrameIndex, Ticks
 from montage_dask.media.joined import OTHER_CODEC, part_is_lost
-from montage_dask.media.limits import decoder_limit
 from montage_dask.media.nal import x264_build
-from montage_dask.media.opening import told_build
+from montage_dask.media.numbered import Told, by_packets, decoded_pictures, numbered
+from montage_dask.media.opening import HARMLESS, listen
+from montage_dask.media.rates import evened, is_uneven, told_rates
 
 NO_TIMESTAMPS = 0x80
 """FFmpeg's flag of a demuxer for bare streams, whose times are guesses."""
@@ -34,13 +32,14 @@ JUMPS = 0x200
 LEAP_SECONDS = 10
 """Where the clock of such a format leaps further ahead, it was set anew: ffmpeg says so, too."""
 
-UNTELLABLE = (
-    "has no time stamps that tell its frames apart; convert it first, for example: "
-    "ffmpeg -i IN -c:v libx264 -crf 16 OUT.mp4"
-)
-
 TRIED_FRAMES = 8
 """So many frames are decoded to see whether the packets told the truth: enough for a pyramid of B-frames."""
+
+WRAP_TICKS = 1 << 30
+"""A span of times in an FLV file that is none: they are milliseconds in 31 bits, and what lies before 0 ends up behind all."""
+
+EVEN_CODECS = frozenset(["mpeg1video", "mpeg2video"])
+"""Codecs whose streams have one rate."""
 
 UNTIMED_SHARE = 0.05
 """A stream with more packets without PTS than this is decoded to number its frames; fewer are left out."""
@@ -67,6 +66,10 @@ class Timing:
     """Packet, PTS, and the build of x264 that it names where it is another one."""
     restarted: bool = False
     """Whether its clock does not run on: the times of the index are made up."""
+    evened: bool = False
+    """Whether the times are those of the grid of its rate, where the file gives pictures the time of others."""
+    holes: Holes = NO_HOLES
+    """Where pictures are missing: spoilt ones are not in the index."""
 
 
 @dataclass(slots=True)
@@ -79,6 +82,10 @@ class _Packets:
     last_duration: int = 0
     """Of the packet that is shown last, which need not be the last one in the file."""
     error: str = ""
+    headless: bool = False
+    """Whether the first keyframe has no time."""
+    torn: dict[int, int] = field(default_factory=dict)
+    """PTS of those at which damage was met, and of the keyframe before each."""
     x264_build: int | None = None
     later_builds: list[tuple[int, int, int]] = field(default_factory=list)
     end_bytes: int = 0
@@ -107,7 +114,7 @@ def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Tim
     rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     shapes = Shapes(stream)
     packets = _demux(container, stream, shapes)
-    told = _Told(path, format_name, stream.index, packets.x264_build)
+    told = Told(path, format_name, stream.index, packets.x264_build)
     rest = (
         packets.total,
         packets.error,
@@ -119,59 +126,72 @@ def find_timing(container: Any, stream: Any, path: str, format_name: str) -> Tim
     if not packets.total:
         damage = f": {packets.error}" if packets.error else ""
         raise MediaError(path, f"holds no video frame that can be decoded{damage}")
+    if format_name == "matroska" and packets.headless:
+        before = _before_zero(told, rate, Fraction(stream.time_base), rest)
+        if before is not None:
+            return before
     untimed = bare or packets.without_pts > UNTIMED_SHARE * packets.total
     if not untimed and packets.pts:
         leap = LEAP_SECONDS / stream.time_base if container.format.flags & JUMPS else inf
-        if not packets.ordered(float(leap)):
+        wrapped = format_name == "flv" and np.ptp(packets.pts) > WRAP_TICKS
+        codec = stream.codec_context.codec.canonical_name
+        doubtful = codec in EVEN_CODECS and container.format.flags & JUMPS
+        if wrapped:
+            leap = LEAP_SECONDS / stream.time_base
+        if not packets.ordered(float(leap)) or (
+            doubtful
+            and is_uneven(np.array(packets.pts, np.int64))
+            and evened(sorted(packets.pts), told_rates(stream), stream.time_base) is not None
+        ):
             return _unordered(told, packets, stream, rate, float(leap), rest)
         index = _index(packets.pts, packets, stream, rate)
         tried, failed = _tried(told, index)
         expected = [int(p) for p in index.pts[: len(tried)]]
         shown = [frame.pts for frame in tried]
         if shown == expected or failed:
-            return Timing(index, tried[0], *rest)
+            return _whole(told, Timing(index, tried[0], *rest), packets.torn)
         if all(a < b for a, b in pairwise(shown)) and set(shown) <= set(packets.pts):
             # Packets that bring no picture, though nothing is damaged: only decoding tells which.
-            brought = [f.pts for _, f in _decoded(told) if f.pts is not None]
+            brought = [f.pts for _, f, _ in decoded_pictures(told) if f.pts is not None]
             index = _index([p for p in brought if p >= index.pts[0]], packets, stream, rate)
-            return Timing(index, tried[0], *rest)
-    index, first = _by_packets(told, stream, rate)
-    return Timing(index, first, *rest)
+            return _whole(told, Timing(index, tried[0], *rest), packets.torn)
+    index, first, spoilt = by_packets(told, stream, rate)
+    index, holes = left_out(index, spoilt)
+    return replace(Timing(index, first, *rest), holes=holes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Which stream to decode, and what its decoder is told."""
-
-    path: str
-    format_name: str
-    stream_index: int
-    x264_build: int | None
-
-    @contextmanager
-    def open(self) -> Iterator[tuple[Any, Any]]:
-        """The container and the stream, to be decoded by one thread."""
-        with open_media(self.path, self.format_name) as container:
-            stream = container.streams[self.stream_index]
-            stream.codec_context.thread_count = 1
-            stream.codec_context.options = {**decoder_limit(), **told_build(self.x264_build)}
-            yield container, stream
+def _whole(told: Told, timing: Timing, torn: Mapping[int, int]) -> Timing:
+    """The timing without the pictures that are spoilt."""
+    index = timing.index
+    with told.open() as (_, stream):
+        codec = stream.codec_context.codec.canonical_name
+    spoilt = find_spoilt(index, torn, codec, told.format_name, told.open)
+    index, holes = left_out(index, np.isin(index.pts, list(spoilt)), torn)
+    return replace(timing, index=index, holes=holes)
 
 
 def _unordered(
-    told: _Told, packets: _Packets, stream: Any, rate: Any, leap: float, rest: Any
+    told: Told, packets: _Packets, stream: Any, rate: Any, leap: float, rest: Any
 ) -> Timing:
     """The timing of a stream with times that come twice, or with a clock that starts again: by one full decode."""
     first: Any = None
     numbers: list[int] = []
     times: list[int] = []
-    for number, frame in _decoded(told):
+    spoilt: list[bool] = []
+    for number, frame, wrong in decoded_pictures(told):
         if frame.pts is not None and (numbers or frame.pts >= packets.key_pts[0]):
             first = first or frame
             numbers.append(number)
             times.append(int(frame.pts))
+            spoilt.append(wrong)
     if first is None:
         raise MediaError(told.path, "holds no video frame that can be decoded")
+    even = evened(sorted(times), told_rates(stream), Fraction(stream.time_base))
+    codec = stream.codec_context.codec.canonical_name
+    if codec in EVEN_CODECS and even is not None and not any(spoilt):
+        step = max(1, int(even[1] - even[0]))
+        index = numbered(told, even, numbers, Fraction(stream.time_base), step)
+        return replace(Timing(index, first, *rest), evened=True)
     if leap < inf and part_is_lost(len(numbers), packets.total):
         raise MediaError(told.path, OTHER_CODEC)
     ticks = Fraction(stream.time_base)
@@ -179,18 +199,52 @@ def _unordered(
     steps = [b - a for a, b in pairwise(times) if b > a]
     if steps:
         usual = max(1, round(float(np.median(steps))))
+    gone = np.array(spoilt)
+    good = np.array(times, np.int64)[~gone]
+    steps_on = np.diff(good)
+    if 0 < gone.mean() <= MOST_SPOILT and (steps_on > 0).all() and (steps_on <= leap).all():
+        # It is what is spoilt that has wrong times.
+        kept = np.flatnonzero(~gone)
+        index = numbered(told, good, [numbers[k] for k in kept], ticks, usual)
+        holes = holes_of(index, np.diff(kept) > 1, (), gone)
+        return replace(Timing(index, first, *rest), holes=holes)
     pts = _running_on(times, usual, leap)
     if pts == times:
         # Only packets that bring no picture have the times of others.
         return Timing(_index(times, packets, stream, rate), first, *rest)
-    keys = _restarts(_key_packets(told), numbers)
-    if not keys:
-        raise MediaError(told.path, UNTELLABLE)
-    shown = np.array(pts, np.int64)
-    index = FrameIndex(
-        shown, shown[:1], ticks, usual, np.array(numbers, np.int64), np.array(keys, np.int64)
-    )
-    return replace(Timing(index, first, *rest), restarted=True)
+    index, holes = left_out(numbered(told, np.array(pts, np.int64), numbers, ticks, usual), gone)
+    return replace(Timing(index, first, *rest), restarted=True, holes=holes)
+
+
+def _before_zero(told: Told, rate: Any, time_base: Fraction, rest: Any) -> Timing | None:
+    """The timing of a stream that begins before time 0: such times are legal in Matroska, but its demuxer drops them.
+
+    None where other times are missing, too.
+    """
+    times: list[int | None] = []
+    numbers: list[int] = []
+    spoilt: list[bool] = []
+    first: Any = None
+    for number, frame, wrong in decoded_pictures(told):
+        first = first or frame
+        numbers.append(number)
+        times.append(frame.pts)
+        spoilt.append(wrong)
+    begin = next((k for k, t in enumerate(times) if t is not None), 0)
+    known = np.array([t for t in times[begin:] if t is not None], np.int64)
+    if begin == 0 or len(known) < len(times) - begin or (np.diff(known) <= 0).any():
+        return None
+    usual = float(np.median(np.diff(known))) if len(known) > 1 else 0.0
+    step = 1 / (Fraction(rate) * time_base)
+    if usual and abs(float(step) - usual) > 1:
+        step = Fraction(usual)
+    ahead = [int(known[0]) - round((begin - k) * step) for k in range(begin)]
+    pts = np.array([*ahead, *known.tolist()], np.int64)
+    if (np.diff(pts) <= 0).any():
+        return None
+    index = numbered(told, pts, numbers, time_base, max(1, round(step)))
+    index, holes = left_out(index, spoilt)
+    return replace(Timing(index, first, *rest), evened=True, holes=holes)
 
 
 def _running_on(times: list[int], usual: int, leap: float) -> list[int]:
@@ -212,8 +266,13 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
     torn = 0
     if h264:
         found.x264_build = x264_build(bytes(stream.codec_context.extradata or b""), 0)
+    listen()
+    hurt = False
     try:
-        for packet in container.demux(stream):
+        for packet in _heard(container.demux(stream)):
+            if packet is None:
+                hurt = bool(found.key_pts)
+                continue
             if not packet.size:
                 continue
             found.total += 1
@@ -225,6 +284,7 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
                 shapes.look(packet)
             if h264 and (packet.is_keyframe or found.total < 10):
                 _note_build(found, x264_build(bytes(packet), length), pts)
+            found.headless |= pts is None and packet.is_keyframe and not found.key_pts
             if (
                 pts is not None
                 and packet.is_keyframe
@@ -239,8 +299,15 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
             # What comes before the first keyframe refers to pictures that are not there.
             if pts < found.key_pts[0] or packet.is_discard:
                 continue
+            if hurt and packet.is_keyframe and found.pts and len(found.key_pts) > 1:
+                # With it all is well again: what ends in the midst of the damage is the packet before it.
+                found.torn[found.pts[-1]] = found.key_pts[-2]
+                hurt = False
             found.pts.append(pts)
             torn = torn + 1 if packet.is_corrupt else 0
+            if hurt or packet.is_corrupt:
+                found.torn[pts] = found.key_pts[-1]
+            hurt = False
             if packet.duration and pts >= found.last_pts:
                 found.last_pts, found.last_duration = pts, packet.duration
     except av.FFmpegError as error:
@@ -254,6 +321,17 @@ def _demux(container: Any, stream: Any, shapes: Shapes) -> _Packets:
     if not found.key_pts:
         found.without_pts = found.total
     return found
+
+
+def _heard(packets: Iterator[Any]) -> Iterator[Any]:
+    """Packets; None before one at which the demuxer met errors."""
+    with av.logging.Capture() as said:
+        for packet in packets:
+            if any(not HARMLESS.search(message) for _, _, message in said):
+                yield None
+            said.clear()
+            yield packet
+            said.clear()
 
 
 def _note_build(found: _Packets, named: int | None, pts: int | None) -> None:
@@ -277,7 +355,7 @@ def _index(shown: list[int], packets: _Packets, stream: Any, rate: Any) -> Frame
     return FrameIndex(pts, keys, Fraction(stream.time_base), duration)
 
 
-def _tried(told: _Told, index: FrameIndex) -> tuple[list[Any], bool]:
+def _tried(told: Told, index: FrameIndex) -> tuple[list[Any], bool]:
     """The first frames, decoded, and whether errors were met on the way.
 
     A stream whose decoder gives nothing is found out here, not in mid-job.
@@ -298,107 +376,3 @@ def _tried(told: _Told, index: FrameIndex) -> tuple[list[Any], bool]:
         reason = f": {failed}" if failed else ""
         raise MediaError(told.path, f"cannot be decoded: its {name} stream gives no frame{reason}")
     return frames[:TRIED_FRAMES], bool(failed)
-
-
-def _decoded(told: _Told) -> Iterator[tuple[int, Any]]:
-    """Every frame in the order of showing, and the number of its packet; PTS are the packets' own."""
-    with told.open() as (container, stream):
-        own: list[int | None] = []
-        try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    own.append(packet.pts)
-                    packet.pts = len(own) - 1
-                try:
-                    frames = packet.decode()
-                except av.FFmpegError:
-                    continue
-                for frame in frames:
-                    number = frame.pts
-                    if number is not None:
-                        frame.pts = own[number]
-                        yield number, frame
-        except (av.FFmpegError, IndexError):
-            return
-
-
-def _by_packets(told: _Told, stream: Any, rate: Any) -> tuple[FrameIndex, Any]:
-    """The index of a stream without trustworthy time stamps.
-
-    The executable makes up its own when it reads the file from the start; taking those keeps it and PyAV in step.
-    """
-    numbers: list[int] = []
-    first = None
-    for number, frame in _decoded(told):
-        numbers.append(number)
-        first = first or frame
-    if first is None:
-        raise MediaError(
-            told.path, f"cannot be decoded: its {stream.codec_context.name} stream gives no frame"
-        )
-    pts = _executable_pts(told, Fraction(stream.time_base))
-    steady = len(pts) == len(numbers) == len(set(numbers)) and bool((np.diff(pts) > 0).all())
-    keys = _restarts(_key_packets(told), numbers)
-    if not steady or not keys:
-        raise MediaError(told.path, UNTELLABLE)
-    usual = np.median(np.diff(pts)) if len(pts) > 1 else 1 / (Fraction(rate) * stream.time_base)
-    index = FrameIndex(
-        pts,
-        pts[:1],
-        Fraction(stream.time_base),
-        max(1, round(float(usual))),
-        np.array(numbers, np.int64),
-        np.array(keys, np.int64),
-    )
-    return index, first
-
-
-def _key_packets(told: _Told) -> list[int]:
-    found: list[int] = []
-    number = 0
-    with told.open() as (container, stream):
-        length = unit_length(stream.codec_context)
-        try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    if packet.is_keyframe and (
-                        not found or is_whole(packet, stream.codec_context, length)
-                    ):
-                        found.append(number)
-                    number += 1
-        except (av.FFmpegError, IndexError):
-            pass  # the damaged tail brought no frames either
-    return found
-
-
-def _restarts(keys: list[int], numbers: list[int]) -> list[int]:
-    """The key packets that bring a frame shown behind those of all key packets before them."""
-    frames = {packet: frame for frame, packet in enumerate(numbers)}
-    found: list[int] = []
-    for packet in keys:
-        # In a packed stream the packet behind a keyframe can be marked as one, too.
-        if packet in frames and (not found or frames[packet] > frames[found[-1]]):
-            found.append(packet)
-    return found
-
-
-def _executable_pts(told: _Told, time_base: Fraction) -> Ticks:
-    """The PTS of all frames that ffmpeg shows when it reads the file from its start."""
-    with tempfile.TemporaryDirectory() as folder:
-        listing = Path(folder) / "frames"
-        try:
-            run_ffmpeg(
-                [
-                    "-copyts", "-threads", "1",
-                    *(v for k, o in told_build(told.x264_build).items() for v in (f"-{k}", o)),
-                    *input_arguments(told.path, told.format_name),
-                    "-map", f"0:{told.stream_index}", "-fps_mode", "passthrough",
-                    "-enc_time_base", f"{time_base.numerator}/{time_base.denominator}",
-                    "-c:v", "wrapped_avframe", "-f", "framecrc", str(listing),
-                ],
-                about=told.path,
-            )  # fmt: skip
-        except FFmpegError as error:
-            raise MediaError(told.path, f"cannot be decoded: {error.reason}") from error
-        lines = listing.read_text().splitlines()
-    return np.array([int(n.split(",")[2]) for n in lines if not n.startswith("#")], np.int64)

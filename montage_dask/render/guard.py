@@ -36,7 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montage_dask.analysis.features import HEIGHT
-from montage_dask.analysis.strip import Strip, decode_thumbnails
+from montage_dask.analysis.small_pictures import decode_thumbnails
+from montage_dask.analysis.strip import Strip
 from montage_dask.errors import Misshown, PictureMismatch, VerificationError
 from montage_dask.media.index import FrameIndex
 from montage_dask.records import CUT, Source

@@ -114,6 +114,8 @@ def mezzanine_source(
         identity=identity,
         size_bytes=path.stat().st_size,
         format_name="mov",
+        holes=(),
+        spoilt=False,
         stream_index=0,
         codec="h264",
         coded_width=width,

@@ -65,7 +65,7 @@ def make_piece(
     record, own = mezzanine_source(
         source, index, path, start_frame, identity=f"{source.identity}-{path.stem}"
     )
-    return replace(record, uniform=True, x264_build=None, later_builds=()), own
+    return replace(record, uniform=True, spoilt=False, x264_build=None, later_builds=()), own
 
 
 def all_there(source: Source, index: FrameIndex, start_frame: int, stop_frame: int) -> bool:
@@ -167,6 +167,10 @@ def _every(
     return True
 
 
+def _is_plain(source: Source, index: FrameIndex, start_frame: int, stop_frame: int) -> bool:
+    return source.is_plain(start_frame, stop_frame)
+
+
 def _encode_checked(
     encode: Callable[..., list[str]],
     segment: Segment,
@@ -177,7 +181,7 @@ def _encode_checked(
     **options: Any,
 ) -> None:
     """Encode a segment; again by pieces of those sources whose decoders met errors on the way."""
-    by_pieces |= {e.source for e in segment.events if not sources[e.source].uniform}
+    by_pieces |= {k for k in sources if not _every(_is_plain, segment, sources, indexes, k)}
     encode = partial(encode, segment, sources=sources, indexes=indexes, **options)
     lines = encode(by_pieces=by_pieces)
     direct = {k: s for k, s in sources.items() if k not in by_pieces}

@@ -85,7 +85,7 @@ def transcode_window(
     )
     try:
         # Else it is decoded by number, as everywhere where ffmpeg alone does not get it right.
-        right = source.uniform
+        right = source.is_plain(start_frame, stop_frame)
         if right:
             said = encode(source, index, start_frame, stop_frame)
             right = not troubled(said, {"": source}, UNINDEXED) or is_elsewhere(

@@ -10,14 +10,13 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import opentimelineio as otio
 
 from montage_dask.config import rate as parse_rate
 from montage_dask.config import size as parse_size
 from montage_dask.errors import UsageError, printable
-from montage_dask.received import TIMELINE_BYTES, parse_json, read_bytes
 from montage_dask.records import (
     CUT,
     Event,
@@ -29,9 +28,8 @@ from montage_dask.records import (
     from_json,
 )
 from montage_dask.report._otio_effects import check_flashes, effects_kept
+from montage_dask.report._otio_load import load_document, media_path, plain, video_items
 from montage_dask.report._otio_write import NAMESPACE
-from montage_dask.store import place_of
-from montage_dask.store.places import PROTOCOLS
 
 AGREEMENT_SECONDS = Fraction(1, 2000)
 """Doubles and exact fractions that differ by less mean the same time."""
@@ -43,113 +41,6 @@ MOST_POINTS = 2000
 """Of the way of one window, and pieces of one track."""
 
 TRANSITIONS = ("crossfade", "dip-to-black", "dip-to-white")
-
-
-REFERENCE, NAME_OF_REFERENCE = "SerializableObjectRef.", "OTIO_REF_ID"
-"""How a file says once more what stands elsewhere in it, and the mark of that."""
-
-
-def _load(path: Path) -> Any:
-    name = printable(str(path))
-    try:
-        # What is nested without end, or holds itself, ends the process inside the library.
-        text = read_bytes(path, TIMELINE_BYTES).decode("utf-8")
-        _refuse_circles(parse_json(text))
-        document = otio.adapters.read_from_string(text, adapter_name="otio_json")
-    except OSError as error:
-        raise UsageError(f"{name}: cannot read the timeline: {error.strerror}") from error
-    except Exception as error:  # the library raises many kinds
-        raise UsageError(f"{name}: not an OpenTimelineIO file: {str(error)[:200]}") from error
-    if not isinstance(document, otio.schema.Timeline):
-        raise UsageError(f"{name}: holds no timeline")
-    return document
-
-
-def _refuse_circles(found: Any) -> None:
-    """Make sure that nothing holds itself: what is referred to must hold no references.
-
-    Raises:
-        ValueError: something may.
-    """
-    named: set[str] = set()
-    holding: set[str] = set()
-    waiting: list[tuple[Any, tuple[str, ...]]] = [(found, ())]
-    while waiting:
-        value, around = waiting.pop()
-        if isinstance(value, dict):
-            if str(value.get("OTIO_SCHEMA", "")).startswith(REFERENCE):
-                named.add(str(value.get("id")))
-                holding.update(around)
-            if NAME_OF_REFERENCE in value:
-                around = (*around, str(value[NAME_OF_REFERENCE]))
-            waiting += [(v, around) for v in value.values() if isinstance(v, dict | list)]
-        elif isinstance(value, list):
-            waiting += [(v, around) for v in value if isinstance(v, dict | list)]
-    if named & holding:
-        raise ValueError("an object of it holds itself")
-
-
-def _video_items(document: Any, name: str) -> Iterator[Any]:
-    tracks = [t for t in document.video_tracks() if len(t) and t.enabled]
-    if len(tracks) != 1:
-        raise UsageError(f"{name}: must have one video track with clips, has {len(tracks)}")
-    for item in tracks[0]:
-        if isinstance(item, otio.schema.Gap) and not item.duration().value:
-            continue
-        if not isinstance(item, otio.schema.Clip | otio.schema.Transition):
-            kind = type(item).__name__.lower()
-            raise UsageError(
-                f"{name}: a {kind} in the video track cannot be rendered; use clips only"
-            )
-        if isinstance(item, otio.schema.Clip) and not item.enabled:
-            raise UsageError(f"{name}: clip {printable(item.name)!r} is disabled; remove it")
-        yield item
-
-
-def _path_of(clip: Any, folder: Path, name: str) -> str:
-    """The media file of a clip: a local one, here or beside the timeline."""
-    reference = clip.media_reference
-    if not isinstance(reference, otio.schema.ExternalReference) or not reference.target_url:
-        raise UsageError(f"{name}: clip {printable(clip.name)!r} names no media file")
-    url = reference.target_url
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        path = unquote(parts.path, errors="surrogateescape")
-    elif parts.scheme in PROTOCOLS:
-        return str(place_of(unquote(url)))
-    elif "://" not in url:
-        ours = reference.metadata.get(NAMESPACE, {}).get("relative_path") == url
-        plain = not ours and os.path.exists(os.path.join(folder, url))
-        path = url if plain else unquote(url, errors="surrogateescape")
-    else:
-        raise UsageError(f"{name}: {printable(url)} is not a local file; only local media are used")
-    if not os.path.isabs(path):
-        path = os.path.join(folder, path)
-    if not os.path.exists(path):
-        relative = dict(reference.metadata.get(NAMESPACE, {})).get("relative_path", "")
-        beside = (
-            [os.path.join(folder, unquote(str(relative), errors="surrogateescape"))]
-            if relative
-            else []
-        )
-        beside.append(os.path.join(folder, os.path.basename(path)))
-        path = next((p for p in beside if os.path.exists(p)), path)
-    if not os.path.exists(path):
-        raise UsageError(
-            f"{name}: media {printable(path)} does not exist; put it back or relink the clip"
-        )
-    return os.path.abspath(path)
-
-
-def media_of(path: Path) -> tuple[str, ...]:
-    """The video files that a timeline uses, each once.
-
-    Raises:
-        UsageError: the file is no timeline, or names media that are not there or not local.
-    """
-    name, document = printable(str(path)), _load(path)
-    clips = [i for i in _video_items(document, name) if isinstance(i, otio.schema.Clip)]
-    return tuple(dict.fromkeys(_path_of(c, path.parent, name) for c in clips))
 
 
 def read_otio(
@@ -167,8 +58,8 @@ def read_otio(
     Raises:
         UsageError: it holds what cannot be rendered; says what and where.
     """
-    name, document = printable(str(path)), _load(path)
-    own = _plain(document.metadata.get(NAMESPACE, {}))
+    name, document = printable(str(path)), load_document(path)
+    own = plain(document.metadata.get(NAMESPACE, {}))
     try:
         fps = parse_rate(own.get("fps", fps))
         frame = parse_size(f"{own.get('width', width)}x{own.get('height', height)}")
@@ -178,7 +69,7 @@ def read_otio(
             exact = Fraction(own["music_start_seconds"])
             start = exact if abs(exact - start) < AGREEMENT_SECONDS else start
         beats = tuple(
-            Fraction(_plain(m.metadata[NAMESPACE])["beat_seconds"])
+            Fraction(plain(m.metadata[NAMESPACE])["beat_seconds"])
             for m in document.tracks.markers
             if NAMESPACE in m.metadata
         )
@@ -209,20 +100,6 @@ def read_otio(
         raise UsageError(f"{name}: damaged timeline: {printable(str(error))[:200]}") from error
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    """OTIO's own dictionaries and lists as Python's."""
-
-    def convert(v: Any) -> Any:
-        if hasattr(v, "items"):
-            return {str(k): convert(x) for k, x in v.items()}
-        if isinstance(v, str) or not hasattr(v, "__iter__"):
-            return v
-        return [convert(x) for x in v]
-
-    result = convert(value)
-    return result if isinstance(result, dict) else {}
-
-
 def _seconds(time: Any) -> Fraction:
     """A RationalTime in exact seconds; rates such as 29.97 mean 30000/1001, those of sound are samples a second."""
     value = Fraction(time.value).limit_denominator(1_000_000)
@@ -248,7 +125,7 @@ def _events(
 ) -> Iterator[Event]:
     by_path = {s.path: s for s in sources.values()}
     transition, elapsed, start = CUT, Fraction(0), 0
-    for item in _video_items(document, name):
+    for item in video_items(document, name):
         if isinstance(item, otio.schema.Transition):
             transition = _transition(item, fps)
             continue
@@ -257,8 +134,8 @@ def _events(
         stop = round(elapsed * fps)  # from the running total: roundings do not add up
         if stop <= start:
             continue
-        path = _path_of(item, folder, name)
-        stored = _plain(item.metadata.get(NAMESPACE, {}))
+        path = media_path(item, folder, name)
+        stored = plain(item.metadata.get(NAMESPACE, {}))
         # A copy of a file has the identity of the file, and only one of them was kept.
         source = by_path.get(path) or sources.get(str(stored.get("source")))
         if source is None:
@@ -296,7 +173,7 @@ def _check(
 
 
 def _transition(item: Any, fps: Fraction) -> Transition:
-    own = _plain(item.metadata.get(NAMESPACE, {}))
+    own = plain(item.metadata.get(NAMESPACE, {}))
     half = min(_seconds(item.in_offset), _seconds(item.out_offset))
     frames = 2 * round(half * fps)
     kind = str(own.get("kind", "crossfade"))
@@ -325,7 +202,7 @@ def _event(
         raise UsageError(
             f"clip {printable(item.name)!r}: a speed of {float(speed):g} cannot be rendered"
         )
-    own = _plain(item.metadata.get(NAMESPACE, {}))
+    own = plain(item.metadata.get(NAMESPACE, {}))
     stored = from_json(Event, own) if own else None
     if stored is None:
         return Event(
@@ -385,7 +262,7 @@ def _music_of(document: Any, folder: Path, name: str) -> tuple[str, Fraction, Mu
         for item in track:
             if isinstance(item, otio.schema.Clip):
                 start = max(Fraction(0), _in_media(item))
-                return _path_of(item, folder, name), start, _fit(item, folder)
+                return media_path(item, folder, name), start, _fit(item, folder)
     return "", Fraction(0), None
 
 
@@ -395,7 +272,7 @@ def _fit(clip: Any, folder: Path) -> MusicFit | None:
     Raises:
         ValueError: they are none.
     """
-    own = _plain(clip.media_reference.metadata.get(NAMESPACE, {}))
+    own = plain(clip.media_reference.metadata.get(NAMESPACE, {}))
     if not own.get("fit"):
         return None
     fit = from_json(MusicFit, own["fit"])

@@ -14,6 +14,7 @@ import opentimelineio as otio
 from montage_dask.errors import printable
 from montage_dask.records import Event, Music, Source, Timeline, to_json
 from montage_dask.report.links import media_url
+from montage_dask.schema_versions import with_version
 from montage_dask.store import is_url, writing
 from montage_dask.timecode import starts_at
 
@@ -28,11 +29,12 @@ def write_otio(timeline: Timeline, sources: Mapping[str, Source], music: Music, 
         StoreError: it cannot be written.
     """
     document = otio.schema.Timeline(name=path.stem, global_start_time=_time(0, timeline.fps))
-    document.metadata[NAMESPACE] = {
+    told = {
         k: v
         for k, v in to_json(timeline).items()
         if k not in ("events", "beats_seconds", "music_path", "music_fit")
     }
+    document.metadata[NAMESPACE] = with_version("timeline", told)
     video = otio.schema.Track(name="montage", kind=otio.schema.TrackKind.Video)
     for event in timeline.events:
         if event.transition.frames:

@@ -10,21 +10,25 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
+from montage_dask import plugins
 from montage_dask.errors import UsageError, printable
 from montage_dask.evaluation.words import figure_lines
 from montage_dask.job import OUTPUT_FORMATS
 from montage_dask.progress_file import read_progress
 from montage_dask.received import parse_json, read_bytes
-from montage_dask.report import seen, training_page
+from montage_dask.report import seen
 from montage_dask.report.chart import chart
+from montage_dask.report.exports import EXPORTS
 from montage_dask.report.layout import embedded, rendered, there, write_page
+from montage_dask.schema_versions import read_version
 from montage_dask.store import Url, place_of
 
 PICTURE_BYTES = {"timeline": 700_000, "contact_sheet": 900_000, "frames": 300_000}
 """What a picture may take of the file; larger ones are made smaller."""
+SUMMARY = "summary.json"
 SUMMARY_BYTES = 256 << 20
 """The largest summary that is read: that of 100,000 cuts has half of it."""
 MAY_LACK = (
@@ -33,8 +37,7 @@ MAY_LACK = (
 )  # fmt: skip
 """Keys that a run that failed, or an older version, has not written."""
 LINKED = (
-    "timeline.otio", "timeline.edl", "timeline.fcpxml", "timeline.xml", "timeline.otioz", "summary.json", "montage.log",
-    "dask.html", "contact_sheet.jpg", "timeline.png",
+    *EXPORTS, "timeline.otioz", "summary.json", "montage.log", "dask.html", "contact_sheet.jpg", "timeline.png",
 )  # fmt: skip
 """Other files of a run."""
 GOLDEN_DEGREES = 137.508
@@ -48,7 +51,7 @@ def run_folders(what: Path) -> list[Path]:
         UsageError: no run is there; says what was looked for.
     """
     name = printable(str(what))
-    if what.name in SUMMARIES and what.is_file():
+    if what.name in summaries() and what.is_file():
         return [what.parent]
     folder = what
     if what.suffix.lower() in OUTPUT_FORMATS and not what.is_dir():
@@ -61,7 +64,7 @@ def run_folders(what: Path) -> list[Path]:
             f"{name}: no run there; name a run folder (NAME.montage), its summary.json, or the output beside it"
         )
     variants = [p.parent for p in folder.glob("variant-*/summary.json")]
-    found = [folder] if there(folder, SUMMARIES) else []
+    found = [folder] if there(folder, summaries()) else []
     found += sorted(variants, key=lambda p: (len(p.name), p.name))
     if found or read_progress(folder) is not None:
         return found or [folder]
@@ -77,15 +80,17 @@ def rebuild(folder: Path) -> Path:
     """
     from jinja2 import TemplateError
 
-    name = next(iter(there(folder, SUMMARIES)), "summary.json")
+    name = next(iter(there(folder, summaries())), SUMMARY)
     path = folder / name
     progress = read_progress(folder) or {}
     try:
         summary = parse_json(read_bytes(path, SUMMARY_BYTES).decode("utf-8"))
+        read_version("summary", summary, str(path))
         written = path.stat().st_mtime
         # A run that began after this summary was written, and did not get as far.
         later = progress if progress.get("started_at", 0) > written else None
-        return SUMMARIES[name](summary, folder, later)
+        write = write_report if name == SUMMARY else plugins.load(plugins.REPORTS, name)
+        return cast(Path, write(summary, folder, later))
     except FileNotFoundError as error:
         if progress.get("state") in (None, "running", "finished"):
             raise UsageError(
@@ -181,5 +186,7 @@ def _events(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-SUMMARIES = {"summary.json": write_report, training_page.SUMMARY: training_page.write_report}
-"""What tells of a run or a training that is done, and writes the report of it."""
+def summaries() -> tuple[str, ...]:
+    """Names of the files that tell of a job that is done: of a run, or of what others plug in."""
+    others = {*plugins.names(plugins.REPORTS), *plugins.LEFT[plugins.REPORTS]}
+    return (SUMMARY, *sorted(others - {SUMMARY}))

@@ -1,4 +1,4 @@
-"""What the pages of runs and of trainings have in common: one file that fetches nothing, its style, and pictures in it.
+"""What the pages of runs and of other jobs have in common: one file that fetches nothing, its style, and pictures in it.
 
 Names and a model's words are data: Jinja escapes them, and a page allows no script but its own, by its hash.
 """
@@ -30,18 +30,21 @@ PICTURE_HEADS = {"png": b"\x89PNG", "jpeg": b"\xff\xd8\xff"}
 PAGE = Path(__file__).with_name("page")
 
 
-def rendered(template: str, *, styles: Sequence[str] = (), **values: Any) -> str:
+def rendered(
+    template: str, *, styles: Sequence[str] = (), beside: Path | None = None, **values: Any
+) -> str:
     """A page as text.
 
     Args:
         template: name of one that extends `layout.html.j2`.
         styles: files beside `report.css`.
+        beside: the folder of the template, if it is not this package's.
         **values: what the templates ask for.
     """
     script = _text("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        _environment()
+        _environment(beside)
         .get_template(template)
         .render(
             script=Markup(script),
@@ -110,11 +113,11 @@ def _text(name: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(beside: Path | None) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(PAGE),
+        loader=FileSystemLoader([PAGE] if beside is None else [PAGE, beside]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

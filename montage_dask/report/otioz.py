@@ -13,7 +13,7 @@ import opentimelineio as otio
 
 from montage_dask.errors import UsageError, printable
 from montage_dask.media.container import open_media
-from montage_dask.report._otio_read import _load, _path_of
+from montage_dask.report._otio_load import load_document, media_path
 from montage_dask.store import is_url, writing
 
 FOLDER = "media"
@@ -34,10 +34,10 @@ def write_otioz(timeline: Path) -> Path:
         MediaError: one of its files is no media file.
         StoreError: the bundle cannot be written.
     """
-    name, document = printable(str(timeline)), _load(timeline)
+    name, document = printable(str(timeline)), load_document(timeline)
     inside: dict[str, str] = {}
     for clip in document.find_clips():
-        path = _path_of(clip, timeline.parent, name)
+        path = media_path(clip, timeline.parent, name)
         if is_url(path):
             raise UsageError(f"{name}: {printable(path)} is not a local file; a bundle holds local media only")  # fmt: skip
         if path not in inside:

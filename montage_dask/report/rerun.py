@@ -6,36 +6,13 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from montage_dask.config import ENVIRONMENT, Setting
+from montage_dask.config import DEFINITIONS, Setting
 from montage_dask.errors import MontageError
 from montage_dask.job import JobSpec
 from montage_dask.records import to_json
-
-FLAGS: Mapping[str, str] = {
-    "beats-file": "beats",
-    "scenes-weights": "weights",
-    **{
-        f"kubernetes-{name}": name
-        for name in (
-            "namespace", "image", "cpu-workers", "gpu-workers", "cgpu-workers", "keep", "attach",
-        )
-    },
-    **{
-        name: name
-        for name in (
-            "style", "duration", "start", "size", "fps", "fit", "quality", "codec", "crf", "seed", "variants", "grade",
-            "match", "transition", "beat-effects", "deinterlace", "stabilise", "upscale", "upscale-model", "director",
-            "director-url", "director-model", "director-api", "keep-audio", "allow", "exact", "music-fit", "faces", "detector",
-            "threshold", "tracker", "bpm", "beats-per-bar", "cluster", "n-workers", "store", "beat-this-checkpoint",
-            "tls-ca-file", "tls-cert", "tls-key", "insecure",
-        )
-    },
-}  # fmt: skip
-"""Settings that `run` has an option for, and its name."""
 
 
 def described(job: JobSpec) -> dict[str, Any]:
@@ -72,16 +49,17 @@ def command(job: JobSpec) -> str:
         if setting.origin in ("default", "file"):
             continue
         value = to_json(_shown(setting))
-        if setting.origin.startswith("environment ") or setting.name not in FLAGS:
+        set_by, flag = DEFINITIONS[setting.name].option, DEFINITIONS[setting.name].flag
+        if setting.origin.startswith("environment ") or set_by is None:
             environment.append(_variable(setting, value))
-        elif setting.name == "faces":  # on unless one says off
-            words.append(f"--faces={'on' if value else 'off'}")
-        elif value is True:
-            words.append(f"--{FLAGS[setting.name]}")
+        elif set_by.metavar is None:
+            words += [str(flag)] if value else []
+        elif isinstance(value, bool):
+            words.append(f"{flag}={'on' if value else 'off'}")
         elif isinstance(value, list):
-            words += [f"--{FLAGS[setting.name]}={','.join(value)}"] if value else []
-        elif value is not False and value is not None:
-            words.append(f"--{FLAGS[setting.name]}={value}")
+            words += [f"{flag}={','.join(value)}"] if value else []
+        elif value is not None:
+            words.append(f"{flag}={value}")
     # Quoted as a whole, an assignment would be the name of a command.
     return " ".join([*environment, shlex.join([*words, "--", *job.footage])])
 
@@ -89,8 +67,7 @@ def command(job: JobSpec) -> str:
 def _variable(setting: Setting, value: Any) -> str:
     name = setting.origin.removeprefix("environment ")
     if name == setting.origin:
-        names = {v: k for k, v in ENVIRONMENT.items()}
-        name = names.get(setting.name, "DASK_MONTAGE__" + setting.name.replace("-", "_").upper())
+        name = DEFINITIONS[setting.name].variables[0]
     return f"{name}={shlex.quote(value if isinstance(value, str) else json.dumps(value))}"
 
 
@@ -106,7 +83,7 @@ def versions() -> dict[str, str]:
     """Of this package and what it stands on, where the job was started."""
     import dask
 
-    from montage_dask import __version__
+    from montage_dask._version import __version__
     from montage_dask.media.ffmpeg import version
 
     try:

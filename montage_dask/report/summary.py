@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from montage_dask.records import Event, Music, MusicFit, Shot, Source, Timeline, to_json
 from montage_dask.report.left_out import left_out, never_shown
+from montage_dask.schema_versions import KEY, VERSIONS
 from montage_dask.store import Place
 from montage_dask.timecode import starts_at
 
@@ -116,6 +117,7 @@ def run_summary(
     """The object of `run --json`."""
     start = timeline.music_start_seconds
     return {
+        KEY: VERSIONS["summary"],
         "output": str(output),
         "run_dir": str(run_dir),
         "fps": float(timeline.fps),
@@ -151,6 +153,7 @@ def analysis_summary(
     clips = list(sources)
     table = {s.identity: s for s in clips}
     return {
+        KEY: VERSIONS["output"],
         "footage": [_footage(s, by_source.get(s.identity, [])) for s in clips],
         "music": [_music(m) for m in music],
         "left_out": left_out(shots, table),

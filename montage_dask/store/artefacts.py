@@ -20,7 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from montage_dask.errors import StoreError, printable
+from montage_dask.errors import StoreError, UsageError, printable
+from montage_dask.schema_versions import read_version, with_version
 from montage_dask.store import objects
 from montage_dask.store.locks import begin_part
 from montage_dask.store.places import Place, Url
@@ -155,6 +156,45 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+MARK = "store.json"
+"""What says the version of a store, in its folder."""
+
+_marked: set[Place] = set()
+"""Stores that this process has marked, or found marked."""
+
+
+def check_store(root: Place) -> None:
+    """Make sure that a store, if there is one, is none of a newer program.
+
+    Raises:
+        UsageError: it is, or what says its version is damaged.
+        StoreError: that cannot be read.
+    """
+    path = root / MARK
+    try:
+        found = json.loads(objects.read(path).decode("ascii"))
+        if not isinstance(found, dict):
+            raise ValueError("no object of JSON")
+    except (FileNotFoundError, NotADirectoryError, objects.Vanished):
+        return
+    except OSError as error:
+        raise StoreError(f"cannot read {printable(str(path))}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{printable(str(path))}: is damaged: remove it") from error
+    read_version("store", found, str(path))
+    _marked.add(root)
+
+
+def _mark_store(root: Place) -> None:
+    """Say the version of a store that is written to, once per process."""
+    if root in _marked:
+        return
+    check_store(root)
+    if root not in _marked:
+        write_json(root / MARK, with_version("store", {}))
+        _marked.add(root)
+
+
 KNOWN_DIGESTS = 4096
 """Digests that a process remembers: the index of a clip is read for each of its windows."""
 
@@ -253,6 +293,7 @@ class Store:
         # As it will be read: keys are texts there.
         plain = json.loads(json.dumps(dict(record), allow_nan=False))
         path = self.record_path(operation, key)
+        _mark_store(self.root)
         write_json(path, {**plain, "checksum": _checksum(plain)}, durable=True)
 
     def file(self, operation: str, key: str, suffix: str) -> Place:

@@ -108,22 +108,6 @@ def test_any_length(tmp_path, frames):
     assert found(tmp_path / "again", thumbnails) == ()
 
 
-def test_numpy_computes_what_torch_learnt():
-    torch = pytest.importorskip("torch")
-    from montage_dask.training.scene_network import SceneNetwork
-
-    own = scene_network.network()
-    network = SceneNetwork()
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in own.arrays().items()})
-    frames = np.concatenate([scene(1, 80), scene(2, 90)])
-    reach = scene_features.REACH
-    given = scene_features.features(scene_features.padded(frames, reach, reach))
-    with torch.no_grad():
-        learnt = network(torch.from_numpy(frames[None]), torch.from_numpy(given[None]))[0].numpy()
-    context = scene_network.CONTEXT
-    assert np.abs(own(frames) - learnt[context:-context]).max() < 1e-3
-
-
 def test_features_backwards_are_those_of_the_reversed_frames():
     frames = np.concatenate([scene(1, 60), scene(2, 60)])
     forward = scene_features.features(frames)

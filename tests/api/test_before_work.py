@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import dask.config
 import numpy as np
 import pytest
 import soundfile
@@ -104,6 +105,29 @@ def test_footage_and_music_that_are_not_there_are_told_before(
         call(media.folder, music=media.folder / "track.mp3", output=output)
     with pytest.raises(UsageError, match=r"edit\.otio"):
         call(from_timeline=media.folder / "edit.otio", output=output)
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_what_the_head_of_the_music_tells_is_told_before(media, tmp_path, nothing_starts, verb):
+    def call(music: Path, **options: object) -> None:
+        getattr(montage_dask, verb)(media.folder, music=music, output=tmp_path / "o.mp4", **options)
+
+    for name in ("long.flac", "long.ogg", "long.wav"):
+        soundfile.write(tmp_path / name, np.zeros(8000 * 60), 8000)
+        with (
+            dask.config.set({"montage.music-limit-hours": 0.01}),
+            pytest.raises(NothingToDoError, match=rf"{name}: has more than 0\.01 hours of sound"),
+        ):
+            call(tmp_path / name)
+    both = tmp_path / "both.wav"
+    both.write_bytes(media.music.read_bytes() * 2)
+    with pytest.raises(NothingToDoError, match=r"both\.wav: .*joined end to end"):
+        call(both)
+    mute = film(tmp_path / "mute.mp4", frames=10)
+    with pytest.raises(NothingToDoError, match=r"mute\.mp4: has no audio stream"):
+        call(mute)
+    with pytest.raises(UsageError, match="start 7 s lies outside the music"):
+        call(media.music, start="7")
 
 
 def names(plan: dict) -> set[str]:

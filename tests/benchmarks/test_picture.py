@@ -7,6 +7,10 @@ import json
 import numpy as np
 import pytest
 
+pytest.importorskip(
+    "montage_dask_training", reason="the clips are drawn by it: pip install ./training"
+)
+
 from benchmarks.picture import LABELS, _share, box_at, clear_spans, labelled_clips
 from benchmarks.picture_clips import COPIES, PLANS, RATE, Truth, _Clip
 

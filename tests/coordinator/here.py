@@ -17,6 +17,7 @@ import uvicorn
 from montage_dask.coordinator.accounts import Accounts
 from montage_dask.coordinator.app import Service, make_app
 from montage_dask.coordinator.client import Coordinator
+from montage_dask.coordinator.jobs import Store
 from montage_dask.coordinator.keep import Keeper
 from montage_dask.coordinator.queue import Queue
 from montage_dask.coordinator.runner import Runner
@@ -61,9 +62,11 @@ class Here:
 
 
 @contextmanager
-def serving(folder: Path, *, open_to_all: bool = False, cluster: str = "local", **keep: Any) -> Iterator[Here]:  # fmt: skip
+def serving(
+    folder: Path, *, open_to_all: bool = False, cluster: str = "local", store: Store | None = None, **keep: Any
+) -> Iterator[Here]:  # fmt: skip
     """An API around an empty folder."""
-    accounts, store = Accounts(folder), SqliteStore(folder)
+    accounts, store = Accounts(folder), store or SqliteStore(folder)
     token = accounts.local_token([folder.parent])
     queue = Queue(store)
     keeper = Keeper(queue, accounts, **keep)

@@ -55,20 +55,26 @@ def test_a_browser_logs_in_and_nobody_forges_its_words(here, work):
     assert here.ask("POST", "/api/jobs", work, cookie)[0] == 403
     assert here.ask("POST", "/api/jobs", work, {**cookie, "X-CSRF-Token": "0" * 64})[0] == 403
     assert here.ask("POST", "/api/jobs", work, {**cookie, "X-CSRF-Token": who["csrf"]})[0] == 202
-    token_id = told.partition("=")[2].partition(".")[0]
-    here.accounts.revoke(token_id)
+    here.accounts.revoke(here.accounts.tokens()[0]["id"])
     assert here.ask("GET", "/api/me", headers=cookie)[1] == {"user": None}
     assert here.ask("GET", "/api/jobs", headers=cookie)[0] == 401
 
 
-def test_a_cookie_ends_and_cannot_be_made_longer(here, monkeypatch):
-    cookie = here.accounts.begin_session(here.accounts.tokens()[0]["id"])
-    assert here.accounts.session_of(cookie) is not None
-    token_id, end, signature = cookie.split(".")
-    assert here.accounts.session_of(f"{token_id}.{int(end) + 1}.{signature}") is None
+def test_a_session_ends_after_a_week_or_by_logging_out(here, monkeypatch):
+    def cookie() -> dict[str, str]:
+        said = here.ask("POST", "/api/login", {"token": here.token})[2]["set-cookie"]
+        return {"Cookie": said.partition(";")[0]}
+
+    one, other = cookie(), cookie()
+    csrf = here.ask("GET", "/api/me", headers=one)[1]["csrf"]
+    assert here.ask("POST", "/api/logout", headers={**one, "X-CSRF-Token": csrf})[0] == 200
+    assert here.ask("GET", "/api/jobs", headers=one)[0] == 401, "also for who kept the cookie"
+    assert here.ask("GET", "/api/jobs", headers=other)[0] == 200
+    assert len(here.accounts.tokens()) == 1, "sessions are no tokens of anybody's list"
     later = time.time() + 8 * 86_400
     monkeypatch.setattr(time, "time", lambda: later)
-    assert here.accounts.session_of(cookie) is None
+    assert here.ask("GET", "/api/jobs", headers=other)[0] == 401
+    assert here.client.call("GET", "/api/jobs")["jobs"] == []
 
 
 def test_without_tokens_other_sites_still_do_nothing(tmp_path, work):
@@ -207,7 +213,7 @@ def test_the_commands_of_the_page(here, work, monkeypatch, tmp_path):
         done = CliRunner().invoke(cli, words, standalone_mode=False)
         assert done.exception is None, (line, done.exception, done.output)
         seen.append(words[:2])
-        if words[0] == "submit":
+        if words[0] == "submit" and not job:
             job = done.stdout.strip()
         elif words[1] == "follow":
             assert done.return_value == 130
@@ -235,6 +241,31 @@ def test_submit_says_what_it_does_not_take(here, work, monkeypatch):
     root = here.accounts.account("local").root
     assert all(f.startswith(f"{root}/uploads/") for f in job["request"]["footage"])
     assert here.client.call("GET", "/api/jobs")["jobs"][0]["id"] == job["id"]
+
+
+def test_other_verbs_and_webhooks_from_the_command_line(here, work, monkeypatch):
+    monkeypatch.setenv("COORDINATOR_TOKEN", here.token)
+    words = ["submit", "footage", "--url", here.url, "--verb", "transcode", "--codec", "hevc"]
+    words += ["--set", "container=.mov", "--webhook", "https://example.org/told"]
+    monkeypatch.delenv("MONTAGE_WEBHOOK_SECRET", raising=False)
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert "set MONTAGE_WEBHOOK_SECRET" in str(done.exception)
+    monkeypatch.setenv("MONTAGE_WEBHOOK_SECRET", "0123456789abcdef")
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert done.exception is None, done.exception
+    shown = here.client.call("GET", f"/api/jobs/{done.stdout.strip()}")
+    assert shown["request"] == {
+        "verb": "transcode", "codec": "hevc", "container": ".mov", "footage": [str(Path.cwd() / "footage")],
+    }  # fmt: skip
+    assert "0123456789abcdef" not in json.dumps(shown), "it is told to nobody"
+    assert here.queue.find(shown["id"]).webhook["url"] == "https://example.org/told"
+    schema = here.client.call("GET", "/api/options?verb=transcode")["properties"]
+    assert "container" in schema
+    for wrong in ({"webhook": {"url": "file:///etc/passwd", "secret": "0" * 16}},
+                  {"webhook": {"url": "https://x.org", "secret": "short"}}, {"verb": "worker"}):  # fmt: skip
+        with pytest.raises(CoordinatorError) as refused:
+            here.client.submit({**work, **wrong})
+        assert refused.value.status == 422
 
 
 def test_workers_ask_a_coordinator_for_its_scheduler(tmp_path, monkeypatch):

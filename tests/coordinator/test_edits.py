@@ -135,6 +135,10 @@ def test_every_edit_shows_what_it_says(here, parent):
             if was[0][1] + n / 25 >= 0]  # fmt: skip
     assert slid[0]["events"][0]["source_seconds"] == pytest.approx(was[0][1] + 0.2)
     assert slid[-1]["events"][0]["source_seconds"] <= 3
+    trimmed = view(here, parent, {"op": "trim", "event": 1, "value": -3})["events"]
+    assert trimmed[1]["frames"] == before["events"][1]["frames"] - 3
+    assert trimmed[2]["frames"] == before["events"][2]["frames"] + 3
+    assert (trimmed[1]["held"], trimmed[2]["held"]) == (True, True)
     edits = [{"op": "slide", "event": 0, "value": 1}, {"op": "move", "event": 3, "value": 0}]
     view(here, parent, *edits)
     assert shown(view(here, parent, edits[0])) == shown(view(here, parent, *edits[:1])), "undone"
@@ -205,6 +209,14 @@ def test_a_user_who_asks_for_much_at_once_holds_up_nobody(here, parent):
     with pytest.raises(QueueError, match="too many edits") as refused:
         room.timeline(job, account, [Edit(op="hold", event=0)])
     assert refused.value.status == 429
+
+
+def test_another_verb_is_a_job_too(here):
+    asked = {"verb": "frames", "footage": [str(here.folder.parent / "footage/a.mp4")],
+             "options": {"width": 64, "contact-sheet": True}}  # fmt: skip
+    job = done(here, here.client.submit(asked))
+    files = [f["path"] for f in here.client.call("GET", f"/api/jobs/{job}/files")]
+    assert any(p.startswith("made/") and p.endswith(".jpg") for p in files), files
 
 
 def test_changed_footage_is_said(here, parent):

@@ -13,7 +13,7 @@ SLOTS = 4
 
 
 def job(user: str, number: int, **more) -> Job:
-    return Job(f"{user}-{number}", user, {}, number, "", **more)
+    return Job(f"{user}-{number}", user, {}, "", number, **more)
 
 
 def test_a_higher_band_goes_first_then_who_runs_and_used_least():

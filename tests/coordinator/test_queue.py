@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from redis_server import RedisServer
 from stores import STORES, open_store
 
-from montage_dask.coordinator.jobs import QueueError, QueueUnavailable
+from montage_dask.coordinator.jobs import Job, QueueError, QueueUnavailable
 from montage_dask.coordinator.queue import LEASE_SECONDS, Queue
-from montage_dask.coordinator.transitions import MOST_CRASHES
+from montage_dask.coordinator.transaction import MOST_CRASHES
 from montage_dask.errors import UsageError
 
 
@@ -37,7 +37,7 @@ class Held:
     clock: Clock
 
     def submit(self, name: str, user: str = "a", **more) -> None:
-        self.queue.submit(name, user, {"footage": [name]}, title=name, **more)
+        self.queue.submit(Job(name, user, {"footage": [name]}, name, **more))
 
     def state(self, name: str) -> str:
         return self.queue.find(name).state
@@ -193,7 +193,7 @@ def both(model: Model, queue: Queue, clock: Clock, step: tuple) -> None:
         model.now = clock.now
     elif kind == "submit":
         name, user, priority = rest
-        queue.submit(name, user, {}, title="", priority=priority)
+        queue.submit(Job(name, user, {}, "", priority=priority))
         model.submit(name, user, priority)
     elif kind == "drain":
         queue.drain("here", "somebody" if rest[0] else None)
@@ -221,18 +221,19 @@ def both(model: Model, queue: Queue, clock: Clock, step: tuple) -> None:
     else:
         name, owner, fence, *state = rest
         job, mine = model.jobs[name], model.mine(name, owner, fence)
+        claimed = replace(queue.find(name), owner=owner, fence=fence)
         if kind == "beat":
-            assert (queue.beat(name, owner, fence) is not None) == mine
+            assert (queue.beat(claimed) is not None) == mine
             if mine:
                 job.lease = model.now + LEASE_SECONDS
         elif kind == "end":
             said_before = (job.owner, job.fence, job.state) == (owner, fence, state[0])
-            assert queue.end(name, owner, fence, state[0]) == (mine or said_before)
+            assert queue.end(claimed, state[0]) == (mine or said_before)
             if mine:
                 model.stop(job, state[0])
         else:
             crashed = kind == "crash"
-            assert (queue.release(name, owner, fence, "", crashed=crashed) is not None) == mine
+            assert (queue.release(claimed, "", crashed=crashed) is not None) == mine
             if mine:
                 model.give_back(job, crashed)
 
@@ -268,7 +269,7 @@ def test_one_key_is_one_job(held: Held):
     made: list[tuple[str, bool]] = []
 
     def send(number: int) -> None:
-        job, new = held.queue.submit(f"n{number}", "a", {"footage": ["x"]}, title="", key="k")
+        job, new = held.queue.submit(Job(f"n{number}", "a", {"footage": ["x"]}, "", key="k"))
         made.append((job.id, new))
 
     threads = [threading.Thread(target=send, args=(n,)) for n in range(20)]
@@ -279,9 +280,9 @@ def test_one_key_is_one_job(held: Held):
     assert len({name for name, _ in made}) == 1
     assert [new for _, new in made].count(True) == 1
     with pytest.raises(QueueError) as refused:
-        held.queue.submit("other", "a", {"footage": ["y"]}, title="", key="k")
+        held.queue.submit(Job("other", "a", {"footage": ["y"]}, "", key="k"))
     assert refused.value.status == 422
-    assert held.queue.submit("bs", "b", {"footage": ["y"]}, title="", key="k")[1]
+    assert held.queue.submit(Job("bs", "b", {"footage": ["y"]}, "", key="k"))[1]
     assert [j.id for j in held.queue.of_user("a")] == [made[0][0]]
 
 
@@ -293,12 +294,12 @@ def test_the_end_of_a_former_owner_is_refused(held: Held):
     assert [j.id for j in held.queue.expire()] == ["j"]
     second = held.queue.claim("x", "here")
     assert second.fence == first.fence + 1
-    assert held.queue.beat("j", "x", first.fence) is None
-    assert not held.queue.end("j", "x", first.fence, "failed")
-    assert held.queue.release("j", "x", first.fence, "") is None
-    assert held.queue.end("j", "x", second.fence, "finished")
-    assert held.queue.end("j", "x", second.fence, "finished"), "said twice, as after a lost answer"
-    assert not held.queue.end("j", "x", second.fence, "failed")
+    assert held.queue.beat(first) is None
+    assert not held.queue.end(first, "failed")
+    assert held.queue.release(first, "") is None
+    assert held.queue.end(second, "finished")
+    assert held.queue.end(second, "finished"), "said twice, as after a lost answer"
+    assert not held.queue.end(second, "failed")
     assert held.state("j") == "finished"
 
 
@@ -306,7 +307,7 @@ def test_a_late_owner_whose_job_nobody_took_keeps_it(held: Held):
     held.submit("j")
     job = held.queue.claim("x", "here")
     held.clock.now += 10 * LEASE_SECONDS
-    assert held.queue.beat("j", "x", job.fence) is not None
+    assert held.queue.beat(job) is not None
     assert held.queue.expire() == []
 
 
@@ -317,9 +318,10 @@ def test_the_user_with_least_is_next(held: Held):
     job = held.queue.claim("x", "here")
     held.clock.now += 50
     held.submit("b0", "b")
-    held.queue.end(job.id, "x", job.fence, "finished")
-    assert held.queue.claim("x", "here").id == "b0"
-    held.queue.end("b0", "x", 1, "finished")
+    held.queue.end(job, "finished")
+    b0 = held.queue.claim("x", "here")
+    assert b0.id == "b0"
+    held.queue.end(b0, "finished")
     assert held.queue.claim("x", "here").user == "a"
 
 
@@ -331,12 +333,12 @@ def test_rest_gives_no_credit(held: Held):
     for n in range(3):
         held.submit(f"a{n + 1}", "a")
         held.submit(f"b{n}", "b")
-    held.queue.end(job.id, "x", job.fence, "finished")
+    held.queue.end(job, "finished")
     served = []
     while (job := held.queue.claim("x", "here")) is not None:
         served.append(job.user)
         held.clock.now += 100
-        held.queue.end(job.id, "x", job.fence, "finished")
+        held.queue.end(job, "finished")
     assert "".join(served).count("ab") + "".join(served).count("ba") >= 4, served
 
 
@@ -344,7 +346,7 @@ def test_what_waits_is_listed_while_it_is_drained_and_drain_holds(request, tmp_p
     for kind in ("sqlite", *(["redis"] if redis_or_none else [])):
         with open_store(request, tmp_path, Clock(), kind) as store:
             queue = Queue(store)
-            queue.submit("j", "a", {}, title="")
+            queue.submit(Job("j", "a", {}, ""))
             queue.drain("here", "anna")
         with open_store(request, tmp_path, Clock(), kind, keep=True) as store:
             queue = Queue(store)
@@ -360,7 +362,7 @@ def test_a_job_that_kills_its_process_is_begun_so_often_and_no_more(held: Held):
     held.submit("j")
     for _ in range(MOST_CRASHES):
         job = held.queue.claim("x", "here")
-        held.queue.release("j", "x", job.fence, "SIGKILL", crashed=True)
+        held.queue.release(job, "SIGKILL", crashed=True)
     assert held.state("j") == "failed"
     assert "SIGKILL" in held.queue.find("j").reason
     assert held.queue.claim("x", "here") is None
@@ -385,10 +387,10 @@ def test_a_job_waits_for_its_quick_version(held: Held):
         quick = held.queue.claim("x", "here")
         assert quick.id == f"{name}-quick"
         assert held.queue.claim("y", "here") is None
-        held.queue.end(quick.id, "x", quick.fence, end)
+        held.queue.end(quick, end)
         full = held.queue.claim("x", "here")
         if full is not None:
-            held.queue.end(full.id, "x", full.fence, "finished")
+            held.queue.end(full, "finished")
     assert held.state("a-full") == "finished"
     assert held.state("b-full") == "cancelled"
     assert held.queue.find("b-full").reason == "its quick version is failed"
@@ -402,7 +404,7 @@ def test_what_is_removed_leaves_nothing(held: Held):
     held.queue.remove("j")
     assert held.queue.events("j") == []
     assert held.queue.of_user("a") == []
-    assert held.queue.submit("again", "a", {"other": 1}, title="", key="k")[1]
+    assert held.queue.submit(Job("again", "a", {"other": 1}, "", key="k"))[1]
 
 
 def test_a_second_coordinator_on_one_folder_is_refused(tmp_path):
@@ -433,19 +435,19 @@ def test_redis_away_is_said_and_nothing_is_lost(redis: RedisServer):
     from montage_dask.coordinator.redis_store import RedisStore
 
     queue = Queue(RedisStore(redis.url))
-    queue.submit("j", "a", {}, title="")
+    queue.submit(Job("j", "a", {}, ""))
     job = queue.claim("x", "here")
     redis.kill()
     for call in (
-        lambda: queue.submit("k", "a", {}, title=""),
-        lambda: queue.beat("j", "x", job.fence),
+        lambda: queue.submit(Job("k", "a", {}, "")),
+        lambda: queue.beat(job),
         lambda: queue.events("j"),
         lambda: queue.of_user("a"),
     ):
         with pytest.raises(QueueUnavailable):
             call()
     redis.start()
-    assert queue.beat("j", "x", job.fence) is not None
+    assert queue.beat(job) is not None
     assert [e.data["state"] for e in queue.events("j")] == ["waiting", "running"]
     queue.store.close()
 
@@ -460,13 +462,13 @@ def test_two_coordinators_on_one_redis_begin_each_job_once(redis: RedisServer):
         for store in stores:
             stack.callback(store.close)
         for n in range(200):
-            Queue(stores[0]).submit(f"j{n}", "a", {}, title="")
+            Queue(stores[0]).submit(Job(f"j{n}", "a", {}, ""))
         claimed: list[str] = []
 
         def work(name: str, queue: Queue) -> None:
             while (job := queue.claim(name, "here")) is not None:
                 claimed.append(job.id)
-                assert queue.end(job.id, name, job.fence, "finished")
+                assert queue.end(job, "finished")
 
         threads = [threading.Thread(target=work, args=(f"o{n}", Queue(s))) for n, s in enumerate(stores)]  # fmt: skip
         for t in threads:
@@ -479,6 +481,7 @@ def test_two_coordinators_on_one_redis_begin_each_job_once(redis: RedisServer):
 SUBMITTER = """
 import sys, time
 from pathlib import Path
+from montage_dask.coordinator.jobs import Job
 from montage_dask.coordinator.queue import Queue
 kind, place, first = sys.argv[1:]
 if kind == "sqlite":
@@ -487,7 +490,7 @@ else:
     from montage_dask.coordinator.redis_store import RedisStore as Store
 queue = Queue(Store(Path(place) if kind == "sqlite" else place))
 for n in range(int(first), 10**9):
-    queue.submit(f"j{n}", "a", {}, title="", key=str(n))
+    queue.submit(Job(f"j{n}", "a", {}, "", key=str(n)))
     print(n, flush=True)
 """
 

@@ -156,6 +156,41 @@ def test_the_next_best_come_in_order_and_the_best_is_what_a_refill_takes():
     assert hand.by_hand(hand.hold(TIMELINE, number).events[number])
 
 
+@pytest.mark.parametrize("timeline", [TIMELINE, FADED])
+@settings(max_examples=40)
+@given(number=st.integers(0, COUNT - 2), frames=st.integers(-60, 60))
+def test_a_trimmed_cut_moves_alone_and_both_shots_stay_in_step(timeline, number, frames):
+    number = min(number, len(timeline.events) - 2)
+    try:
+        edited = hand.trim(timeline, number, frames, KNOWN, SOURCES)
+    except UsageError as error:
+        said = str(error)
+        assert any(w in said for w in ("no more room", "would be left", "choose a"))
+        return
+    event, after = edited.events[number : number + 2]
+    was, was_after = timeline.events[number : number + 2]
+    assert event.stop_frame == after.start_frame == was.stop_frame + frames
+    assert (event.start_frame, after.stop_frame) == (was.start_frame, was_after.stop_frame)
+    assert min(event.frames, after.frames) >= hand.LEAST_FRAMES
+    assert event.in_seconds == was.in_seconds
+    # At any moment the same picture of either shot as before.
+    assert after.in_seconds - was_after.in_seconds == frames / timeline.fps * after.speed
+    for one in (event, after):
+        shot = KNOWN[one.source, one.shot]
+        assert shot.start_seconds <= one.in_seconds
+        assert one.in_seconds + one.frames / timeline.fps * one.speed <= shot.stop_seconds
+        assert hand.by_hand(one)
+    rest = [k for k in range(len(timeline.events)) if k not in (number, number + 1)]
+    assert [edited.events[k] for k in rest] == [timeline.events[k] for k in rest]
+
+
+def test_what_cannot_be_trimmed_is_said():
+    with pytest.raises(UsageError, match="there is no event"):
+        hand.trim(TIMELINE, COUNT - 1, 1, KNOWN, SOURCES)
+    with pytest.raises(UsageError, match="a shot of less than"):
+        hand.trim(TIMELINE, 0, -TIMELINE.events[0].frames + 1, KNOWN, SOURCES)
+
+
 def test_sliding_ends_where_the_shot_does():
     shown = [KNOWN[e.source, e.shot] for e in TIMELINE.events]
     shot = max(shown, key=lambda s: s.duration_seconds)

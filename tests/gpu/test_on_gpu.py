@@ -61,9 +61,10 @@ def test_scores_of_scenes(clip, tmp_path, precision):
 
 def test_onsets():
     from montage_dask.analysis.onset import onset_envelopes
+    from montage_dask.analysis.onset_torch import extractor
 
     noise = np.random.default_rng(0).standard_normal(22_050 * 20).astype(np.float32)
-    cpu, gpu = onset_envelopes([noise]), onset_envelopes([noise], "cuda")
+    cpu, gpu = onset_envelopes([noise]), onset_envelopes([noise], extractor("cuda"))
     np.testing.assert_allclose(gpu.flux, cpu.flux, rtol=1e-3, atol=1e-4)
 
 

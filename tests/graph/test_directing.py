@@ -159,7 +159,7 @@ def test_answers_outside_the_catalogue_leave_the_rules(survey, driver, text):
     assert "answered twice what cannot be used" in driver.progress.people.notes[0]
     assert "the brief was read by rules" in driver.progress.people.notes[0]
     assert all(n.isprintable() for n in driver.progress.people.notes)
-    assert not list(driver.store.root.rglob("*.json"))  # the next run asks again
+    assert not list(driver.store.root.glob("records/**/*.json"))  # the next run asks again
 
 
 @pytest.mark.parametrize("behaviour", ["hang", 500, b"<html>"])
@@ -238,7 +238,7 @@ def test_a_default_that_the_user_names_is_the_users(survey, driver):
 def test_a_damaged_answer_in_the_store_is_asked_anew(survey, driver):
     with model_server(answer(style="noir")) as state:
         direct(job(state), driver, survey)
-        (record,) = driver.store.root.rglob("*.json")
+        (record,) = driver.store.root.glob("records/**/*.json")
         for damage in ('{"decision": {"style": "/etc/passwd.yaml"}}', "{}", "["):
             record.write_text(damage)
             assert direct(job(state), driver, survey)["style"] == "noir"

@@ -10,10 +10,11 @@ from distributed import Client, LocalCluster
 from distributed.comm import CommClosedError
 
 from montage_dask.errors import ClusterError, MediaError, StoreError
-from montage_dask.graph import drive, workers
 from montage_dask.graph import operation as room
-from montage_dask.graph.drive import Driver, Feed
+from montage_dask.graph import waiting, workers
+from montage_dask.graph.drive import Driver
 from montage_dask.graph.operation import Operation, Request, register
+from montage_dask.graph.outcome import Feed
 from montage_dask.graph.placement import Placement
 from montage_dask.graph.telling import Silent
 from montage_dask.graph.workers import capacity_of
@@ -24,6 +25,8 @@ FAILURES: dict[int, int] = {}
 ACTIVE = {"now": 0, "most": 0}
 STORE = {"full": False}
 LOCK = threading.Lock()
+ORDER: list[str] = []
+GATE = threading.Event()
 
 
 def _work(request, context):
@@ -32,6 +35,9 @@ def _work(request, context):
         ACTIVE["now"] += 1
         ACTIVE["most"] = max(ACTIVE["most"], ACTIVE["now"])
     time.sleep(p.get("sleep", 0))
+    if "of" in p:
+        ORDER.append(p["of"])
+        GATE.wait(10)
     with LOCK:
         ACTIVE["now"] -= 1
     if full:
@@ -100,6 +106,26 @@ def test_few_are_in_flight_and_requests_are_drawn_lazily(driver):
         ahead.append(drawn - number)
     assert max(ahead) <= 4  # two slots, two each
     assert ACTIVE["most"] <= 2
+
+
+def test_a_job_of_a_higher_priority_does_not_wait_for_a_big_one(client, driver, tmp_path):
+    """Its tasks come behind those that run, and before all that the big one has submitted."""
+    ORDER.clear()
+    GATE.clear()
+    threads = []
+    for name, count, priority in (("big", 20, 0), ("small", 2, 100)):
+        one = Driver(client, Store(tmp_path / name), Silent(), in_flight_per_slot=10, priority=priority)  # fmt: skip
+        asked = requests(count, of=name)
+        threads.append(threading.Thread(target=lambda d, r: list(d.run(r, HERE)), args=(one, asked)))  # fmt: skip
+        threads[-1].start()
+        end = time.monotonic() + 10
+        while sum("work" in key for key in client.cluster.scheduler.tasks) < (20, 22)[priority > 0]:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    GATE.set()
+    for thread in threads:
+        thread.join()
+    assert ORDER[:5] == ["big", "big", "small", "small", "big"]
 
 
 def test_a_bad_clip_is_a_result_and_the_rest_goes_on(driver):
@@ -189,7 +215,7 @@ def test_a_result_that_is_lost_on_the_way_is_fetched_again(driver, client, monke
         return await fetch(self, direct, local_worker)
 
     monkeypatch.setattr(Client, "_gather_remote", breaking)
-    monkeypatch.setattr(drive, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.2)
     done = list(driver.run(requests(8), HERE))
     assert sorted(o.record["n"] for o in done) == list(range(8))
     broken[0] = 2

@@ -22,13 +22,13 @@ from makers import film
 
 from montage_dask.analysis.strip import Strip, strip_folder
 from montage_dask.analysis.transnet import read_scores
+from montage_dask.cgpu.answers import most_answer_bytes
 from montage_dask.config import size
 from montage_dask.errors import NoCapacity, RuntimeLost, TargetFailed, TransferCorrupt
 from montage_dask.graph import converting, remote
 from montage_dask.graph.bundle import (
     FUNCTIONS,
     Question,
-    most_answer_bytes,
     read_answers,
     run_bundle,
     unpack,
@@ -45,7 +45,6 @@ from montage_dask.graph.survey import Clip, Settings
 from montage_dask.graph.upscaling import upscale_request, upscaling
 from montage_dask.media.probe import probe
 from montage_dask.store import Store
-from montage_dask.training import recipe_named
 
 pytestmark = pytest.mark.job
 
@@ -128,22 +127,6 @@ def test_the_beats_are_those_of_this_machine(tmp_path, line):
     ((moved, seconds),) = line.learnt
     assert moved > line.sent[0]
     assert 0 < seconds < 30
-
-
-def test_a_leg_of_training_is_that_of_this_machine(tmp_path, line):
-    (part, *_) = recipe_named("scenes").parts(0, "tiny", ())
-    made = tmp_path / "part.npz"
-    recipe_named("scenes").synthesise({**part.parameters, "sequences": 1}, {}, made)
-    request = Request(
-        "train",
-        {"recipe": "scenes", "seed": 0, "size": "tiny", "leg": 0, "legs": 1},
-        {"parts": [str(made)], "state": None, "start": None},
-    )
-    a, b = Store(tmp_path / "a"), Store(tmp_path / "b")
-    far, here = perform_remotely(request, a), perform(request, b)
-    assert far["losses"] == here["losses"]
-    files = [s.file("train", request.key, ".pt").read_bytes() for s in (a, b)]
-    assert files[0] == files[1]
 
 
 HOW = Transcoding("h264", "preview", None, None, "none", 50, 1)

@@ -86,7 +86,7 @@ def test_a_worker_that_is_stopped_is_named_and_its_work_done_by_another(tmp_path
         os.kill(pids[stopped], signal.SIGSTOP)
         try:
             future = client.submit(napping, 0.1, workers=[stopped], allow_other_workers=True)
-            result = driver._result(future, HERE)
+            result = driver.calls.result(future, HERE)
         finally:
             with suppress(ProcessLookupError):  # its nanny has ended it
                 os.kill(pids[stopped], signal.SIGCONT)
@@ -199,14 +199,14 @@ def test_a_lost_scheduler_is_waited_for_and_its_workers_come_back(tmp_path, monk
         with attach(address) as client:
             driver = Driver(client, Store(tmp_path), heard)
             client.wait_for_workers(1, timeout=60)
-            first = driver._answer(HERE, os.getpid)
+            first = driver.calls.answer(HERE, os.getpid)
             scheduler.kill()
             scheduler.wait()
             assert until(lambda: client.status != "running")
             time.sleep(3)
             start()
             # The same worker command: its process is new, its nanny is not.
-            assert driver._answer(HERE, os.getpid) != first
+            assert driver.calls.answer(HERE, os.getpid) != first
         words = [n for n in heard.notes if n.startswith("the scheduler does not answer")]
         assert words
         assert words[0].endswith("of 60 s")

@@ -24,6 +24,14 @@ def folder(tmp_path: Path) -> Path:
     for name in PLANTED:
         mark = tmp_path / f"imported-{name}"
         (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+    # As if a distribution lay there that plugs commands in.
+    (tmp_path / "plugged.py").write_text(
+        f"open({str(tmp_path / 'imported-plugged')!r}, 'w').close()\n"
+    )
+    info = tmp_path / "plugged-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[montage_dask.commands]\nplugged = plugged:command\n")
     return tmp_path
 
 
@@ -44,7 +52,9 @@ def test_modules_in_the_current_folder_are_found_without_us(folder: Path):
 
 
 @pytest.mark.parametrize("start", [["-m", "montage_dask"], ["-Bm", "montage_dask"], ["script"]])
-@pytest.mark.parametrize("command", [["config", "styles"], ["cluster", "--help"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command", [["config", "styles"], ["--help"], ["cluster", "--help"], ["doctor"]]
+)
 def test_commands_import_nothing_from_it(folder: Path, start: list[str], command: list[str]):
     if command == ["doctor"] and start != ["-m", "montage_dask"]:
         pytest.skip("slow, and once is enough")

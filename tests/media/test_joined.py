@@ -10,6 +10,7 @@ from montage_dask.errors import MediaError
 from montage_dask.media.audio import decode_mono
 from montage_dask.media.decode import decode_frames
 from montage_dask.media.ffmpeg import run_ffmpeg
+from montage_dask.media.matroska_chain import links
 from montage_dask.media.probe import probe
 
 H264 = (*X264, "-bf", "2", "-g", "12", "-pix_fmt", "yuv420p")
@@ -129,3 +130,33 @@ def test_music_that_cannot_be_read_to_its_end_is_named(tmp_path, kind):
     both.write_bytes(path.read_bytes() * 2)
     with pytest.raises(MediaError, match="joined end to end"):
         decode_mono(both)
+
+
+@pytest.mark.parametrize(
+    ("names", "codecs"),
+    [(("a.webm", "b.webm"), ("libopus", "libopus")), (("a.mka", "b.webm"), ("aac", "libopus")),
+     (("a.mka", "b.mka"), ("libvorbis", "libvorbis"))],
+)  # fmt: skip
+def test_joined_matroska_sounds_as_its_parts(tmp_path, names, codecs):
+    """Each begins with a decoder of its own, and what that needs to settle is not heard."""
+    parts = []
+    for name, codec in zip(names, codecs, strict=True):
+        path = tmp_path / name
+        run_ffmpeg(
+            ["-f", "lavfi", "-i", "sine=330:d=1:r=48000", "-c:a", codec, f"file:{path}"], about=path
+        )
+        parts.append(path)
+    both = tmp_path / names[0].replace("a.", "both.")
+    both.write_bytes(b"".join(p.read_bytes() for p in parts))
+    assert np.array_equal(
+        decode_mono(both, 48_000), np.concatenate([decode_mono(p, 48_000) for p in parts])
+    )
+
+
+def test_a_file_attached_to_another_is_no_part_of_it(tmp_path):
+    inner, outer = tmp_path / "inner.mka", tmp_path / "outer.mka"
+    run_ffmpeg(["-f", "lavfi", "-i", "sine=d=1", f"file:{inner}"], about=inner)
+    attached = ("-attach", str(inner), "-metadata:s:t", "mimetype=application/octet-stream")
+    run_ffmpeg(["-f", "lavfi", "-i", "sine=d=2", *attached, f"file:{outer}"], about=outer)
+    assert links(str(outer)) == [(0, outer.stat().st_size)]
+    assert len(decode_mono(outer, 48_000)) == pytest.approx(96_000, abs=2000)

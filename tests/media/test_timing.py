@@ -220,5 +220,20 @@ def test_a_clip_whose_packets_tell_the_truth_is_not_decoded_whole(folder, monkey
     def refused(*_arguments):
         raise AssertionError("decoded whole")
 
-    monkeypatch.setattr(timing, "_decoded", refused)
+    monkeypatch.setattr(timing, "decoded_pictures", refused)
     assert probe(path)[0].frames == FRAMES
+
+
+@pytest.mark.parametrize("name", ["negative.mkv", "little.mkv", "negative.flv", "wrapping.ts", "wrapping.mpg"])  # fmt: skip
+def test_a_clock_that_begins_before_zero_or_wraps(folder, name):
+    """All pictures, in order, at even times: as they play."""
+    coded = ("-c:v", "mpeg2video", "-q:v", "4") if name.endswith("mpg") else B_FRAMES
+    begin = {"negative": -1.0, "little": -0.01}.get(name.split(".")[0], (1 << 33) / 90_000 - 2.5)
+    plain = film(folder / "plain.nut", *coded, frames=FRAMES)
+    options = ("-output_ts_offset", str(begin), "-avoid_negative_ts", "disabled")
+    path = copied(plain, folder / name, *options)
+    source, index = probe(path)
+    assert hashes(source, index, 0, len(index)) == hashes(*probe(plain), 0, FRAMES)
+    assert hashes(source, index, 20, 31) == hashes(*probe(plain), 20, 31)
+    assert (source.frame_rate, source.constant_frame_rate) == (25, True)
+    assert source.restarted == (name == "negative.flv")

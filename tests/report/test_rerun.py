@@ -10,23 +10,12 @@ import pytest
 
 from montage_dask.commands.montage import run
 from montage_dask.job import make_job
-from montage_dask.report.rerun import FLAGS, described
+from montage_dask.report.rerun import described
 
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def test_every_option_of_run_is_known():
-    """A new option must be in the command, too."""
-    options = {o[2:] for p in run.params for o in p.opts if o.startswith("--")}
-    of_the_job = {
-        "music", "output", "run-dir", "from-timeline", "include", "exclude", "pin", "first", "last", "focus",
-    }  # fmt: skip
-    # What a trusted job file said stands in the command itself.
-    reading = {"demo", "json", "quiet", "verbose", "trust-job"}
-    assert options - of_the_job - reading == set(FLAGS.values())
 
 
 def again(text: str):

@@ -21,7 +21,7 @@ from montage_dask.cluster.specs import Specs
 pytestmark = pytest.mark.job
 
 SET = {"MONTAGE_FOLDER": "/somewhere"}
-LONG_RUNNING = ("scheduler", "cpu", "gpu", "cgpu")
+LONG_RUNNING = ("scheduler", "cpu", "gpu", "cgpu", "coordinator")
 
 
 def test_it_keeps_to_the_schema_of_the_compose_specification(tmp_path):
@@ -61,18 +61,22 @@ def test_without_a_folder_it_says_what_is_missing():
 
 
 def test_nothing_is_open():
-    """No service is privileged, only the dashboard is published, and that on this machine alone."""
+    """No service is privileged, only the dashboard and the page are published, and those on this machine alone."""
     read = load(SET)
     assert read["networks"]["cluster"] == {"internal": True}
     for name, service in read["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert service["user"] == "10001:10001"
+        assert service["user"] == ("999:999" if name == "redis" else "10001:10001")
         assert not service.get("privileged")
         assert "volumes" in service
     ports = {n: s["ports"] for n, s in read["services"].items() if "ports" in s}
-    assert ports == {"scheduler": ["127.0.0.1:8787:8787"]}
+    assert ports == {"scheduler": ["127.0.0.1:8787:8787"], "coordinator": ["127.0.0.1:8080:8080"]}
+    in_queue = {n for n, s in read["services"].items() if "queue" in s.get("networks", [])}
+    assert in_queue == {"coordinator", "redis"}, "redis asks for no password"
+    assert read["services"]["redis"]["networks"] == ["queue"]
+    assert read["networks"]["queue"] == {"internal": True}
     for name in (*LONG_RUNNING, "montage"):
         environment = read["services"][name]["environment"]
         assert environment["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] == "true", name
@@ -93,6 +97,26 @@ def test_settings_of_the_scheduler_are_those_of_the_pods():
     ours = load(SET)["services"]["scheduler"]["environment"]
     for name in set(given) - {"DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT"}:
         assert ours[name] == given[name]
+
+
+@pytest.mark.redis
+def test_the_coordinator_and_its_queue_start_as_it_says(tmp_path):
+    shared, data = tmp_path / "shared", tmp_path / "data"
+    data.mkdir()
+    port, redis = (str(free_port()) for _ in range(2))
+    places = {
+        "/montage": str(shared), "/data": str(data), "0.0.0.0": "127.0.0.1", "//redis:6379": f"//127.0.0.1:{redis}",
+        "6379": redis, "8080": port,
+    }  # fmt: skip
+    more = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    processes = Processes(load({**SET, "MONTAGE_FOLDER": str(shared)})["services"], places, more)
+    with ExitStack() as stack:
+        stack.callback(end, processes.start("redis"))
+        wait_for(lambda: processes.healthy("redis"))
+        stack.callback(end, processes.start("coordinator"))
+        wait_for(lambda: processes.healthy("coordinator"))
+    assert (shared / "coordinator/local.token").exists()
+    assert any((data / "appendonlydir").iterdir())
 
 
 def test_its_commands_make_a_montage(tmp_path):

@@ -59,14 +59,15 @@ def test_it_runs_as_nobody_in_particular_under_an_init():
 
 def test_the_context_is_what_the_image_needs(tmp_path):
     for name in ("pyproject.toml", "README.md", "cgpu-1.tgz", "montage_dask/cli.py", "montage_dask/a/b.yaml",
-                 "montage_dask/__pycache__/cli.pyc", "specs/kubernetes/job.yaml", "specs/compose.yaml", "tests/x.py",
+                 "montage_dask/__pycache__/cli.pyc", "training/pyproject.toml", "training/montage_dask_training/api.py",
+                 "training/tests/x.py", "specs/kubernetes/job.yaml", "specs/compose.yaml", "tests/x.py",
                  ".montage/store", "out.mp4", ".git/config", "secret.json"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     left = [str(p) for p in context((REPOSITORY / ".dockerignore").read_text(), tmp_path)]
     assert left == [
         "README.md", "cgpu-1.tgz", "montage_dask/a/b.yaml", "montage_dask/cli.py", "pyproject.toml",
-        "specs/kubernetes/job.yaml",
+        "specs/kubernetes/job.yaml", "training/montage_dask_training/api.py", "training/pyproject.toml",
     ]  # fmt: skip
 
 
@@ -105,6 +106,14 @@ def test_the_package_in_the_image_is_whole(build, tmp_path):
     wanted = {re.sub("^(montage_dask|specs/kubernetes)/", "", t) for t in tracked if t != "montage_dask/specs"}  # fmt: skip
     missing = {w for w in wanted if w not in packed and f"specs/{w}" not in packed}
     assert not missing
+    # Beside it what plugs in, with the entry points that it is found by.
+    training = installed.with_name("montage_dask_training")
+    tracked = subprocess.run(
+        ["git", "ls-files", "training/montage_dask_training"], cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert all((training.parent / t.removeprefix("training/")).is_file() for t in tracked)
+    (found,) = training.parent.glob("montage_dask_training-*.dist-info/entry_points.txt")
+    assert "[montage_dask.operations]" in found.read_text()
     # With the dependencies of this environment beside it; as root, since the Python of a developer may lie in a home.
     there = "/opt/montage/lib/python3.11/site-packages"
     beside = {"PYTHONPATH": f"{there}:{sysconfig.get_path('purelib')}"}

@@ -160,3 +160,30 @@ def test_pods_go_to_each_other_to_names_and_to_https_outside():
 def test_the_policy_is_part_of_what_is_applied():
     kustomization = yaml.safe_load(Path(REPOSITORY / "specs/kubernetes/kustomization.yaml").read_text())  # fmt: skip
     assert "network-policy.yaml" in kustomization["resources"]
+
+
+def test_only_the_coordinator_reaches_its_queue():
+    found = list(yaml.safe_load_all((REPOSITORY / "specs/kubernetes/coordinator.yaml").read_text()))
+    by_name = {(d["kind"], d["metadata"]["name"]): d for d in found}
+    for kind, name in (("Deployment", "montage-coordinator"), ("StatefulSet", "montage-redis")):
+        labels = by_name[kind, name]["spec"]["template"]["metadata"]["labels"]
+        assert by_name[kind, name]["spec"]["selector"]["matchLabels"] == labels
+        policy = by_name["NetworkPolicy", name]["spec"]
+        assert policy["podSelector"]["matchLabels"] == labels
+        (service,) = [
+            d for d in found if d["kind"] == "Service" and d["spec"]["selector"] == labels
+        ]
+        assert service["metadata"]["name"] == name
+        (container,) = by_name[kind, name]["spec"]["template"]["spec"]["containers"]
+        assert {"readinessProbe", "livenessProbe"} < container.keys()
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    redis = by_name["NetworkPolicy", "montage-redis"]["spec"]
+    coordinator = by_name["Deployment", "montage-coordinator"]["spec"]["selector"]["matchLabels"]
+    assert redis["ingress"][0]["from"] == [{"podSelector": {"matchLabels": coordinator}}]
+    assert set(redis["policyTypes"]) == {"Ingress", "Egress"}
+    assert "egress" not in redis
+    # What reaches clusters is known by this label: the queue must not.
+    queue = by_name["StatefulSet", "montage-redis"]["spec"]["selector"]["matchLabels"]
+    assert "app.kubernetes.io/part-of" not in queue
+    (container,) = by_name["StatefulSet", "montage-redis"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"][1:5] == ["--appendonly", "yes", "--appendfsync", "always"]

@@ -170,13 +170,14 @@ async function tell() {
   const verbs = make("p");
   const earlier = button("earlier", () => edit("move", n, n - 1), { disabled: !n });
   const later = button("later", () => edit("move", n, n + 1), { disabled: n === last });
-  const slides = SLIDES.map((value) => {
-    const made = make("button", `${value > 0 ? "+" : "−"}${Math.abs(value)}`, { type: "button", onclick: () => edit("slide", n, value) });
-    made.setAttribute("aria-label", say("slide").replace("%", made.textContent));
+  const steps = (op) => SLIDES.map((value) => {
+    const made = make("button", `${value > 0 ? "+" : "−"}${Math.abs(value)}`, { type: "button", onclick: () => edit(op, n, value) });
+    made.setAttribute("aria-label", say(op).replace("%", made.textContent));
     return made;
   });
   verbs.append(button("veto", () => edit("veto", n), { id: "veto" }), button("hold", () => edit("hold", n), { disabled: one.held }),
-    earlier, later, make("span", say("frames")), ...slides);
+    earlier, later, make("span", say("frames")), ...steps("slide"));
+  if (n < last) verbs.append(make("span", say("cutIn")), ...steps("trim"));
   const others = make("ul", "", { className: "others" });
   $("shot").replaceChildren(line, verbs, make("h3", say("instead")), others);
   try {
@@ -232,7 +233,7 @@ $("render").onclick = async () => {
 $("shots").addEventListener("keydown", (e) => {
   if (!cut?.view || e.metaKey) return;
   const n = cut.at, step = { ArrowLeft: -1, ArrowRight: 1 }[e.key], to = n + step;
-  const keys = { Delete: ["veto"], v: ["veto"], p: ["hold"], ",": ["slide", -1], ".": ["slide", 1] };
+  const keys = { Delete: ["veto"], v: ["veto"], p: ["hold"], ",": ["slide", -1], ".": ["slide", 1], "[": ["trim", -1], "]": ["trim", 1] };
   if (step && to >= 0 && to < cut.view.events.length) {
     if (e.altKey && !cut.fixed) edit("move", n, to);
     else choose(to, true);
