@@ -33,6 +33,7 @@ def described(folder, thumbnails, cuts=(), rate=25, sharpness=0.5, pts=None):
     source = SimpleNamespace(
         identity="abc",
         frame_rate=Fraction(rate),
+        holes=(),
         time_base=base,
         duration_seconds=index.time_seconds(frames - 1) + Fraction(1, rate),
     )
