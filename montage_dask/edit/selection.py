@@ -51,7 +51,7 @@ HELD_SECONDS = 1.5
 OVERLAP_COST = 400.0
 """Per second shown twice."""
 IMPOSSIBLE = 1e7
-BACKWARDS_COST = 15.0
+BACKWARDS_COST = 30.0
 """Of a part that comes behind a later one of its take, unless a style wants jumps; of two that are near in time."""
 BACKWARDS_SECONDS = 20
 LIKING_COST = 6.0
