@@ -14,8 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from distributed import Scheduler
+from makers import write_wav
 
 from montage_dask.cluster.connect import connect
 from montage_dask.cluster.openness import listening_here, refuse_open
@@ -167,7 +169,7 @@ def attacker(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 def test_a_received_job_file_runs_nobodys_code(attacker, tmp_path):
     address, mark = attacker
     (tmp_path / "a.mp4").write_bytes(b"x")
-    (tmp_path / "t.wav").write_bytes(b"x")
+    write_wav(tmp_path / "t.wav", np.zeros(22_050))
     job = tmp_path / "job.yaml"
     job.write_text(json.dumps({"footage": "a.mp4", "music": "t.wav", "cluster": address}))
     for command in ("run", "plan"):

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dask
+import numpy as np
 import psutil
 import pytest
 from distributed import Client, LocalCluster
 from jobs import make_clip, make_track
+from makers import write_wav
 from s3_server import SECRET, Bucket, serving
 
 from montage_dask import api
@@ -216,8 +218,7 @@ def test_batch_jobs_read_and_write_buckets(bucket, cluster):
 
 
 def test_what_is_wrong_is_said_before_anything_runs(bucket, tmp_path):
-    track = tmp_path / "track.wav"
-    track.write_bytes(b"RIFF")
+    track = write_wav(tmp_path / "track.wav", np.zeros(22_050))
     with pytest.raises(StoreError, match="there is no bucket nowhere"):
         api.run(f"{bucket.url}/raw", music=str(track), output="s3://nowhere/film.mp4")
     with pytest.raises(UsageError, match="credentials do not belong"):
