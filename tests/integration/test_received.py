@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import opentimelineio as otio
 import pytest
 from jobs import environment
-from makers import film
+from makers import film, write_wav
 
 from montage_dask.errors import StoreError, UsageError
 from montage_dask.job import make_job, read_job
@@ -42,7 +43,7 @@ def received(home: Path) -> Path:
 
 def run(received: Path) -> subprocess.CompletedProcess[str]:
     (received / "$(touch X).mp4").write_bytes(b"no media")
-    (received / "track.wav").write_bytes(b"no media")
+    write_wav(received / "track.wav", np.zeros(22_050))
     return montage(
         "run", "$(touch X).mp4", "--music", "track.wav", "-o", "m.mp4", "-q", folder=received
     )
