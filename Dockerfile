@@ -25,11 +25,12 @@ WORKDIR /src
 RUN python3 -m venv /opt/montage
 # The dependencies first, by the project's own list, which has the versions: they stay when only its code changes.
 COPY pyproject.toml README.md ./
+COPY montage_dask/_version.py montage_dask/
 RUN python -c 'import tomllib; from pathlib import Path; \
 wanted = tomllib.loads(Path("pyproject.toml").read_text())["project"]["dependencies"]; \
 print(*(w for w in wanted if w.startswith(("torch>", "torchaudio>"))), sep="\n")' > torch.txt
 RUN test "$VARIANT" = gpu || pip install --index-url "$CPU_TORCH_INDEX" --requirement torch.txt
-RUN mkdir montage_dask && touch montage_dask/__init__.py
+RUN touch montage_dask/__init__.py
 # OpenCV opens no windows here: its headless build does without 250 MB of libGL and Qt.
 # hadolint ignore=DL3013
 RUN if test "$VARIANT" = gpu; then EXTRAS="$EXTRAS,gpu"; fi \
