@@ -89,7 +89,7 @@ def load(group: str, name: str) -> Any:
         )
     try:
         return found.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever another's code does when it is loaded
         raise UsageError(f"{name}: {distribution} cannot be loaded: {error}") from error
 
 

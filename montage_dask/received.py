@@ -21,6 +21,7 @@ TIMELINE_BYTES = 64 << 20
 """The largest timeline: one of 10,000 clips has half of it."""
 
 DEEPEST = 100
+MOST_BITS = 64
 """So many mappings and lists may stand in one another. The deepest timelines of editors have about thirty."""
 
 
@@ -58,6 +59,15 @@ class _Loader(yaml.SafeLoader):
             return super().compose_node(parent, index)
         finally:
             self._depth -= 1
+
+    def construct_yaml_int(self, node: Any) -> int:
+        value = int(super().construct_yaml_int(node))
+        if value.bit_length() > MOST_BITS:  # Python does not even print the longest ones
+            raise yaml.YAMLError(f"a whole number has more than {MOST_BITS} bits")
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def parse_yaml(text: str) -> Any:

@@ -26,6 +26,9 @@ VERSIONS: Mapping[Contract, int] = {
 }
 """What each is at now."""
 
+MOST = 10**9
+"""No version is so high; such a number may be too long to be printed."""
+
 
 def with_version(contract: Contract, data: Mapping[str, Any]) -> dict[str, Any]:
     """What is written, with its version before all else."""
@@ -44,8 +47,8 @@ def read_version(contract: Contract, data: Mapping[str, Any], where: str) -> int
         UsageError: it is newer than this program knows, or no version.
     """
     found = data.get(KEY, 1)
-    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
-        shown = printable(repr(found))[:60]
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 < found < MOST:
+        shown = "" if isinstance(found, int) else printable(repr(found))[:60]
         raise UsageError(f"{printable(where)}: {KEY} {shown} is no version: it is a whole number")
     if found > VERSIONS[contract]:
         raise UsageError(

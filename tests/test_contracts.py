@@ -227,3 +227,13 @@ def test_output_says_its_version():
     made = CliRunner().invoke(cli, ["config", "show", "--json"])
     assert next(iter(json.loads(made.output).items())) == (KEY, VERSIONS["output"])
     assert analysis_summary((), (), (), (), {})[KEY] == VERSIONS["output"]
+
+
+def test_numbers_without_end_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "job.yaml"
+    for key in ("schema_version", "seed"):
+        path.write_text(f"{key}: 0x{'f' * 4000}\n")
+        with pytest.raises(UsageError, match="more than 64 bits"):
+            read_job(path, {})
+    with pytest.raises(UsageError, match="is no version"):
+        read_version("style", {"schema_version": 10**5000}, "x")

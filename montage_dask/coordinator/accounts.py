@@ -6,6 +6,7 @@ only its hash is kept. The session of a browser is a token, too, that ends after
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import hmac
 import json
@@ -32,6 +33,8 @@ LOCAL_TOKEN = "local.token"
 USER = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 ACCOUNT_BYTES = 16 << 20
 SESSION_SECONDS = 7 * 86_400
+MOST_SESSIONS = 20
+"""Of one token: the oldest end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +101,13 @@ class Accounts:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with Lock(self.folder / LOCK, exclusive=True):
                 self._seen = None
-                content = self._read()
+                content = copy.deepcopy(self._read())  # others read while we change it
                 yield content
                 now = time.time()
                 content["tokens"] = {k: t for k, t in content["tokens"].items() if _lives(t, now)}
                 write_json(self.folder / NAME, content, durable=True)
                 (self.folder / NAME).chmod(0o600)
+                self._seen = None
         except OSError as error:
             raise StoreError(
                 f"cannot write {printable(str(self.folder))}: {error.strerror}"
@@ -203,11 +207,24 @@ class Accounts:
                 return None if account is None else (token_id, account)
         return None
 
-    def begin_session(self, token_id: str) -> str:
-        """What a browser's cookie holds."""
+    def begin_session(self, token_id: str) -> str | None:
+        """What a browser's cookie holds; None: only a token that lives begins one, and no other session."""
         with self._changing() as content:
-            user = content["tokens"][token_id]["user"]
-            return _new_token(content, user, of=token_id, until=time.time() + SESSION_SECONDS)[1]
+            tokens = content["tokens"]
+            known = tokens.get(token_id)
+            if known is None or "of" in known:
+                return None
+            own = [k for k, t in tokens.items() if t.get("of") == token_id]
+            for old in own[: max(0, len(own) - MOST_SESSIONS + 1)]:
+                del tokens[old]
+            until = time.time() + SESSION_SECONDS
+            return _new_token(content, known["user"], of=token_id, until=until)[1]
+
+    def end_session(self, session: str) -> None:
+        """It opens nothing any more; a token stays as it is."""
+        found = self.holder(session)
+        if found is not None and "of" in self._read()["tokens"][found[0]]:
+            self.revoke(found[0])
 
 
 def _new_token(content: dict[str, Any], user: str, **more: Any) -> tuple[str, str]:

@@ -128,20 +128,19 @@ def make_app(service: Service) -> FastAPI:
     @app.post("/api/login")
     def login(given: Login, request: Request) -> Response:
         found = service.accounts.holder(given.token)
-        if found is None:
+        session = None if found is None else service.accounts.begin_session(found[0])
+        if found is None or session is None:
             raise QueueError("this token opens nothing", 401)
         answer = JSONResponse({"user": found[1].name})
         answer.set_cookie(
-            COOKIE, service.accounts.begin_session(found[0]), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
+            COOKIE, session, max_age=SESSION_SECONDS, httponly=True, samesite="strict",
             secure=request.url.scheme == "https", path=service.prefix or "/",
         )  # fmt: skip
         return answer
 
     @app.post("/api/logout")
     def logout(user: User, request: Request) -> Response:
-        session = service.accounts.holder(request.cookies.get(COOKIE, ""))
-        if session is not None:
-            service.accounts.revoke(session[0])
+        service.accounts.end_session(request.cookies.get(COOKIE, ""))
         answer = JSONResponse({})
         answer.delete_cookie(COOKIE, path=service.prefix or "/")
         return answer

@@ -30,7 +30,9 @@ ANSWER_SECONDS = 10.0
 FIRST_WAIT_SECONDS = 10.0
 MOST_TRIES = 8
 """The waits between them double: the last try comes after about 20 minutes."""
-TRANSLATED = ipaddress.ip_network("64:ff9b::/32")
+TRANSLATED = tuple(
+    map(ipaddress.ip_network, ("64:ff9b::/32", "::/96", "::ffff:0:0:0/96", "192.88.99.0/24"))
+)
 """Addresses that stand for others."""
 
 
@@ -43,7 +45,9 @@ def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         ip = ip.ipv4_mapped or ip
-    hidden = ip.version == 6 and (ip.sixtofour or ip.teredo or ip in TRANSLATED)
+    hidden = any(ip in network for network in TRANSLATED)
+    if isinstance(ip, ipaddress.IPv6Address):
+        hidden = hidden or bool(ip.sixtofour or ip.teredo or ip.is_site_local)
     return ip.is_global and not ip.is_multicast and not hidden
 
 
@@ -86,7 +90,7 @@ class Hooks:
         wait: float | None = None
         try:
             self._post(job)
-        except (Refused, OSError, ValueError, http.client.HTTPException) as error:
+        except Exception as error:  # whatever a receiver does, its tries are counted
             wait = FIRST_WAIT_SECONDS * 2**tries if tries + 1 < MOST_TRIES else None
             later = "given up" if wait is None else f"again in {wait:.0f} s"
             log.warning("webhook of job %s: %s; %s", job.id, printable(str(error))[:200], later)

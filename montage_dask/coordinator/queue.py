@@ -10,6 +10,9 @@ from montage_dask.coordinator.fair import level_seconds, pick
 from montage_dask.coordinator.jobs import ENDED, HELD, Event, Job, QueueError, State, Store
 from montage_dask.coordinator.transaction import USED, Transaction, digest
 
+HOOKED = "hooked"
+"""The note of when the receivers of each user were told last."""
+
 LEASE_SECONDS = 15.0
 """An owner that was not heard of for so long is dead."""
 MOST_WAITING = 5000
@@ -59,7 +62,8 @@ class Queue:
         known = tx.job(job.id)
         if known is not None:
             return known, True  # the answer to our own first try was lost
-        body = digest([job.request, job.priority, job.parent, job.after])
+        hook = [] if job.webhook is None else [job.webhook]
+        body = digest([job.request, job.priority, job.parent, job.after, *hook])
         name = _key(job)
         kept = None if job.key is None else tx.note(name)
         if kept is not None:
@@ -271,12 +275,24 @@ class Queue:
     @transaction
     def next_hook(self, tx: Transaction, within_seconds: float) -> tuple[Job, int] | None:
         """An ended job whose webhook is due, and how often that was tried: for so long, nobody else gets it."""
-        for job_id, due, tries in tx.hooks():
+        told = tx.note(HOOKED) or {}
+        due: list[tuple[float, float, Job, int]] = []
+        for job_id, since, tries in tx.hooks():
+            if since > tx.now:
+                continue
             job = tx.job(job_id)
-            if due <= tx.now and job is not None:
-                tx.write(f"hook/{job_id}", [tx.now + within_seconds, tries + 1])
-                return job, tries
-        return None
+            if job is None:
+                tx.write(f"hook/{job_id}", None)
+            else:
+                due.append((told.get(job.user, 0.0), since, job, tries))
+        if not due:
+            return None
+        # Whose receivers are slow waits himself: next is who was told longest ago.
+        _, _, job, tries = min(due, key=lambda d: d[:2])
+        waiting = {d[2].user for d in due}
+        tx.write(HOOKED, {**{u: t for u, t in told.items() if u in waiting}, job.user: tx.now})
+        tx.write(f"hook/{job.id}", [tx.now + within_seconds, tries + 1])
+        return job, tries
 
     @transaction
     def told_hook(self, tx: Transaction, job_id: str, tries: int, wait: float | None) -> None:

@@ -23,6 +23,8 @@ from montage_dask.store import is_url, place_of
 from montage_dask.store.places import lies_in, scrubbed
 
 MOST_FOOTAGE = 10_000
+MOST_TEXT = 4096
+"""Characters of an option on a command line."""
 OF_RENDERING = ("size", "fps", "codec", "quality", "duration")
 """Settings that say how long rendering takes."""
 PREVIEW_PIXELS = 360
@@ -124,6 +126,8 @@ def job_content(asked: JobRequest, account: Account) -> dict[str, Any]:
     for name, given in (("music", asked.music), ("from-timeline", asked.from_timeline)):
         if given is not None:
             content[name] = _inside(name, given, account)
+    if asked.verb == "grade" and not content.get("grade"):
+        raise UsageError("grade: a job of grade says which")
     if asked.verb != "run":
         if asked.preview or asked.from_timeline or not (asked.footage or asked.music):
             raise UsageError(f"a job of {asked.verb} has footage or music, and nothing of `run`")
@@ -148,6 +152,11 @@ def _option(verb: str, name: str, value: Any, account: Account) -> Any:
         except (ValueError, TypeError, OverflowError) as error:
             raise UsageError(f"{name}: {error}") from error
     checked(name, value, "job")
+    if verb != "run":  # it goes through a command line
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if "\0" in _text(name, value) or len(str(value)) > MOST_TEXT:
+            raise UsageError(f"{name}: {printable(str(value)[:40])}…: cannot be passed on")
     is_file = name == "beats-file" or str(value).lower().endswith(FILE_SUFFIXES)
     path = name in PATH_SETTINGS and is_file and value is not None
     return _inside(name, value, account) if path else value

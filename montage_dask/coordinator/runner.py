@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import secrets
@@ -186,9 +187,12 @@ class Runner:
             self._work[job.id] = _Work(Child(job, account, self._options), now)
         except BlockingIOError:
             self._queue.release(job, "its former process still works in its folder", 5.0)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             said = f"its process cannot be begun: {error}"
-            self._queue.release(job, said, self.wait_seconds(job))
+            if isinstance(error, ValueError) or error.errno == errno.E2BIG:  # nor ever will
+                self._queue.end(job, "failed", said)
+            else:
+                self._queue.release(job, said, self.wait_seconds(job))
         return True
 
     def _wind_up(self) -> None:

@@ -16,6 +16,7 @@ from here import Here, serving
 from montage_dask.cli import cli
 from montage_dask.cluster import preflight
 from montage_dask.coordinator import app
+from montage_dask.coordinator.accounts import MOST_SESSIONS
 from montage_dask.coordinator.client import CoordinatorError
 from montage_dask.coordinator.guarding import COOKIE
 from montage_dask.coordinator.jobs import STATES
@@ -75,6 +76,19 @@ def test_a_session_ends_after_a_week_or_by_logging_out(here, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: later)
     assert here.ask("GET", "/api/jobs", headers=other)[0] == 401
     assert here.client.call("GET", "/api/jobs")["jobs"] == []
+
+
+def test_a_session_begins_no_other_one_and_there_are_few(here):
+    def login(token: str) -> tuple[int, str]:
+        status, _, headers = here.ask("POST", "/api/login", {"token": token})
+        return status, headers.get("set-cookie", "").partition(";")[0].partition("=")[2]
+
+    sessions = [login(here.token)[1] for _ in range(MOST_SESSIONS + 3)]
+    assert login(sessions[-1])[0] == 401
+    alive = [here.accounts.holder(s) is not None for s in sessions]
+    assert alive == [False] * 3 + [True] * MOST_SESSIONS
+    here.accounts.end_session(here.token)
+    assert here.accounts.holder(here.token) is not None, "logging out takes no token"
 
 
 def test_without_tokens_other_sites_still_do_nothing(tmp_path, work):

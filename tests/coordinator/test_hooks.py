@@ -129,6 +129,21 @@ def test_it_is_tried_again_with_growing_waits_and_given_up(queue, receiver, cloc
     assert count == MOST_TRIES
 
 
+def test_slow_receivers_of_one_user_do_not_hold_up_those_of_others(queue, clock):
+    for name in [f"{k:02d}" for k in range(9)] + ["z"]:
+        user = "bob" if name == "z" else "eve"
+        hook = {"url": "http://example.org/", "secret": SECRET}
+        queue.submit(Job(name, user, {}, "title", webhook=hook))
+        queue.end(queue.claim("x", "here"), "finished")
+    told = []
+    for _ in range(3):
+        job, tries = queue.next_hook(30.0)
+        told.append(job.user)
+        clock.now += 20
+        queue.told_hook(job.id, tries, 10.0)
+    assert "bob" in told[:2]
+
+
 def test_who_dies_in_telling_leaves_it_to_be_told(queue, receiver, clock):
     ended(queue, receiver.url)
     assert queue.next_hook(30.0) is not None, "and here it died"
@@ -155,6 +170,7 @@ PRIVATE = (
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1",
     "255.255.255.255", "192.0.2.2", "::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
     "2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b:1::a00:1", "2001:0:1::1",
+    "fec0::1", "::127.0.0.1", "::10.0.0.1", "::ffff:0:127.0.0.1", "192.88.99.1",
 )  # fmt: skip
 
 

@@ -83,3 +83,15 @@ def test_no_verb_sets_where_it_runs():
     for verb in ("run", *VERBS):
         for name, kind in kinds(verb).items():
             assert kind.in_job_files or name in OWN, name
+
+
+@pytest.mark.parametrize("text", ["a\0b", "x" * 5000, "\ud800"])
+def test_what_no_command_line_holds_is_refused(account, text):
+    with pytest.raises(UsageError, match="grade: "):
+        content(account, "grade", options={"grade": text})
+
+
+def test_numbers_are_whole_where_they_must_be_and_a_grade_is_named(account):
+    assert "--crf=18" in words(content(account, "transcode", options={"crf": 18.0}))
+    with pytest.raises(UsageError, match="says which"):
+        content(account, "grade", options={"codec": "hevc"})
