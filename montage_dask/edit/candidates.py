@@ -31,8 +31,6 @@ REACH_SECONDS = 0.8
 MAXIMUM_PARTS = 48
 """Of one shot: keeps an hour-long take from being the whole table."""
 TOLERANCE_SECONDS = 1e-10
-STIRS = 0.06
-"""A subject that moves so much, on the mean, is something that happens."""
 ALL = slice(None)
 
 
@@ -153,17 +151,6 @@ class Candidates:
     def stir(self, need_seconds: float, since: float = 0.0) -> Floats:
         """[C] how much subjects move in such a part, 0 … 1."""
         return self._mean(self.stir_sums, need_seconds, since)
-
-    def idle(self, need_seconds: float) -> Floats:
-        """[C] how little happens in such a part, 0 … 1: nothing moves in it apart from the camera, and no face is seen."""
-        still = 1 - np.minimum(1, self.stir(need_seconds) / STIRS)
-        return np.asarray(still * (1 - self.faces(need_seconds)))
-
-    def idle_shots(self) -> Floats:
-        """[S] the same of the part of each shot in which most happens."""
-        least = np.ones(len(self.shots))
-        np.minimum.at(least, self.shot, self.idle(self.usual_seconds))
-        return least
 
     def _mean(self, sums: Floats, need_seconds: float, since: float = 0.0) -> Floats:
         """[C] mean of what `sums` add up over a part that lasts `need_seconds`, behind a share of it."""

@@ -35,7 +35,7 @@ from montage_dask.edit.views import view_of
 from montage_dask.errors import NothingToDoError, UsageError
 from montage_dask.records import CUT, Event, Music, Shot, Source, Timeline, Transition
 
-VERSION = 9
+VERSION = 8
 """Rises when equal arguments give another timeline."""
 
 

@@ -33,7 +33,7 @@ def introduce(filling: Filling) -> None:
         later = [
             other
             for other in slots[slot + 1 :]
-            if problem.good[shots[other]]
+            if candidates.good[shots[other]]
             and int(shown[other]) not in seen
             and problem.pinned[other] < 0
             and problem.lack[slot, filling.choice[other]] < POSSIBLE

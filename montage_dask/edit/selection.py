@@ -46,16 +46,6 @@ EMPTY_COST = 2.5
 """Of a part that ends when its subject has gone."""
 BARE_COST = 1.5
 """Of a part in which there is nothing to see, in a slot of the usual length: it is put where it is seen for the shortest time."""
-IDLE_COST = 6.0
-"""Of a part in which nothing happens where the music is loud, in a style that is all movement."""
-LEAST_LOUD = 0.5
-"""Share of it where the music is calm; the opening and the ending pay it twice."""
-IDLE = 0.6
-"""From here on a shot is one in which nothing happens."""
-IDLE_PAIR_COST = 3.0
-"""Of two shots side by side in which nothing happens, in such a style."""
-LIVELY = 0.3
-"""Weight of motion and action from which on a style need not show shots in which nothing happens before others come twice."""
 HELD_SECONDS = 1.5
 """So long a picture is held at least before what happens in it matters in full."""
 OVERLAP_COST = 400.0
@@ -93,10 +83,6 @@ class Problem:
     """How parts begin and end."""
     opens: Flags
     """[S] whether a section begins with the slot."""
-    good: Flags
-    """[shots] whether a shot is worth showing before any other is shown twice."""
-    idle: Floats
-    """[shots] how little happens in a shot at its best, 0 … 1; less where a style does not care."""
     jump_cost: float
     """Of two parts of one take side by side."""
     backwards_cost: float
@@ -138,13 +124,9 @@ def make_problem(
         + bare_cost * need * min(1.0, need / HELD_SECONDS) * candidates.bare(need)
         for need in set(needs.tolist())
     }
-    movement = weights["motion"] + weights["action"]
-    idle = {need: IDLE_COST * movement * candidates.idle(need) for need in set(needs.tolist())}
     for row, need in enumerate(needs.tolist()):
-        lack[row] += empty[need] + max(LEAST_LOUD, slots[row].intensity) * idle[need]
+        lack[row] += empty[need]
     for row, role in enumerate(roles_of(slots)):
-        if role in (OPENING, ENDING):
-            lack[row] += idle[float(needs[row])]
         lack[row] += lack_of(role, candidates, float(needs[row]), colours=colours)
         lack[row] += disliked * LIKING_SHARES.get(role, 1.0)
     pin = np.array(pinned, np.intp)
@@ -161,20 +143,7 @@ def make_problem(
     )
     opens = np.array([s.opens_section for s in slots])
     jump, back = (0.0, 0.0) if style.jump_cuts else (JUMP_COST, BACKWARDS_COST)
-    idle_shots = candidates.idle_shots()
-    good = _wanted(candidates, idle_shots) if movement >= LIVELY else candidates.good
-    matters = idle_shots * min(1.0, movement / LIVELY) ** 2
-    return Problem(
-        candidates, needs, terms, weights, lack, pin, sides, opens, good, matters, jump, back
-    )
-
-
-def _wanted(candidates: Candidates, idle: Floats) -> Flags:
-    """[shots] the good ones in which something happens, and of a clip that has none of these all that are good."""
-    happens = candidates.good & (idle < IDLE)
-    lively = np.isin(candidates.source, candidates.source[happens])
-    wanted: Flags = happens | (candidates.good & ~lively)
-    return wanted
+    return Problem(candidates, needs, terms, weights, lack, pin, sides, opens, jump, back)
 
 
 class Filling:
@@ -207,7 +176,6 @@ class Filling:
             if c.group[shot] >= 0:
                 row += DUPLICATE_COST * (c.group == c.group[shot])
             row += self.problem.jump_cost * (c.content == c.content[shot])
-            row += IDLE_PAIR_COST * self.problem.idle * self.problem.idle[shot]
             if len(self._rows) > 1000:
                 self._rows.clear()
             self._rows[shot] = row
@@ -271,7 +239,7 @@ class Filling:
         """[C] what each candidate would add to the objective in this empty slot."""
         c, need = self.problem.candidates, self.problem.needs[slot]
         per_shot = self.around(slot)
-        per_shot += np.where(self.problem.good, 0.0, BAD_COST)
+        per_shot += np.where(c.good, 0.0, BAD_COST)
         uses = self.uses[c.content]
         used = uses > 0
         per_shot += np.where(used, REUSE_COST + REUSE_GROWTH * (uses - 1) / c.views, 0.0)
@@ -324,7 +292,7 @@ class Filling:
         """What one candidate would add to the objective in this empty slot."""
         c = self.problem.candidates
         shot = int(c.shot[candidate])
-        total = self.lack[slot, candidate] + (0.0 if self.problem.good[shot] else BAD_COST)
+        total = self.lack[slot, candidate] + (0.0 if c.good[shot] else BAD_COST)
         for offset, share in ((-1, 1.0), (1, 1.0), (-2, SECOND_NEIGHBOUR), (2, SECOND_NEIGHBOUR)):
             other = slot + offset
             if 0 <= other < len(self.choice) and self.choice[other] >= 0:

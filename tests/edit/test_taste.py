@@ -145,25 +145,6 @@ def test_a_back_that_does_not_move_is_little_to_see():
     assert nothing(left, sample(left))[-1] == 1
 
 
-@pytest.mark.parametrize("style", ["social", "party", "sport"])
-def test_a_style_of_movement_leaves_out_what_only_stands(style):
-    """Though a camera goes over it: other parts of long takes come first."""
-    found, sources = footage(5, 2, seconds=(20, 24))
-    shots = [
-        still(s, 0.2) if s.index else replace(s, motion_profile=tuple(
-            0.1 + 0.4 * (k % 10 < 3) for k in range(len(s.motion_profile))
-        ))
-        for s in found
-    ]  # fmt: skip
-    shown = made(shots, sources, style, 24).events
-    assert {e.shot for e in shown} == {0}
-    assert {e.shot for e in made(shots, sources, "nature", 24).events} == {0, 1}
-    # A clip of which nothing else is there is shown all the same.
-    assert (
-        len({e.source for e in made([s for s in shots if s.index], sources, style, 24).events}) == 5
-    )
-
-
 @pytest.mark.parametrize("style", ["travel", "music-video", "sport", "action"])
 def test_it_ends_on_a_face_and_not_on_a_back(style):
     found, sources = footage(8, 1, seconds=(9, 12))
