@@ -75,7 +75,7 @@ def in_view(shot: Shot) -> list[tuple[float, float]]:
 
     Empty where nobody is seen who is large enough.
     """
-    each = float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
+    each = _frame_seconds(shot)
     boxes = [s for s in shot.subjects if s.width * s.height >= LEAST_AREA]
     at = [(s.frame - shot.start_frame) * each for s in boxes]
     runs: list[list[int]] = []
@@ -160,11 +160,25 @@ _SIDES = (
 """For each edge: whether a box touches it, and how near its inner edge is to it, 0 … 1; how far that moves."""
 
 
+def _steps(shot: Shot) -> int:
+    """Tenths of a second of a shot."""
+    return max(1, math.ceil(float(shot.duration_seconds) / STEP_SECONDS))
+
+
+def _middles(steps: int) -> Floats:
+    """[n] the middle of every tenth of a second, in seconds from the start of the shot."""
+    return np.asarray((np.arange(steps) + 0.5) * STEP_SECONDS, np.float64)
+
+
+def _frame_seconds(shot: Shot) -> float:
+    """How long a frame of a shot stays, on the mean."""
+    return float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
+
+
 def sample(shot: Shot) -> Floats:
     """1 where the subject is in view, else 0, at the middle of every tenth of a second of a shot: [n]."""
-    count = max(1, math.ceil(float(shot.duration_seconds) / STEP_SECONDS))
-    middles = (np.arange(count) + 0.5) * STEP_SECONDS
-    seen = np.zeros(count)
+    middles = _middles(_steps(shot))
+    seen = np.zeros(len(middles))
     for start, stop in in_view(shot):
         seen[(middles >= start) & (middles < stop)] = 1.0
     return seen
@@ -181,8 +195,7 @@ def nothing(shot: Shot, seen: Floats) -> Floats:
     if not standing(shot):
         return np.zeros(len(seen))
     times, motion = _motion(shot)
-    middles = (np.arange(len(seen)) + 0.5) * STEP_SECONDS
-    still = np.interp(middles, times, motion) < STILL_MOTION
+    still = np.interp(_middles(len(seen)), times, motion) < STILL_MOTION
     place = 0.0 if seen.any() else PLACE_WORTH * min(1.0, shot.colourfulness / COLOURFUL)
     there = np.where(faces(shot), 1.0, STANDS)
     return np.where(still, 1 - place - there * seen, 0.0)
@@ -195,10 +208,8 @@ def standing(shot: Shot) -> bool:
 
 def faces(shot: Shot) -> NDArray[np.bool_]:
     """Whether a face is seen, at the middle of every tenth of a second: [n]."""
-    each = float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
-    count = max(1, math.ceil(float(shot.duration_seconds) / STEP_SECONDS))
-    middles = (np.arange(count) + 0.5) * STEP_SECONDS
-    found = np.zeros(count, np.bool_)
+    each, middles = _frame_seconds(shot), _middles(_steps(shot))
+    found = np.zeros(len(middles), np.bool_)
     for subject in shot.subjects:
         if subject.kind == "face":
             found |= np.abs(middles - (subject.frame - shot.start_frame) * each) <= FACE_SECONDS
@@ -220,8 +231,7 @@ class View:
 
     def ticks(self) -> Floats:
         """[n] the motion at the times of `seen`."""
-        middles = (np.arange(len(self.seen)) + 0.5) * STEP_SECONDS
-        return np.asarray(np.interp(middles, self.times, self.motion), np.float64)
+        return np.asarray(np.interp(_middles(len(self.seen)), self.times, self.motion), np.float64)
 
 
 def view_of(shot: Shot) -> View:
@@ -254,10 +264,8 @@ def course(shot: Shot) -> Floats:
     """How fast a subject goes to the right and down (picture sizes a second) and how high it is (share of the picture), at the
     middle of every tenth of a second: [n, 3]; zeros where nobody is in view. A face stands for a head and shoulders.
     """
-    each = float(shot.duration_seconds) / max(1, shot.stop_frame - shot.start_frame)
-    count = max(1, math.ceil(float(shot.duration_seconds) / STEP_SECONDS))
-    middles = (np.arange(count) + 0.5) * STEP_SECONDS
-    found = np.zeros((count, 3))
+    each, middles = _frame_seconds(shot), _middles(_steps(shot))
+    found = np.zeros((len(middles), 3))
     boxes = [s for s in shot.subjects if s.width * s.height >= LEAST_AREA]
     for a, b in itertools.pairwise(boxes):
         first, last = ((s.frame - shot.start_frame) * each for s in (a, b))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from montage_dask.media.index import FrameIndex
+from montage_dask.media.index import FrameIndex, usual_step
 from montage_dask.media.opening import decoded
 from montage_dask.media.stamps import packets_from
 
@@ -78,8 +78,7 @@ def find_spoilt(
         format_name: the demuxer.
         opened: see `Opened`.
     """
-    steps = np.diff(index.pts)
-    usual = float(np.median(steps)) if len(steps) else 0.0
+    steps, usual = np.diff(index.pts), usual_step(index.pts)
     gaps, near = np.flatnonzero(steps > GAP * usual), REORDERED * usual
     before = [int(p) for p in index.pts[gaps]]
     behind = [int(p) for p in index.pts[gaps + 1]]
@@ -184,8 +183,7 @@ def holes_of(index: FrameIndex, behind: Any, torn: Collection[int], gone: Any) -
         torn: PTS of the packets at which the demuxer met damage.
         gone: bool, of all that there were: which were left out.
     """
-    steps = np.diff(index.pts)
-    usual = float(np.median(steps)) if len(steps) else 0.0
+    steps, usual = np.diff(index.pts), usual_step(index.pts)
     places, near = np.sort(np.fromiter(torn, np.int64, len(torn))), REORDERED * usual
     last = np.searchsorted(places, index.pts[1:] + near, "right")
     hurt = last > np.searchsorted(places, index.pts[:-1] - near)

@@ -19,6 +19,11 @@ from numpy.typing import NDArray
 Ticks = NDArray[np.int64]
 
 
+def usual_step(pts: Ticks) -> float:
+    """Ticks that a frame usually stays: the median; 0 of one frame."""
+    return float(np.median(np.diff(pts))) if len(pts) > 1 else 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameIndex:
     """Frame i is shown from pts[i] to pts[i + 1]; frame numbers are in order of showing."""

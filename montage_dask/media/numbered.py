@@ -17,7 +17,7 @@ from montage_dask.errors import FFmpegError, MediaError
 from montage_dask.media.container import open_media
 from montage_dask.media.ffmpeg import input_arguments, run_ffmpeg
 from montage_dask.media.headers import is_whole, unit_length
-from montage_dask.media.index import FrameIndex, Ticks
+from montage_dask.media.index import FrameIndex, Ticks, usual_step
 from montage_dask.media.limits import decoder_limit
 from montage_dask.media.opening import decoded, told_build
 
@@ -96,18 +96,10 @@ def by_packets(told: Told, stream: Any, rate: Any) -> tuple[FrameIndex, Any, lis
         )
     pts = _executable_pts(told, Fraction(stream.time_base))
     steady = len(pts) == len(numbers) == len(set(numbers)) and bool((np.diff(pts) > 0).all())
-    keys = _restarts(_key_packets(told), numbers)
-    if not steady or not keys:
+    if not steady:
         raise MediaError(told.path, UNTELLABLE)
-    usual = np.median(np.diff(pts)) if len(pts) > 1 else 1 / (Fraction(rate) * stream.time_base)
-    index = FrameIndex(
-        pts,
-        pts[:1],
-        Fraction(stream.time_base),
-        max(1, round(float(usual))),
-        np.array(numbers, np.int64),
-        np.array(keys, np.int64),
-    )
+    usual = usual_step(pts) or float(1 / (Fraction(rate) * stream.time_base))
+    index = numbered(told, pts, numbers, Fraction(stream.time_base), max(1, round(usual)))
     return index, first, spoilt
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from montage_dask.media.index import FrameIndex, Ticks
+from montage_dask.media.index import FrameIndex, Ticks, usual_step
 
 USUAL_RATES = (
     *(Fraction(n) for n in (24, 25, 30, 48, 50, 60, 100, 120)),
@@ -68,8 +68,8 @@ def _near(index: FrameIndex) -> Iterable[Fraction]:
 
 def is_uneven(pts: Ticks) -> bool:
     """Whether frames come in steps so unlike that some of them may have the time of others."""
-    steps = np.diff(np.sort(pts)).astype(np.float64)
-    usual = float(np.median(steps)) if len(steps) else 0.0
+    ordered = np.sort(pts)
+    steps, usual = np.diff(ordered), usual_step(ordered)
     return bool(((steps < 0.6 * usual) | (steps > 1.4 * usual)).any())
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from montage_dask.errors import MediaError
 from montage_dask.media.headers import Shapes, is_whole, unit_length
 from montage_dask.media.holes import MOST_SPOILT, NO_HOLES, Holes, find_spoilt, holes_of, left_out
-from montage_dask.media.index import FrameIndex, Ticks
+from montage_dask.media.index import FrameIndex, Ticks, usual_step
 from montage_dask.media.joined import OTHER_CODEC, part_is_lost
 from montage_dask.media.nal import x264_build
 from montage_dask.media.numbered import Told, by_packets, decoded_pictures, numbered
@@ -234,7 +234,7 @@ def _before_zero(told: Told, rate: Any, time_base: Fraction, rest: Any) -> Timin
     known = np.array([t for t in times[begin:] if t is not None], np.int64)
     if begin == 0 or len(known) < len(times) - begin or (np.diff(known) <= 0).any():
         return None
-    usual = float(np.median(np.diff(known))) if len(known) > 1 else 0.0
+    usual = usual_step(known)
     step = 1 / (Fraction(rate) * time_base)
     if usual and abs(float(step) - usual) > 1:
         step = Fraction(usual)
@@ -349,8 +349,8 @@ def _index(shown: list[int], packets: _Packets, stream: Any, rate: Any) -> Frame
     pts: Ticks = np.unique(np.array(shown, np.int64))
     duration = packets.last_duration
     if duration < 1:
-        usual = np.median(np.diff(pts)) if len(pts) > 1 else 1 / (Fraction(rate) * stream.time_base)
-        duration = max(1, round(float(usual)))
+        usual = usual_step(pts) or float(1 / (Fraction(rate) * stream.time_base))
+        duration = max(1, round(usual))
     keys: Ticks = np.unique(np.array(packets.key_pts, np.int64))
     return FrameIndex(pts, keys, Fraction(stream.time_base), duration)
 
